@@ -1,0 +1,139 @@
+#include "flexai/intercept/chassis.h"
+
+#include <errno.h>
+
+namespace flexai::intercept {
+
+thread_local Inside t_inside __attribute__((tls_model("initial-exec"))) = Inside::kNothing;
+
+Status Chassis::AddStage(Stage* stage) {
+  std::lock_guard<std::mutex> lock(mu_);
+  if (started_.load(std::memory_order_relaxed)) {
+    return Status(Code::kFailedPrecondition, "a stage cannot be added after the first call",
+                  "add it in the start function");
+  }
+  if (stage_count_ == kMaxStages) {
+    return Status(Code::kResourceExhausted, "the chassis holds as many stages as it can");
+  }
+  stages_[stage_count_] = stage;
+  enabled_ |= static_cast<uint8_t>(1u << stage_count_);
+  ++stage_count_;
+  return Status();
+}
+
+void Chassis::Enable(const Stage* stage, bool on) {
+  std::lock_guard<std::mutex> lock(mu_);
+  for (int i = 0; i < stage_count_; ++i) {
+    if (stages_[i] != stage) continue;
+    const uint8_t bit = static_cast<uint8_t>(1u << i);
+    enabled_ = static_cast<uint8_t>(on ? enabled_ | bit : enabled_ & ~bit);
+  }
+  if (started_.load(std::memory_order_relaxed)) RefreshLocked();
+}
+
+void Chassis::RefreshLocked() {
+  for (uint16_t i = 0; i < count_; ++i) {
+    uint8_t mask = 0;
+    for (int s = 0; s < stage_count_; ++s) {
+      const uint8_t bit = static_cast<uint8_t>(1u << s);
+      if ((enabled_ & bit) && stages_[s]->Listens(library_.functions[i])) mask |= bit;
+    }
+    active_[i].store(static_cast<uint8_t>(kStarted | mask), std::memory_order_release);
+  }
+}
+
+void Chassis::SetForwarder(int door, DoorLevel level, void* const* functions) {
+  levels_[door] = level;
+  for (uint16_t i = 0; i < count_; ++i) {
+    if (functions[i]) SetForward(door, i, functions[i]);
+  }
+}
+
+void Chassis::SetForward(int door, uint16_t index, void* function) {
+  next_[door * count_ + index].store(function, std::memory_order_release);
+}
+
+void Chassis::Start() {
+  if (started_.load(std::memory_order_acquire)) return;
+  std::lock_guard<std::mutex> start_lock(start_mu_);
+  if (started_.load(std::memory_order_relaxed)) return;
+  {
+    // What start asks of the driver is ours: it must neither wait for this start nor be counted.
+    OwnCalls own;
+    if (start_) start_(*this);
+  }
+  std::lock_guard<std::mutex> lock(mu_);
+  started_.store(true, std::memory_order_release);
+  RefreshLocked();
+}
+
+bool Chassis::GoesStraight(int door) const {
+  switch (t_inside) {
+    case Inside::kNothing:
+      return false;
+    case Inside::kOwn:
+      return true;
+    case Inside::kOuterCall:
+      return levels_[door] == DoorLevel::kInner;
+    case Inside::kInnerCall:
+      return levels_[door] == DoorLevel::kInner;
+  }
+  return false;
+}
+
+void Chassis::Run(int door, uint16_t index, void* params, void* next) {
+  const FnOps& ops = library_.ops[index];
+  const FnInfo& info = library_.functions[index];
+  bool straight = GoesStraight(door);
+  uint8_t state = 0;
+  if (!straight) {
+    state = active_[index].load(std::memory_order_acquire);
+    if (!(state & kStarted)) {
+      Start();
+      state = active_[index].load(std::memory_order_acquire);
+    }
+    straight = (state & ~kStarted) == 0;
+  }
+  if (straight && next) {
+    ops.forward(params, next);
+    return;
+  }
+  if (!next) {
+    // The driver or loader behind this door does not have the function.
+    ops.refuse(params, info.errors[static_cast<int>(Code::kUnimplemented)]);
+    return;
+  }
+  Call call(info, ops, params, door);
+  Visit(static_cast<uint8_t>(state & ~kStarted), call, next);
+}
+
+void Chassis::Visit(uint8_t stages, Call& call, void* next) {
+  const Inside before = t_inside;
+  const int caller_errno = errno;
+  t_inside = Inside::kOwn;
+  int reached = 0;
+  bool go_on = true;
+  for (; reached < kMaxStages && go_on; ++reached) {
+    if (!(stages & (1u << reached))) continue;
+    call.stage_ = reached;
+    go_on = stages_[reached]->Before(call);
+  }
+  if (!go_on) --reached;  // the stage that refused has nothing to undo
+  int result_errno = caller_errno;
+  if (go_on && !call.answered_) {
+    t_inside = levels_[call.door_] == DoorLevel::kInner ? Inside::kInnerCall : Inside::kOuterCall;
+    errno = caller_errno;
+    call.ops_.forward(call.params_, next);
+    result_errno = errno;
+    t_inside = Inside::kOwn;
+  }
+  while (reached-- > 0) {
+    if (!(stages & (1u << reached))) continue;
+    call.stage_ = reached;
+    stages_[reached]->After(call);
+  }
+  t_inside = before;
+  errno = result_errno;
+}
+
+}  // namespace flexai::intercept

@@ -1,0 +1,40 @@
+// The machine code behind every exported symbol and table slot: one small function per (function,
+// door), made from the generated call struct. Nothing here knows a vendor.
+#pragma once
+
+#include "flexai/intercept/chassis.h"
+
+namespace flexai::intercept {
+
+template <class C, auto& kChassis, int kDoor, class Signature = typename C::Signature>
+struct Entry;
+
+/// `Entry<C, chassis, door>::Invoke` has exactly the vendor's prototype.
+template <class C, auto& kChassis, int kDoor, class R, class... A>
+struct Entry<C, kChassis, kDoor, R(A...)> {
+  static R Invoke(A... args) {
+    void* next = kChassis.Next(kDoor, C::kIndex);
+    if (next && !kChassis.Busy(C::kIndex)) return reinterpret_cast<R (*)(A...)>(next)(args...);
+    C call{args...};
+    kChassis.Run(kDoor, C::kIndex, &call, next);
+    if constexpr (C::kReturns != Returns::kVoid) return call.result;
+  }
+};
+
+/// The entry of one function at the door of this number, for tables that are filled while running.
+template <class C, auto& kChassis>
+void* EntryAt(int door) {
+  static_assert(kMaxDoors == 4);
+  switch (door) {
+    case 0:
+      return reinterpret_cast<void*>(&Entry<C, kChassis, 0>::Invoke);
+    case 1:
+      return reinterpret_cast<void*>(&Entry<C, kChassis, 1>::Invoke);
+    case 2:
+      return reinterpret_cast<void*>(&Entry<C, kChassis, 2>::Invoke);
+    default:
+      return reinterpret_cast<void*>(&Entry<C, kChassis, 3>::Invoke);
+  }
+}
+
+}  // namespace flexai::intercept
