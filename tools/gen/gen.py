@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Generates C++ from one table of a vendor library: gen.py --table api/opencl/opencl.toml --out DIR [--check]."""
+import argparse
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import check
+import emit_calls
+import emit_real
+import emit_types
+import read
+import resolve
+from model import TableError
+
+OUTPUTS = {
+    "types.h": emit_types.generate,
+    "calls.h": emit_calls.generate,
+    "ops.cpp": emit_calls.generate_ops,
+    "real.h": emit_real.generate,
+    "doors.h": emit_real.generate_doors,
+}
+
+
+def load(path, shown=None):
+    """The resolved and checked table in `path`; raises TableError."""
+    table, return_notes = read.read(path, shown)
+    table = resolve.resolve(table, return_notes)
+    check.check(table)
+    return table
+
+
+def generate(table):
+    """Every output of `table`: file name -> text."""
+    return {name: emit(table) for name, emit in OUTPUTS.items()}
+
+
+def write_if_changed(path, text):
+    """Leaves an unchanged file alone, so that nothing is rebuilt for it."""
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def repository_name(path):
+    """`path` as the repository names it: api/opencl/opencl.toml, wherever the checkout lies."""
+    parts = pathlib.Path(path).resolve().parts
+    return "/".join(parts[parts.index("api"):]) if "api" in parts else str(path)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", help="the .toml file")
+    parser.add_argument("--out", help="folder for the outputs; a folder named after the library is made in it")
+    parser.add_argument("--check", action="store_true", help="only check the table")
+    parser.add_argument("--list", action="store_true", help="print the names of the outputs, for the build")
+    parser.add_argument("--sources", action="store_true", help="print the files of the generator, for the build")
+    options = parser.parse_args(arguments)
+    if options.list or options.sources:
+        here = pathlib.Path(__file__).resolve().parent
+        print(";".join(OUTPUTS if options.list else sorted(str(p) for p in here.glob("*.py"))), end="")
+        return 0
+    if not options.table:
+        parser.error("--table is needed")
+    try:
+        table = load(options.table, repository_name(options.table))
+    except (TableError, OSError) as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
+    if options.check:
+        return 0
+    if not options.out:
+        parser.error("--out is needed unless --check is given")
+    for name, text in generate(table).items():
+        write_if_changed(pathlib.Path(options.out) / table.library.name / name, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
