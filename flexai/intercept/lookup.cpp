@@ -36,16 +36,9 @@ bool FirstTime(const char* name) {
 
 }  // namespace
 
-int FindFunction(const LibraryInfo& library, const char* name) {
-  if (!name) return -1;
-  for (uint16_t i = 0; i < library.count; ++i) {
-    if (strcmp(library.functions[i].name, name) == 0) return i;
-  }
-  return -1;
-}
-
 void NoteUnknownName(const LibraryInfo& library, const char* name) {
-  if (!name || !LogEnabled("intercept", LogLevel::kInfo) || !FirstTime(name)) return;
+  if (!name || !FirstTime(name)) return;
+  if (!LogEnabled("intercept", LogLevel::kInfo)) return;
   LogLine("intercept", LogLevel::kInfo,
           "%s: '%.128s' is not in the table; it reaches the driver unseen", library.name, name);
 }

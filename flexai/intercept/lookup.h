@@ -1,4 +1,5 @@
-// Finding functions by name, as the look-up functions of vendor libraries ask for them.
+// What to do about functions that a program looks up and no table knows. Finding a row by name is
+// generated (resolver.h).
 #pragma once
 
 #include <cstdint>
@@ -6,10 +7,6 @@
 #include "flexai/intercept/call.h"
 
 namespace flexai::intercept {
-
-/// The index of the function called `name` in `library`; -1 if the table has no such row.
-/// Thread: any; no lock, no allocation.
-int FindFunction(const LibraryInfo& library, const char* name);
 
 /// Says once per name and process that `name` is not in the table and reaches the driver unseen.
 /// Thread: any.

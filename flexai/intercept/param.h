@@ -74,6 +74,20 @@ struct ParamTag {
   const C& call;
 };
 
+// The arithmetic of counts. It saturates, so that an application's senseless numbers become a count
+// that nothing accepts instead of a small one.
+constexpr uint64_t Plus(uint64_t a, uint64_t b) { return a > ~b ? ~uint64_t{0} : a + b; }
+constexpr uint64_t Minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+constexpr uint64_t Times(uint64_t a, uint64_t b) {
+  return b != 0 && a > ~uint64_t{0} / b ? ~uint64_t{0} : a * b;
+}
+constexpr uint64_t Most(uint64_t a, uint64_t b) { return a > b ? a : b; }
+/// Element `index` behind `pointer`; 0 behind a null one.
+template <class T>
+constexpr uint64_t At(const T* pointer, int index) {
+  return pointer ? static_cast<uint64_t>(pointer[index]) : 0;
+}
+
 /// How a function says whether it worked.
 enum class Returns : uint8_t { kStatus, kHandle, kPointer, kValue, kVoid };
 
