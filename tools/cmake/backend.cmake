@@ -20,8 +20,41 @@ function(flexai_generate)
     DEPENDS ${table} ${FLEXAI_GENERATOR_SOURCES}
     COMMENT "Generating from api/${A_NAME}/${A_NAME}.toml")
   add_custom_target(flexai_generate_${A_NAME} DEPENDS ${folder}/stamp)
-  flexai_library(NAME api_${A_NAME} FLOOR 4 SOURCES ${folder}/ops.cpp USES base intercept)
+  flexai_library(NAME api_${A_NAME} FLOOR 4 SOURCES ${folder}/ops.cpp ${folder}/resolver.cpp
+    USES base intercept)
   add_dependencies(flexai_api_${A_NAME} flexai_generate_${A_NAME})
+endfunction()
+
+# flexai_parity_test(NAME toy [INCLUDE dir]): our declarations against the vendor's headers; left out, with a word,
+# where they are not installed.
+function(flexai_parity_test)
+  if(FLEXAI_IN_PROCESS_ONLY)
+    return()
+  endif()
+  cmake_parse_arguments(A "" "NAME;HEADER;INCLUDE" "" ${ARGN})
+  find_path(FLEXAI_HEADERS_${A_NAME} ${A_HEADER} HINTS ${A_INCLUDE})
+  if(NOT FLEXAI_HEADERS_${A_NAME})
+    message(STATUS "parity of api/${A_NAME} is not tested: ${A_HEADER} was not found")
+    return()
+  endif()
+  flexai_test(NAME api_${A_NAME}_parity_test SOURCES ${CMAKE_BINARY_DIR}/generated/${A_NAME}/parity_test.cpp
+    USES api_${A_NAME})
+  target_include_directories(api_${A_NAME}_parity_test SYSTEM PRIVATE ${FLEXAI_HEADERS_${A_NAME}})
+endfunction()
+
+# flexai_exports(NAME x SONAME libX.so.1 SOURCES ... LINK ...): lib/<x>/<soname> with the vendor's symbols and versions.
+function(flexai_exports)
+  cmake_parse_arguments(A "" "NAME;SONAME" "SOURCES;LINK" ${ARGN})
+  set(folder ${CMAKE_BINARY_DIR}/generated/${A_NAME})
+  string(REGEX REPLACE "^lib(.*)\\.so\\.([0-9]+)$" "\\1;\\2" parts ${A_SONAME})
+  list(GET parts 0 stem)
+  list(GET parts 1 version)
+  add_library(flexai_${A_NAME}_exports SHARED ${folder}/exports.cpp ${A_SOURCES})
+  add_dependencies(flexai_${A_NAME}_exports flexai_generate_${A_NAME})
+  set_target_properties(flexai_${A_NAME}_exports PROPERTIES OUTPUT_NAME ${stem} SOVERSION ${version}
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/${A_NAME})
+  target_link_libraries(flexai_${A_NAME}_exports PRIVATE ${A_LINK})
+  flexai_in_process(TARGET flexai_${A_NAME}_exports MAP ${folder}/exports.map)
 endfunction()
 
 function(flexai_add_backend name)

@@ -112,6 +112,19 @@ class Checker:
                 if kind not in self.table.handle_kinds:
                     self.fail(row, f"unknown kind of handle '{kind}'", "declare it under [type.handle]")
 
+    def doors(self):
+        for door in self.table.library.doors:
+            function = self.table.function(door)
+            if not function:
+                self.fail("library", f"door '{door}' is no function of the table", "add its row or correct the name")
+            if function.returns.kind != "pointer" or len([p for p in function.params if p.shape == Shape.CSTRING]) != 1:
+                self.fail(f"fn.{door}", "a door takes one name (cstr) and returns a pointer",
+                          "correct the row, or take it out of [library] doors and write the door by hand")
+        for function in self.table.functions:
+            for door in function.door:
+                if door not in self.table.library.doors:
+                    self.fail(f"fn.{function.name}", f"unknown door '{door}'", "list it in [library] doors")
+
     def structs(self):
         for name in [*self.table.types.struct, *self.table.types.callback, *self.table.types.handle]:
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
@@ -124,6 +137,7 @@ class Checker:
             self.function(function)
         self.unique()
         self.queries()
+        self.doors()
 
 
 def check(table):

@@ -80,7 +80,11 @@ def _call(table, function):
     visits = "".join(f"    v({_tag_name(p)}{{*this}}, {p.name});\n" for p in function.params)
     unused = "[[maybe_unused]] " if not function.params else ""
     out = [f"/// {function.source}\nstruct {function.call} {{\n",
+           f"  static constexpr const char* kName = \"{function.name}\";\n",
            f"  static constexpr uint16_t kIndex = {function.index};\n",
+           f"  static constexpr uint32_t kId = {function.id:#010x};\n",
+           f"  static constexpr bool kCustom = {'true' if function.custom else 'false'};\n",
+           f"  static constexpr intercept::WireClass kWire = intercept::WireClass::k{function.wire.capitalize()};\n",
            f"  static constexpr intercept::Returns kReturns = intercept::Returns::k{function.returns.kind.capitalize()};\n",
            f"  using Signature = {signature(function)};\n\n"]
     out += [_field(p) for p in function.params]
@@ -113,7 +117,7 @@ def _info(function):
 
 def generate(table):
     lib = table.library.name
-    out = [head(table), "#pragma once\n", "#include <algorithm>\n", '#include "flexai/intercept/call.h"',
+    out = [head(table), "#pragma once\n", '#include "flexai/intercept/call.h"',
            '#include "flexai/intercept/param.h"', f'#include "{lib}/types.h"\n', f"namespace {namespace(table)} {{\n",
            f"inline constexpr uint16_t kFunctionCount = {len(table.functions)};\n"]
     kinds = ", ".join(f'"{k}"' for k in ["none", *table.handle_kinds])

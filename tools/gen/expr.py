@@ -1,6 +1,7 @@
 """The tiny arithmetic of byte counts: numbers, parameters, `p[0]`, `*p`, `p->field`, + - * and max(a, b).
 
-Everything is unsigned 64-bit. A null pointer counts as 0, so that an expression never follows one.
+Everything is unsigned 64-bit and saturates: sums and products stop at the largest number, differences at 0. A null
+pointer counts as 0, so that an expression never follows one.
 """
 import re
 from dataclasses import dataclass
@@ -137,22 +138,19 @@ def names(node):
     return []
 
 
-def to_cpp(node, prefix="call."):
-    """C++ that computes `node`; parameters are read from `prefix`."""
-    def word(text):
-        return f"static_cast<uint64_t>({text})"
+WORDS = {"+": "Plus", "-": "Minus", "*": "Times", "max": "Most"}
 
+
+def to_cpp(node, prefix="call."):
+    """C++ that computes `node` with the saturating functions of param.h; parameters are read from `prefix`."""
     if isinstance(node, Number):
         return f"uint64_t{{{node.value}}}"
     if isinstance(node, Name):
-        return word(prefix + node.name)
+        return f"uint64_t({prefix}{node.name})"
     if isinstance(node, Index):
-        return f"({prefix}{node.name} ? {word(f'{prefix}{node.name}[{node.index}]')} : 0)"
+        return f"intercept::At({prefix}{node.name}, {node.index})"
     if isinstance(node, Deref):
-        return f"({prefix}{node.name} ? {word(f'*{prefix}{node.name}')} : 0)"
+        return f"intercept::At({prefix}{node.name}, 0)"
     if isinstance(node, Field):
-        return f"({prefix}{node.name} ? {word(f'{prefix}{node.name}->{node.field}')} : 0)"
-    left, right = to_cpp(node.left, prefix), to_cpp(node.right, prefix)
-    if node.op == "max":
-        return f"std::max<uint64_t>({left}, {right})"
-    return f"({left} {node.op} {right})"
+        return f"({prefix}{node.name} ? uint64_t({prefix}{node.name}->{node.field}) : 0)"
+    return f"intercept::{WORDS[node.op]}({to_cpp(node.left, prefix)}, {to_cpp(node.right, prefix)})"

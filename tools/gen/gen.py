@@ -8,6 +8,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import check
 import emit_calls
+import emit_coverage
+import emit_dispatch
+import emit_exports
+import emit_parity
 import emit_real
 import emit_types
 import read
@@ -20,6 +24,14 @@ OUTPUTS = {
     "ops.cpp": emit_calls.generate_ops,
     "real.h": emit_real.generate,
     "doors.h": emit_real.generate_doors,
+    "resolver.h": emit_exports.generate_resolver_header,
+    "resolver.cpp": emit_exports.generate_resolver,
+    "exports.cpp": emit_exports.generate,
+    "exports.map": emit_exports.generate_map,
+    "dispatch.cpp": emit_dispatch.generate,
+    "fake_exports.cpp": emit_dispatch.generate_fake,
+    "parity_test.cpp": emit_parity.generate,
+    "coverage.md": emit_coverage.generate,
 }
 
 

@@ -143,7 +143,6 @@ class StructType:
     name: str
     size: int
     fields: tuple              # of (CType, name, array length or 0)
-    tag: str = ""              # the vendor's own struct name, where it differs
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,8 @@ class Library:
     header_defines: tuple
     slots: int                 # size of the dispatch table, 0 when there is none
     slot_struct: str           # vendor's name of the dispatch table
-    reserved: dict             # slot -> why nobody fills it
+    reserved: dict             # slot -> the vendor's name of a slot that nobody fills
+    doors: tuple               # functions through which other functions leave the library
 
 
 @dataclass(frozen=True)

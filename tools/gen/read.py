@@ -13,7 +13,7 @@ BUILTIN = {
     "intptr_t": "intptr_t", "uintptr_t": "uintptr_t",
 }
 LIBRARY_KEYS = {"name", "soname", "result", "errors", "symbol_versions", "headers", "header_defines", "slots",
-                "slot_struct", "reserved"}
+                "slot_struct", "reserved", "doors"}
 FUNCTION_KEYS = {"event", "params", "returns", "wire", "reason", "fake", "since", "until", "source", "custom", "slot",
                  "extension", "door", "errors"}
 NOTE = re.compile(r"\s*([a-z_0-9]+)(\()?")
@@ -108,7 +108,7 @@ class Reader:
             namespace_version=data.get("symbol_versions", ""), headers=tuple(data.get("headers", ())),
             header_defines=tuple(data.get("header_defines", ())), slots=data.get("slots", 0),
             slot_struct=data.get("slot_struct", ""),
-            reserved={int(k): v for k, v in data.get("reserved", {}).items()})
+            reserved={int(k): v for k, v in data.get("reserved", {}).items()}, doors=tuple(data.get("doors", ())))
 
     def types(self):
         data = self.document.get("type", {})
@@ -123,7 +123,7 @@ class Reader:
 
     def struct(self, name, body):
         row = f"type.struct.{name}"
-        self.check_keys(row, body, {"size", "fields", "tag"})
+        self.check_keys(row, body, {"size", "fields"})
         fields = []
         for text in self.need(row, body, "fields"):
             m = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", text.strip())
@@ -131,7 +131,7 @@ class Reader:
             if not declared:
                 self.fail(row, f"field '{text}' is no declaration", "write 'type name' or 'type name[4]'")
             fields.append((declared[0], declared[1], int(m.group(2) or 0)))
-        return StructType(name, self.need(row, body, "size"), tuple(fields), body.get("tag", name))
+        return StructType(name, self.need(row, body, "size"), tuple(fields))
 
     def callback(self, name, text):
         row = f"type.callback.{name}"
