@@ -6,6 +6,7 @@
 #include "flexai/base/log.h"
 #include "flexai/intercept/lookup.h"
 #include "opencl/doors.h"
+#include "opencl/resolver.h"
 
 namespace flexai::backend::opencl {
 
@@ -26,14 +27,14 @@ constinit DoorLevel g_best_level = DoorLevel::kInner;
 template <int kDoor>
 void* LookUpAt(const char* name) {
   using Entry = intercept::Entry<api::ClGetExtensionFunctionAddressCall, g_chassis, kDoor>;
-  return LookUp(kDoor, name, Entry::Invoke(name));
+  return LookUp(kDoor, api::ClGetExtensionFunctionAddressCall::kName, name, Entry::Invoke(name));
 }
 
 template <int kDoor>
 void* LookUpForPlatformAt(api::cl_platform_id platform, const char* name) {
-  using Entry =
-      intercept::Entry<api::ClGetExtensionFunctionAddressForPlatformCall, g_chassis, kDoor>;
-  return LookUp(kDoor, name, Entry::Invoke(platform, name));
+  using Call = api::ClGetExtensionFunctionAddressForPlatformCall;
+  void* found = intercept::Entry<Call, g_chassis, kDoor>::Invoke(platform, name);
+  return LookUp(kDoor, Call::kName, name, found);
 }
 
 // The entry of a function that a look-up found. Two drivers may each have their own `found`: each
@@ -100,9 +101,9 @@ void* const* EntriesAt(int door) {
   }
 }
 
-void* LookUp(int door, const char* name, void* found) {
+void* LookUp(int door, const char* asked_of, const char* name, void* found) {
   if (!found || !name) return found;
-  const int index = intercept::FindFunction(api::kLibrary, name);
+  const int index = api::FindByName(asked_of, name);
   if (index < 0) {
     intercept::NoteUnknownName(api::kLibrary, name);
     return found;

@@ -30,8 +30,9 @@ void OpenDoor(int door, intercept::DoorLevel level, const api::Real& real);
 /// Our entry of every function at `door`, by index.
 void* const* EntriesAt(int door);
 
-/// What a look-up at `door` that found `found` for `name` hands to the application.
-void* LookUp(int door, const char* name, void* found);
+/// What a look-up at `door` (by the function `asked_of`) that found `found` for `name` hands to the
+/// application.
+void* LookUp(int door, const char* asked_of, const char* name, void* found);
 
 /// Our own look-up functions at `door`: they put LookUp behind the driver's.
 void* LookUpEntry(int door);
