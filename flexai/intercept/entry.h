@@ -3,6 +3,7 @@
 #pragma once
 
 #include "flexai/intercept/chassis.h"
+#include "flexai/intercept/param.h"
 
 namespace flexai::intercept {
 

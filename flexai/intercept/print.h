@@ -94,7 +94,7 @@ struct PrintParam {
         line.Hex(static_cast<uint64_t>(field[i + 1]));
       }
       line.Text("]");
-    } else if constexpr (Tag::kInfo.handle_kind != 0) {
+    } else if constexpr (Tag::kInfo.handle_kind != 0 && !std::is_pointer_v<T>) {
       line.Hex(ToWord(field));
     } else {
       Value(field);

@@ -89,7 +89,9 @@ bool ReadChunk(const char* data, Trace* trace) {
     if (static_cast<size_t>(end - at) < sizeof record) return false;
     memcpy(&record, at, sizeof record);
     at += sizeof record;
-    if (record.text_bytes > kTraceTextMost || record.index >= trace->functions.size() ||
+    // Space that was never written is zero: no call starts at 0.
+    if (record.start_ns <= 0 || record.text_bytes > kTraceTextMost ||
+        record.index >= trace->functions.size() ||
         static_cast<size_t>(end - at) < TracePadded(record.text_bytes)) {
       return false;
     }

@@ -9,6 +9,9 @@ execute_process(COMMAND ${Python3_EXECUTABLE} ${FLEXAI_GENERATOR} --sources
 
 function(flexai_generate)
   cmake_parse_arguments(A "" "NAME" "" ${ARGN})
+  if(TARGET flexai_generate_${A_NAME})
+    return()
+  endif()
   set(table ${FLEXAI_ROOT}/api/${A_NAME}/${A_NAME}.toml)
   set(folder ${CMAKE_BINARY_DIR}/generated/${A_NAME})
   list(TRANSFORM FLEXAI_GENERATED_NAMES PREPEND ${folder}/ OUTPUT_VARIABLE outputs)
