@@ -1,5 +1,11 @@
 #!/usr/bin/env python3
-"""Generates C++ from one table of a vendor library: gen.py --table api/opencl/opencl.toml --out DIR [--check]."""
+"""Generates C++ from one table of a vendor library.
+
+gen.py --table api/opencl/opencl.toml --out DIR     writes DIR/opencl/*
+gen.py --table api/opencl/opencl.toml --check       only reads and checks that table
+gen.py --check                                      checks every table, and toy's outputs against api/toy/golden
+gen.py --golden                                     writes api/toy/golden anew, for review
+"""
 import argparse
 import pathlib
 import sys
@@ -17,6 +23,8 @@ import emit_types
 import read
 import resolve
 from model import TableError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 OUTPUTS = {
     "types.h": emit_types.generate,
@@ -62,11 +70,48 @@ def repository_name(path):
     return "/".join(parts[parts.index("api"):]) if "api" in parts else str(path)
 
 
+def golden_folder():
+    return ROOT / "api/toy/golden"
+
+
+def check_all():
+    """Checks every table and the golden text; prints what is wrong and returns how much that is."""
+    wrong = 0
+    for path in sorted(ROOT.glob("api/*/*.toml")):
+        try:
+            table = load(path, repository_name(path))
+        except TableError as error:
+            print(error, file=sys.stderr)
+            wrong += 1
+            continue
+        if table.library.name == "toy":
+            wrong += compare_golden(generate(table))
+    return wrong
+
+
+def compare_golden(outputs):
+    wrong = 0
+    for name, text in outputs.items():
+        golden = golden_folder() / name
+        if not golden.exists() or golden.read_text() != text:
+            print(f"api/toy/golden/{name}: differs from what is generated now; "
+                  f"if that is meant, run tools/gen/gen.py --golden and review the difference", file=sys.stderr)
+            wrong += 1
+    return wrong
+
+
+def write_golden():
+    table = load(ROOT / "api/toy/toy.toml", "api/toy/toy.toml")
+    for name, text in generate(table).items():
+        write_if_changed(golden_folder() / name, text)
+
+
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", help="the .toml file")
     parser.add_argument("--out", help="folder for the outputs; a folder named after the library is made in it")
-    parser.add_argument("--check", action="store_true", help="only check the table")
+    parser.add_argument("--check", action="store_true", help="only check: the table, or without --table everything")
+    parser.add_argument("--golden", action="store_true", help="write api/toy/golden anew")
     parser.add_argument("--list", action="store_true", help="print the names of the outputs, for the build")
     parser.add_argument("--sources", action="store_true", help="print the files of the generator, for the build")
     options = parser.parse_args(arguments)
@@ -74,6 +119,11 @@ def main(arguments=None):
         here = pathlib.Path(__file__).resolve().parent
         print(";".join(OUTPUTS if options.list else sorted(str(p) for p in here.glob("*.py"))), end="")
         return 0
+    if options.golden:
+        write_golden()
+        return 0
+    if options.check and not options.table:
+        return 1 if check_all() else 0
     if not options.table:
         parser.error("--table is needed")
     try:

@@ -1,0 +1,17 @@
+// Generated from api/toy/toy.toml by tools/gen; do not edit.
+
+#pragma once
+
+#include <cstdint>
+
+namespace flexai::api::toy {
+
+/// The index of the function that `door` hands out for `name`; an empty `door` knows the symbols' own names.
+/// -1 if there is no such row.
+/// Thread: any; no lock, no allocation.
+int FindByName(const char* door, const char* name);
+
+/// The index of the function with this id; -1 if there is none.
+int FindById(uint32_t id);
+
+}  // namespace flexai::api::toy
