@@ -1,5 +1,6 @@
 # flexai_generate(NAME toy): makes C++ from api/<name>/<name>.toml while building, and the library flexai_api_<name>
 # with its call structs. flexai_add_backend(x): that, plus the folder flexai/backend/<x>.
+include(CheckLinkerFlag)
 get_filename_component(FLEXAI_ROOT ${CMAKE_CURRENT_LIST_DIR}/../.. ABSOLUTE)
 set(FLEXAI_GENERATOR ${FLEXAI_ROOT}/tools/gen/gen.py)
 execute_process(COMMAND ${Python3_EXECUTABLE} ${FLEXAI_GENERATOR} --list
@@ -68,8 +69,10 @@ endfunction()
 # flexai_in_process(TARGET t MAP file): what every library in a user's process is linked with.
 function(flexai_in_process)
   cmake_parse_arguments(A "" "TARGET;MAP" "" ${ARGN})
+  # A second fence behind the version script; the cross linker of the portable presets does not know it.
+  check_linker_flag(CXX -Wl,--exclude-libs,ALL FLEXAI_LINKER_EXCLUDES_LIBS)
   target_link_options(${A_TARGET} PRIVATE -static-libstdc++ -static-libgcc
-    -Wl,--exclude-libs,ALL -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--version-script=${A_MAP})
+    $<$<BOOL:${FLEXAI_LINKER_EXCLUDES_LIBS}>:-Wl,--exclude-libs,ALL> -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--version-script=${A_MAP})
   set_target_properties(${A_TARGET} PROPERTIES LINK_DEPENDS ${A_MAP})
   target_link_libraries(${A_TARGET} PRIVATE ${CMAKE_DL_LIBS} Threads::Threads)
 endfunction()
