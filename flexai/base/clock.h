@@ -1,4 +1,5 @@
-// Time as a value. Decisions take the time as a parameter; only apps and in-process edges read a clock.
+// Time as a value. Decisions take the time as a parameter; only apps and in-process edges read a
+// clock.
 #pragma once
 
 #include <time.h>

@@ -1,7 +1,7 @@
 // One-line logs on stderr: `flexai: level component: message`. FLEXAI_LOG=error|warn|info|debug or
 // FLEXAI_LOG=component=level,... chooses what is written; default is warn.
-// In a user's process: never stdout, never exit, one write(2) a line so that lines of threads do not mix,
-// and nothing at all when fd 2 is closed.
+// In a user's process: never stdout, never exit, one write(2) a line so that lines of threads do
+// not mix, and nothing at all when fd 2 is closed.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ void Notice(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 }  // namespace flexai
 
-#define FLEXAI_LOG(component, level, ...)                                            \
-  do {                                                                               \
-    if (::flexai::LogEnabled(component, ::flexai::LogLevel::level))                  \
-      ::flexai::LogLine(component, ::flexai::LogLevel::level, __VA_ARGS__);          \
+#define FLEXAI_LOG(component, level, ...)                                   \
+  do {                                                                      \
+    if (::flexai::LogEnabled(component, ::flexai::LogLevel::level))         \
+      ::flexai::LogLine(component, ::flexai::LogLevel::level, __VA_ARGS__); \
   } while (false)

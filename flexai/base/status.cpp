@@ -6,10 +6,10 @@
 namespace flexai {
 namespace {
 constexpr std::string_view kNames[] = {
-    "ok",           "cancelled",          "unknown",           "invalid_argument",
-    "deadline_exceeded", "not_found",     "already_exists",    "permission_denied",
-    "resource_exhausted", "failed_precondition", "aborted",    "out_of_range",
-    "unimplemented", "internal",          "unavailable",       "data_loss"};
+    "ok",        "cancelled",      "unknown",           "invalid_argument",   "deadline_exceeded",
+    "not_found", "already_exists", "permission_denied", "resource_exhausted", "failed_precondition",
+    "aborted",   "out_of_range",   "unimplemented",     "internal",           "unavailable",
+    "data_loss"};
 }  // namespace
 
 std::string_view CodeName(Code code) {

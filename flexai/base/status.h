@@ -1,5 +1,5 @@
-// Status and Result<T>: how every recoverable failure travels in flexai. Codes are numbered as gRPC's.
-// The happy path costs a null pointer. Nothing in flexai throws across a folder.
+// Status and Result<T>: how every recoverable failure travels in flexai. Codes are numbered as
+// gRPC's. The happy path costs a null pointer. Nothing in flexai throws across a folder.
 #pragma once
 
 #include <cstdint>
@@ -63,8 +63,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}            // NOLINT: implicit by design
-  Result(Status status) : status_(std::move(status)) {}    // NOLINT: implicit by design
+  Result(T value) : value_(std::move(value)) {}          // NOLINT: implicit by design
+  Result(Status status) : status_(std::move(status)) {}  // NOLINT: implicit by design
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
@@ -87,7 +87,7 @@ Status ErrnoStatus(Code code, std::string what, std::string hint = "");
 
 }  // namespace flexai
 
-#define FLEXAI_RETURN_IF_ERROR(expr)                \
-  do {                                              \
+#define FLEXAI_RETURN_IF_ERROR(expr)                                                           \
+  do {                                                                                         \
     if (::flexai::Status flexai_status_ = (expr); !flexai_status_.ok()) return flexai_status_; \
   } while (false)

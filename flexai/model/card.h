@@ -1,0 +1,22 @@
+// A physical accelerator as the daemon knows it.
+#pragma once
+
+#include <string>
+
+#include "flexai/model/units.h"
+
+namespace flexai::model {
+
+struct Card {
+  std::string id;       // "0": what people type
+  std::string backend;  // which folder of backend/ serves it
+  std::string kind;     // "cpu", "gpu", "accelerator"
+  std::string vendor;
+  std::string model;
+  std::string driver;
+  std::string uuid;        // stable over restarts
+  Bytes memory_bytes = 0;  // pinned when the daemon starts: drivers may change their answer
+  int compute_units = 0;
+};
+
+}  // namespace flexai::model
