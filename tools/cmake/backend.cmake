@@ -72,7 +72,12 @@ function(flexai_in_process)
   # A second fence behind the version script; the cross linker of the portable presets does not know it.
   check_linker_flag(CXX -Wl,--exclude-libs,ALL FLEXAI_LINKER_EXCLUDES_LIBS)
   target_link_options(${A_TARGET} PRIVATE -static-libstdc++ -static-libgcc
-    $<$<BOOL:${FLEXAI_LINKER_EXCLUDES_LIBS}>:-Wl,--exclude-libs,ALL> -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--version-script=${A_MAP})
+    $<$<BOOL:${FLEXAI_LINKER_EXCLUDES_LIBS}>:-Wl,--exclude-libs,ALL>
+    -Wl,-z,relro -Wl,-z,now -Wl,--version-script=${A_MAP})
+  # A sanitizer's symbols come from the program; such a library only serves tests that link it.
+  if(NOT "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_DEBUG}" MATCHES "-fsanitize")
+    target_link_options(${A_TARGET} PRIVATE -Wl,-z,defs)
+  endif()
   set_target_properties(${A_TARGET} PROPERTIES LINK_DEPENDS ${A_MAP})
   target_link_libraries(${A_TARGET} PRIVATE ${CMAKE_DL_LIBS} Threads::Threads)
 endfunction()
