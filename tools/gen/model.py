@@ -173,7 +173,7 @@ class Library:
     soname: str
     result: str                # type of a status
     errors: dict               # Code name -> constant name
-    namespace_version: str     # prefix of symbol versions ("OPENCL_"), empty when symbols have none
+    namespace_version: str     # prefix of symbol versions ("TOY_"), empty when symbols have none
     headers: tuple             # vendor headers for the parity test
     header_defines: tuple
     slots: int                 # size of the dispatch table, 0 when there is none

@@ -31,12 +31,13 @@ typedef struct toy_grid_s {
 typedef struct toy_dispatch {
   toy_status (*toyListCards)(toy_u32, toy_card*, toy_u32*);
   toy_status (*toyAsk)(toy_card, toy_question, size_t, void*, size_t*);
-  toy_context (*toyCreateContext)(const toy_property*, void (*)(const char*, void*), void*, toy_status*);
+  toy_context (*toyCreateContext)(const toy_property*, void (*)(const char*, void*), void*,
+                                  toy_status*);
   toy_status (*toyAlloc)(toy_context, toy_memory*, size_t);
   toy_status (*toyFree)(toy_memory);
   void* toyWindowsOnly;
-  toy_module (*toyLoad)(toy_context, toy_u32, const char**, const size_t*, const unsigned char**, const size_t*,
-                        const char*, toy_status*);
+  toy_module (*toyLoad)(toy_context, toy_u32, const char**, const size_t*, const unsigned char**,
+                        const size_t*, const char*, toy_status*);
   toy_status (*toyLaunch)(toy_module, const toy_grid*, toy_u32*);
 } toy_dispatch;
 
