@@ -1,0 +1,157 @@
+#include "flexai/slice/arbiter.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace flexai::slice {
+namespace {
+
+// What a waiting tenant's limit may save up. Units: turns.
+constexpr double kMostTurns = 8;
+
+Nanos Turn(model::Permille part) {
+  return std::max(Arbiter::kPeriod * part / model::kWholeCard, Arbiter::kShortestTurn);
+}
+
+}  // namespace
+
+void Arbiter::Adopt(std::span<const ArbiterInput> inputs) {
+  std::vector<Tenant> next;
+  next.reserve(inputs.size());
+  for (const ArbiterInput& input : inputs) {
+    const auto known = std::find_if(tenants_.begin(), tenants_.end(),
+                                    [&](const Tenant& t) { return t.in.id == input.id; });
+    next.push_back(known != tenants_.end() ? *known : Tenant{});
+    Tenant& tenant = next.back();
+    if (known == tenants_.end()) tenant.bucket = static_cast<double>(Turn(input.limit));
+    tenant.was_busy = tenant.in.busy;
+    tenant.in = input;
+    tenant.account.id = input.id;
+  }
+  tenants_ = std::move(next);
+}
+
+void Arbiter::Fill(Tenant& tenant, Nanos elapsed) {
+  const double time = static_cast<double>(elapsed);
+  const double limit_turn = static_cast<double>(Turn(tenant.in.limit));
+  const double share_turn = static_cast<double>(Turn(tenant.in.share));
+  // One that waits for the card keeps what it could not spend; one without work keeps one turn.
+  const double most = tenant.in.busy ? kMostTurns * limit_turn : limit_turn;
+  tenant.bucket = std::min(tenant.bucket + time * tenant.in.limit / model::kWholeCard,
+                           std::max(most, tenant.bucket));
+  // A floor that nobody claims does not pile up: an idle tenant is owed at most one turn.
+  tenant.floor = std::clamp(tenant.floor + time * tenant.in.share / model::kWholeCard, -share_turn,
+                            share_turn);
+  if (tenant.refilling && tenant.bucket >= limit_turn) tenant.refilling = false;
+}
+
+void Arbiter::Charge(Nanos elapsed) {
+  // One whose work was noticed only now is charged from the last step on: a limit is never passed.
+  const auto ran = [](const Tenant& t) { return t.account.run && t.in.busy; };
+  const auto runners = std::count_if(tenants_.begin(), tenants_.end(), ran);
+  for (Tenant& tenant : tenants_) {
+    Fill(tenant, elapsed);
+    Nanos used = tenant.in.correction;
+    if (ran(tenant)) {
+      used += elapsed / runners;
+    } else if (tenant.in.busy) {
+      tenant.account.throttled += elapsed;
+    }
+    if (used != 0) Spend(tenant, used);
+  }
+}
+
+void Arbiter::Spend(Tenant& tenant, Nanos used) {
+  const double cost = static_cast<double>(used);
+  tenant.account.received += used;
+  tenant.turn_used += used;
+  tenant.virtual_time += cost * model::kWholeCard / std::max(tenant.in.share, 1);
+  tenant.floor -= cost;
+  tenant.bucket -= cost;
+  if (tenant.in.limit < model::kWholeCard && tenant.bucket <= 0) tenant.refilling = true;
+}
+
+// One that comes back from idling starts level with those that worked: idle time earns no credit.
+void Arbiter::WakeUp() {
+  double level = std::numeric_limits<double>::infinity();
+  for (const Tenant& t : tenants_) {
+    if (t.in.busy && t.was_busy) level = std::min(level, t.virtual_time);
+  }
+  if (level == std::numeric_limits<double>::infinity()) return;
+  for (Tenant& t : tenants_) {
+    const double turn = static_cast<double>(kPeriod);
+    // Held by its own limit, it may fall behind by one period at most.
+    const double lag = t.was_busy ? level - turn : level;
+    if (t.in.busy && (!t.was_busy || t.refilling)) t.virtual_time = std::max(t.virtual_time, lag);
+  }
+}
+
+bool Arbiter::MayRun(const Tenant& t) const {
+  return !t.in.paused && (t.in.limit >= model::kWholeCard || !t.refilling);
+}
+
+bool Arbiter::Before(const Tenant& a, const Tenant& b) const {
+  const bool a_owed = a.floor > 0;
+  const bool b_owed = b.floor > 0;
+  if (a_owed != b_owed) return a_owed;
+  if (a.in.priority != b.in.priority) return a.in.priority > b.in.priority;
+  if (a.virtual_time != b.virtual_time) return a.virtual_time < b.virtual_time;
+  return a.in.id < b.in.id;
+}
+
+Arbiter::Tenant* Arbiter::PickHolder() {
+  Tenant* best = nullptr;
+  Tenant* holder = nullptr;
+  for (Tenant& t : tenants_) {
+    if (!t.in.busy || !MayRun(t)) continue;
+    if (t.in.id == holder_) holder = &t;
+    if (!best || Before(t, *best)) best = &t;
+  }
+  if (holder && best != holder) {
+    const bool outranked =
+        ((best->floor > 0) && !(holder->floor > 0)) ||
+        (best->in.priority > holder->in.priority && (best->floor > 0) == (holder->floor > 0));
+    if (!outranked && holder->turn_used < Turn(holder->in.share)) best = holder;
+  }
+  if (best && (best->in.id != holder_ || best->turn_used >= Turn(best->in.share))) {
+    best->turn_used = 0;
+  }
+  holder_ = best ? best->in.id : 0;
+  return best;
+}
+
+void Arbiter::SetNextStep(const Tenant* holder) {
+  Nanos wait = kPeriod;
+  if (holder) {
+    wait = std::min(wait, Turn(holder->in.share) - holder->turn_used);
+    if (holder->in.limit < model::kWholeCard) {
+      const double drain = 1.0 - static_cast<double>(holder->in.limit) / model::kWholeCard;
+      wait = std::min(wait, static_cast<Nanos>(std::max(holder->bucket, 0.0) / drain));
+    }
+  }
+  for (const Tenant& t : tenants_) {
+    if (!t.in.busy || !t.refilling || t.in.limit <= 0) continue;
+    const double missing = static_cast<double>(Turn(t.in.limit)) - t.bucket;
+    wait = std::min(wait, static_cast<Nanos>(missing * model::kWholeCard / t.in.limit) + 1);
+  }
+  next_step_ = last_ + std::max<Nanos>(wait, 100 * kMicrosecond);
+}
+
+const std::vector<ArbiterAccount>& Arbiter::Step(Nanos now, std::span<const ArbiterInput> inputs) {
+  const Nanos elapsed = last_ < 0 ? 0 : now - last_;
+  last_ = now;
+  Adopt(inputs);
+  Charge(elapsed);
+  WakeUp();
+  Tenant* holder = PickHolder();
+  result_.clear();
+  for (Tenant& t : tenants_) {
+    // The idle run too, unless they spent their limit or are paused.
+    t.account.run = &t == holder || (!t.in.busy && MayRun(t));
+    result_.push_back(t.account);
+  }
+  SetNextStep(holder);
+  return result_;
+}
+
+}  // namespace flexai::slice

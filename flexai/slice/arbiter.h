@@ -1,0 +1,91 @@
+// Who may compute on one card, decided from values alone: samples and the time go in, a set of
+// tenants that may run comes out. No clock, thread or file, so the same input gives the same
+// decisions; the daemon runs it every few milliseconds, tests run it in virtual time.
+//
+// The card goes round in turns: one tenant runs, the others that want to are held. A turn lasts
+// share x kPeriod. Time is charged by residence: the wall time in which a tenant was let run and
+// was busy, split evenly where several ran. So work that leaves short gaps makes the same progress
+// per second of share as work that leaves none.
+//   floors:  a tenant that has received less than its share goes before any that borrows;
+//   limits:  a bucket that fills at the limit's rate; empty means held until a turn has gathered;
+//   borrow:  what nobody is guaranteed goes by priority, then by weight;
+//   idle:    a tenant without work is let run: its first kernel starts at once and is noticed
+//   after.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "flexai/base/clock.h"
+#include "flexai/model/slice_spec.h"
+
+namespace flexai::slice {
+
+/// One tenant as the arbiter sees it at one moment.
+struct ArbiterInput {
+  uint64_t id = 0;
+  model::Permille share = 0;
+  model::Permille limit = 0;
+  model::Priority priority = model::Priority::kNormal;
+  bool paused = false;
+  /// Had work on the card since the last step, or had when it was held.
+  bool busy = false;
+  /// Time by which the card really received more (or less) work from this tenant than the arbiter
+  /// has charged: measured lateness of holds, for instance. Units: ns of the whole card.
+  Nanos correction = 0;
+};
+
+/// What the arbiter keeps about a tenant; read by tables and billing.
+struct ArbiterAccount {
+  uint64_t id = 0;
+  bool run = true;
+  Nanos received = 0;   // card time
+  Nanos throttled = 0;  // wall time held although it had work
+};
+
+class Arbiter {
+ public:
+  /// The time in which every busy tenant has its turn.
+  static constexpr Nanos kPeriod = 50 * kMillisecond;
+  /// No turn is shorter: handing the card over costs a fraction of a millisecond.
+  static constexpr Nanos kShortestTurn = 2 * kMillisecond;
+
+  /// Charges what ran since the last step and decides who runs from `now` on. Tenants that are not
+  /// in `inputs` are forgotten. `now` must not go backwards.
+  /// Shape: the result has one account per input, in the same order.
+  const std::vector<ArbiterAccount>& Step(Nanos now, std::span<const ArbiterInput> inputs);
+
+  /// When the next step is due if no tenant's `busy` changes before.
+  Nanos next_step() const { return next_step_; }
+
+ private:
+  struct Tenant {
+    ArbiterInput in;
+    ArbiterAccount account;
+    double virtual_time = 0;  // received / share
+    double bucket = 0;        // ns that the limit still allows
+    double floor = 0;         // ns of guaranteed time not yet received
+    Nanos turn_used = 0;
+    bool was_busy = false;
+    bool refilling = false;  // the bucket ran out: held until it holds a turn again
+  };
+
+  void Adopt(std::span<const ArbiterInput> inputs);
+  void Charge(Nanos elapsed);
+  static void Spend(Tenant& tenant, Nanos used);
+  void Fill(Tenant& tenant, Nanos elapsed);
+  void WakeUp();
+  bool MayRun(const Tenant& tenant) const;
+  bool Before(const Tenant& a, const Tenant& b) const;
+  Tenant* PickHolder();
+  void SetNextStep(const Tenant* holder);
+
+  std::vector<Tenant> tenants_;
+  std::vector<ArbiterAccount> result_;
+  Nanos last_ = -1;
+  Nanos next_step_ = 0;
+  uint64_t holder_ = 0;
+};
+
+}  // namespace flexai::slice

@@ -1,0 +1,206 @@
+// The arbiter in virtual time, against a card that is a few lines of arithmetic.
+#include "flexai/slice/arbiter.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace flexai::slice {
+namespace {
+
+using model::Permille;
+using model::Priority;
+
+// What a tenant's program does: works for `work`, then rests for `rest`, counted in card time and
+// wall time. work = 0: always busy.
+struct Load {
+  Permille share = 500;
+  Permille limit = 500;
+  Priority priority = Priority::kNormal;
+  Nanos work = 0;
+  Nanos rest = 0;
+  bool paused = false;
+};
+
+struct Outcome {
+  std::vector<double> got;  // card time / wall time
+  double total = 0;
+  std::vector<std::vector<bool>> decisions;
+};
+
+// Plays `loads` for `length` in steps of at most `tick`, as the daemon does.
+Outcome Play(const std::vector<Load>& loads, Nanos length, Nanos tick = kMillisecond,
+             bool record = false) {
+  Arbiter arbiter;
+  const size_t n = loads.size();
+  std::vector<ArbiterInput> inputs(n);
+  std::vector<Nanos> left(n), resting(n, 0), got(n, 0);
+  std::vector<bool> run(n, true), worked(n, false);
+  for (size_t i = 0; i < n; ++i) left[i] = loads[i].work;
+  Outcome outcome;
+  Nanos now = 0;
+  while (now < length) {
+    for (size_t i = 0; i < n; ++i) {
+      inputs[i] = {i + 1,           loads[i].share,
+                   loads[i].limit,  loads[i].priority,
+                   loads[i].paused, worked[i] || (!run[i] && resting[i] <= 0)};
+    }
+    const auto& accounts = arbiter.Step(now, inputs);
+    for (size_t i = 0; i < n; ++i) run[i] = accounts[i].run;
+    if (record) outcome.decisions.push_back(run);
+    const Nanos step =
+        std::min({tick, std::max<Nanos>(arbiter.next_step() - now, 1), length - now});
+    const auto runners =
+        static_cast<Nanos>(std::count_if(inputs.begin(), inputs.end(), [&](const ArbiterInput& in) {
+          return resting[in.id - 1] <= 0 && run[in.id - 1];
+        }));
+    worked.assign(n, false);
+    for (size_t i = 0; i < n; ++i) {
+      if (resting[i] > 0) {
+        resting[i] -= step;
+        continue;
+      }
+      if (!run[i]) continue;
+      got[i] += step / runners;
+      worked[i] = true;
+      if (loads[i].work == 0) continue;
+      left[i] -= step / runners;
+      if (left[i] <= 0) {
+        left[i] = loads[i].work;
+        resting[i] = loads[i].rest;
+      }
+    }
+    now += step;
+  }
+  for (size_t i = 0; i < n; ++i) {
+    outcome.got.push_back(static_cast<double>(got[i]) / static_cast<double>(length));
+    outcome.total += outcome.got.back();
+  }
+  return outcome;
+}
+
+TEST(Arbiter, TwoBusyTenantsGetTheirShares) {
+  for (const Permille share : {100, 300, 500}) {
+    const Outcome o = Play({{share, share}, {1000 - share, 1000 - share}}, 10 * kSecond);
+    EXPECT_NEAR(o.got[0], share / 1000.0, 0.003);
+    EXPECT_GT(o.total, 0.995);
+  }
+}
+
+TEST(Arbiter, LoneTenantKeepsToItsLimit) {
+  for (const Permille limit : {100, 300, 500, 900}) {
+    EXPECT_NEAR(Play({{limit, limit}}, 10 * kSecond).got[0], limit / 1000.0, 0.003);
+  }
+}
+
+TEST(Arbiter, FourTenants) {
+  const Outcome o = Play({{100, 100}, {200, 200}, {300, 300}, {400, 400}}, 20 * kSecond);
+  EXPECT_NEAR(o.got[0], 0.1, 0.003);
+  EXPECT_NEAR(o.got[3], 0.4, 0.003);
+}
+
+TEST(Arbiter, BorrowsIdleTimeAndGivesItBack) {
+  const Outcome alone = Play({{300, 1000}}, 2 * kSecond);
+  EXPECT_GT(alone.got[0], 0.999);
+  const Outcome both = Play({{300, 1000}, {700, 1000}}, 10 * kSecond);
+  EXPECT_NEAR(both.got[0], 0.3, 0.005);
+  EXPECT_NEAR(both.got[1], 0.7, 0.005);
+}
+
+TEST(Arbiter, SpareTimeGoesByWeightAmongBorrowers) {
+  const Outcome o = Play({{200, 1000}, {400, 1000}}, 10 * kSecond);
+  EXPECT_NEAR(o.got[0], 1.0 / 3, 0.02);
+  EXPECT_GT(o.total, 0.995);
+}
+
+TEST(Arbiter, PriorityTakesTheSpareTimeButNoFloor) {
+  const Outcome o = Play({{300, 1000, Priority::kHigh}, {300, 1000, Priority::kLow}}, 10 * kSecond);
+  EXPECT_NEAR(o.got[0], 0.7, 0.01);
+  EXPECT_NEAR(o.got[1], 0.3, 0.01);
+}
+
+TEST(Arbiter, PausedGetsNothing) {
+  Load paused{500, 1000};
+  paused.paused = true;
+  const Outcome o = Play({paused, {500, 1000}}, 2 * kSecond);
+  EXPECT_EQ(o.got[0], 0);
+  EXPECT_GT(o.got[1], 0.99);
+}
+
+TEST(Arbiter, ReturningTenantIsServedWithinATick) {
+  Arbiter arbiter;
+  std::vector<ArbiterInput> in = {{1, 500, 1000, Priority::kNormal, false, true},
+                                  {2, 500, 500, Priority::kNormal, false, false}};
+  for (Nanos now = 0; now < kSecond; now += kMillisecond) arbiter.Step(now, in);
+  in[1].busy = true;
+  const auto& accounts = arbiter.Step(kSecond, in);
+  EXPECT_FALSE(accounts[0].run);
+  EXPECT_TRUE(accounts[1].run) << "owed its floor, so it goes before the borrower at once";
+}
+
+TEST(Arbiter, RaisedLimitDoesNotPayOutThePast) {
+  Arbiter arbiter;
+  std::vector<ArbiterInput> in = {{1, 100, 100, Priority::kNormal, false, true},
+                                  {2, 500, 1000, Priority::kNormal, false, true}};
+  Nanos now = 0;
+  for (; now < 5 * kSecond; now += kMillisecond) arbiter.Step(now, in);
+  in[0].share = in[0].limit = 500;
+  const Nanos before = arbiter.Step(now, in)[0].received;
+  for (const Nanos end = now + kSecond; now < end; now += kMillisecond) arbiter.Step(now, in);
+  const Nanos gained = arbiter.Step(now, in)[0].received - before;
+  EXPECT_NEAR(static_cast<double>(gained) / kSecond, 0.5, 0.03);
+}
+
+// The invariants over made-up mixes: floors, limits, no waste, the same answer twice.
+class RandomMixes : public testing::TestWithParam<int> {};
+
+TEST_P(RandomMixes, HoldFloorsLimitsAndTheCard) {
+  constexpr int kMixes = 1000;
+  constexpr Nanos kLength = 3 * kSecond;
+  for (int mix = 0; mix < kMixes; ++mix) {
+    std::mt19937 random(static_cast<uint32_t>(GetParam() * kMixes + mix));
+    const auto pick = [&](int low, int high) {
+      return std::uniform_int_distribution<int>(low, high)(random);
+    };
+    std::vector<Load> loads(static_cast<size_t>(pick(1, 6)));
+    Permille free = 1000;
+    bool borrower = false;
+    bool resters = false;  // each rest may leave the card idle until the next step
+    for (Load& load : loads) {
+      const int others = static_cast<int>(&loads.back() - &load);
+      load.share = pick(2, std::max(2, (free - 20 * others) / 10)) * 10;
+      free -= load.share;
+      load.limit = pick(0, 1) ? load.share : pick(load.share / 10, 100) * 10;
+      load.priority = static_cast<Priority>(pick(0, 2));
+      if (pick(0, 3) == 0) {
+        resters = true;
+        load.work = pick(1, 40) * kMillisecond;
+        load.rest = pick(1, 100) * kMillisecond;
+      } else {
+        borrower = borrower || load.limit == 1000;
+      }
+    }
+    const Outcome o = Play(loads, kLength, 2 * kMillisecond);
+    for (size_t i = 0; i < loads.size(); ++i) {
+      const Load& load = loads[i];
+      // One turn of slack at either end of the window.
+      ASSERT_LE(o.got[i], load.limit / 1000.0 + 0.03) << "mix " << mix << " tenant " << i;
+      if (load.work == 0) {
+        ASSERT_GE(o.got[i], load.share / 1000.0 - 0.03) << "mix " << mix << " tenant " << i;
+      }
+    }
+    if (borrower && !resters) {
+      ASSERT_GE(o.total, 0.98) << "mix " << mix << ": idle card beside a borrower";
+    }
+    if (mix % 50 == 0) {
+      const Outcome a = Play(loads, kSecond, kMillisecond, true);
+      const Outcome b = Play(loads, kSecond, kMillisecond, true);
+      ASSERT_EQ(a.decisions, b.decisions) << "mix " << mix;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(TenThousand, RandomMixes, testing::Range(0, 10));
+
+}  // namespace
+}  // namespace flexai::slice

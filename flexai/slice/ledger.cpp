@@ -1,0 +1,60 @@
+#include "flexai/slice/ledger.h"
+
+#include <sched.h>
+
+namespace flexai::slice {
+namespace {
+// How often a refusal that only rests on other processes' open claims is tried again.
+constexpr int kTries = 64;
+}  // namespace
+
+// Two processes that ask at once each publish their claim first and sum up afterwards, so at least
+// one of them sees the other's: together they can never pass the limit.
+bool Ledger::TryClaim(uint64_t bytes, bool* only_claims_in_the_way) {
+  slot_->claim.store(bytes, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  uint64_t granted = 0;
+  uint64_t claimed = 0;
+  const uint32_t slots = region_->header.slots_used.load(std::memory_order_acquire);
+  for (uint32_t i = 0; i < slots && i < kMaxProcesses; ++i) {
+    // Claim before used: a claim that turns into use in between is counted twice, never missed.
+    claimed += region_->slots[i].claim.load(std::memory_order_seq_cst);
+    granted += region_->slots[i].used.load(std::memory_order_seq_cst);
+  }
+  const uint64_t limit = region_->header.memory_limit.load(std::memory_order_relaxed);
+  const bool fits = granted <= limit && claimed <= limit - granted;
+  if (fits) {
+    slot_->used.fetch_add(bytes, std::memory_order_seq_cst);
+  }
+  slot_->claim.store(0, std::memory_order_seq_cst);
+  *only_claims_in_the_way = granted <= limit && bytes <= limit - granted;
+  return fits;
+}
+
+Status Ledger::Reserve(uint64_t bytes) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const uint64_t limit = region_->header.memory_limit.load(std::memory_order_relaxed);
+  if (bytes <= limit) {
+    bool worth_trying = true;
+    for (int i = 0; i < kTries && worth_trying; ++i) {
+      if (TryClaim(bytes, &worth_trying)) return Status();
+      sched_yield();
+    }
+  }
+  slot_->refused.fetch_add(1, std::memory_order_relaxed);
+  return Status(Code::kResourceExhausted, "past the memory limit of the slice");
+}
+
+void Ledger::Release(uint64_t bytes) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const uint64_t used = slot_->used.load(std::memory_order_relaxed);
+  slot_->used.store(used > bytes ? used - bytes : 0, std::memory_order_seq_cst);
+}
+
+uint64_t Ledger::free_bytes() const {
+  const uint64_t total = limit();
+  const uint64_t taken = used();
+  return taken < total ? total - taken : 0;
+}
+
+}  // namespace flexai::slice

@@ -1,0 +1,41 @@
+// Bytes of device memory held by a tenant, against its limit. Each process writes only its own slot
+// of the region and reads the others'; the tenant's total is their sum. So nothing has to be undone
+// when a process dies at any instruction: its slot is cleared, and the sum is exact again.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+
+#include "flexai/base/status.h"
+#include "flexai/slice/region.h"
+
+namespace flexai::slice {
+
+class Ledger {
+ public:
+  /// Keeps the books of the process that owns `slot`.
+  Ledger(Region* region, uint32_t slot) : region_(region), slot_(&region->slots[slot]) {}
+
+  /// Takes `bytes` from the slice's budget before the driver is asked.
+  /// Units:  bytes, as the driver will hold them.
+  /// Errors: kResourceExhausted (past the limit; nothing is taken).
+  /// Thread: any; `mu_` orders the threads of this process, and dies with it.
+  Status Reserve(uint64_t bytes);
+
+  /// Gives `bytes` back; never below zero. Thread: any.
+  void Release(uint64_t bytes);
+
+  uint64_t limit() const { return region_->header.memory_limit.load(std::memory_order_relaxed); }
+  uint64_t used() const { return UsedBytes(*region_); }
+  /// What can still be reserved; 0 when a limit was lowered below use.
+  uint64_t free_bytes() const;
+
+ private:
+  bool TryClaim(uint64_t bytes, bool* only_claims_in_the_way);
+
+  Region* region_;
+  ProcessSlot* slot_;
+  std::mutex mu_;
+};
+
+}  // namespace flexai::slice

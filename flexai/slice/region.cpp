@@ -1,0 +1,111 @@
+#include "flexai/slice/region.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace flexai::slice {
+
+RegionMap& RegionMap::operator=(RegionMap&& other) noexcept {
+  std::swap(region_, other.region_);
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+RegionMap::~RegionMap() {
+  if (region_) munmap(region_, sizeof(Region));
+  if (fd_ >= 0) close(fd_);
+}
+
+Region* RegionMap::Leak() {
+  fd_ = -1;
+  return std::exchange(region_, nullptr);
+}
+
+Result<RegionMap> RegionMap::Create(const std::string& slice) {
+  RegionMap map;
+  // The bare call: the wrapper is younger than the oldest C library that tenants may have.
+  map.fd_ = static_cast<int>(syscall(SYS_memfd_create, "flexai-region", 1u /* MFD_CLOEXEC */));
+  if (map.fd_ < 0) return ErrnoStatus(Code::kInternal, "cannot make a region");
+  if (ftruncate(map.fd_, sizeof(Region)) != 0) {
+    return ErrnoStatus(Code::kInternal, "cannot size a region");
+  }
+  void* at = mmap(nullptr, sizeof(Region), PROT_READ | PROT_WRITE, MAP_SHARED, map.fd_, 0);
+  if (at == MAP_FAILED) return ErrnoStatus(Code::kInternal, "cannot map a region");
+  map.region_ = static_cast<Region*>(at);
+  RegionHeader& header = map.region_->header;
+  header.version = kRegionVersion;
+  header.size = sizeof(Region);
+  header.max_processes = kMaxProcesses;
+  strncpy(header.slice, slice.c_str(), sizeof(header.slice) - 1);
+  std::atomic_thread_fence(std::memory_order_release);
+  header.magic = kRegionMagic;
+  return map;
+}
+
+Result<RegionMap> RegionMap::Open(int fd) {
+  RegionMap map;
+  map.fd_ = fd;
+  struct stat info;
+  if (fstat(fd, &info) != 0 || info.st_size < static_cast<off_t>(sizeof(RegionHeader))) {
+    return Status(Code::kDataLoss, "the file that was passed is not a region");
+  }
+  const bool whole = info.st_size == static_cast<off_t>(sizeof(Region));
+  const size_t size = whole ? sizeof(Region) : sizeof(RegionHeader);
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) return ErrnoStatus(Code::kInternal, "cannot map a region");
+  const auto* region = static_cast<Region*>(at);
+  Status error;
+  if (region->header.magic != kRegionMagic) {
+    error = Status(Code::kDataLoss, "the file that was passed is not a region");
+  } else if (region->header.version != kRegionVersion || !whole) {
+    error = Status(Code::kFailedPrecondition,
+                   "region version " + std::to_string(region->header.version) +
+                       " does not fit this program, which knows " + std::to_string(kRegionVersion),
+                   "use the library and the daemon of one release");
+  }
+  if (!error.ok()) {
+    munmap(at, size);
+    return error;
+  }
+  map.region_ = static_cast<Region*>(at);
+  return map;
+}
+
+uint64_t UsedBytes(const Region& region) {
+  uint64_t total = 0;
+  const uint32_t slots = region.header.slots_used.load(std::memory_order_acquire);
+  for (uint32_t i = 0; i < slots && i < kMaxProcesses; ++i) {
+    total += region.slots[i].used.load(std::memory_order_relaxed);
+  }
+  return total;
+}
+
+bool InOwnWindow(const RegionHeader& header, Nanos now) {
+  const Nanos period = header.window_period.load(std::memory_order_relaxed);
+  if (period <= 0) return false;
+  const Nanos at = now % period - header.window_begin.load(std::memory_order_relaxed);
+  return at >= 0 && at < header.window_length.load(std::memory_order_relaxed);
+}
+
+void FutexWait(const std::atomic<uint32_t>& word, uint32_t seen, Nanos timeout) {
+  const timespec limit = {static_cast<time_t>(timeout / kSecond),
+                          static_cast<long>(timeout % kSecond)};
+  const int saved = errno;
+  syscall(SYS_futex, &word, FUTEX_WAIT, seen, &limit, nullptr, 0);
+  errno = saved;
+}
+
+void FutexWake(const std::atomic<uint32_t>& word) {
+  const int saved = errno;
+  syscall(SYS_futex, &word, FUTEX_WAKE, 0x7fffffff, nullptr, nullptr, 0);
+  errno = saved;
+}
+
+}  // namespace flexai::slice

@@ -1,0 +1,115 @@
+// The page that the daemon and the processes of one tenant share (a memfd), and its rules: one
+// writer per field, no lock, plain atomics. docs/formats/region.md describes the bytes; a change of
+// layout raises kRegionVersion.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "flexai/base/clock.h"
+#include "flexai/base/status.h"
+#include "flexai/model/slice_spec.h"
+
+namespace flexai::slice {
+
+inline constexpr uint32_t kRegionMagic = 0x52584c46;  // "FLXR"
+inline constexpr uint32_t kRegionVersion = 1;
+inline constexpr uint32_t kMaxProcesses = 512;
+/// A heartbeat older than this means that the daemon is gone: tenants then keep to their own clock.
+inline constexpr Nanos kHeartbeatLimit = 200 * kMillisecond;
+
+/// Bit 0 of `gate`: the tenant shall not compute. The bits above count changes, so that a waiter
+/// never sleeps through one.
+inline constexpr uint32_t kGateHeld = 1;
+
+/// What one process says about itself. Writer: that process; `owner` alone is the daemon's.
+struct alignas(128) ProcessSlot {
+  std::atomic<uint64_t> owner;     // 0 = free; else a number that is never used again
+  std::atomic<uint64_t> used;      // bytes granted to this process
+  std::atomic<uint64_t> claim;     // bytes being asked for just now
+  std::atomic<uint64_t> refused;   // allocations refused
+  std::atomic<uint64_t> launches;  // kernels launched, as far as already counted
+  std::atomic<int64_t> held_at;    // clock when the last hold took effect
+  std::atomic<uint32_t> obeyed;    // the last gate word obeyed
+  std::atomic<uint32_t> workers;   // threads that the lever stops
+  std::atomic<uint32_t> lever;     // LeverKind
+  std::atomic<uint32_t> pid;       // in the process's own namespace
+};
+
+/// Writer: the daemon, all fields.
+struct alignas(128) RegionHeader {
+  uint32_t magic;
+  uint32_t version;
+  uint32_t size;
+  uint32_t max_processes;
+  char slice[32];
+  char card[32];
+  char command[256];
+  uint32_t owner_uid;
+  int32_t leader_pid;
+  int64_t created;
+  std::atomic<uint64_t> memory_limit;
+  std::atomic<int32_t> share;
+  std::atomic<int32_t> limit;
+  std::atomic<uint32_t> priority;
+  std::atomic<uint32_t> paused;
+  std::atomic<uint32_t> gate;        // futex word
+  std::atomic<uint32_t> slots_used;  // slots below this one may be taken
+  std::atomic<int64_t> heartbeat;    // CLOCK_MONOTONIC of the daemon's last tick
+  // Where this tenant's time lies in each period when no daemon decides: sums of limits above the
+  // whole card are scaled down, so that windows of tenants do not overlap.
+  std::atomic<int64_t> window_begin;
+  std::atomic<int64_t> window_length;
+  std::atomic<int64_t> window_period;
+};
+
+struct Region {
+  RegionHeader header;
+  ProcessSlot slots[kMaxProcesses];
+};
+
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+static_assert(sizeof(ProcessSlot) == 128);
+static_assert(sizeof(RegionHeader) % 128 == 0);
+
+/// A mapped region and its memfd; unmaps and closes when destroyed.
+class RegionMap {
+ public:
+  RegionMap() = default;
+  RegionMap(RegionMap&& other) noexcept { *this = std::move(other); }
+  RegionMap& operator=(RegionMap&& other) noexcept;
+  ~RegionMap();
+
+  /// A fresh region for `slice`.
+  /// Errors: kInternal (no memfd, no memory).
+  static Result<RegionMap> Create(const std::string& slice);
+
+  /// Maps a region that came over a socket; takes `fd`.
+  /// Errors: kFailedPrecondition (another version); kDataLoss (not a region).
+  static Result<RegionMap> Open(int fd);
+
+  Region* get() const { return region_; }
+  Region* operator->() const { return region_; }
+  explicit operator bool() const { return region_ != nullptr; }
+  int fd() const { return fd_; }
+  /// Leaves the mapping alone for ever: other threads may still look at it.
+  Region* Leak();
+
+ private:
+  Region* region_ = nullptr;
+  int fd_ = -1;
+};
+
+/// Bytes granted to all processes of the tenant.
+uint64_t UsedBytes(const Region& region);
+
+/// Whether a tenant without a daemon may compute at `now`.
+bool InOwnWindow(const RegionHeader& header, Nanos now);
+
+/// Waits until `word` differs from `seen`, or for `timeout`. Thread: any, also a signal handler.
+void FutexWait(const std::atomic<uint32_t>& word, uint32_t seen, Nanos timeout);
+/// Wakes all that wait on `word`, in every process.
+void FutexWake(const std::atomic<uint32_t>& word);
+
+}  // namespace flexai::slice
