@@ -42,8 +42,9 @@ struct FnOps {
   bool (*ok)(void* params, int64_t success);
   /// Puts `code` where the function reports errors, and null where it returns an object.
   void (*refuse)(void* params, int64_t code);
-  /// Writes "name(a=1, b=2) = 0" and returns its length, cut at `size`.
-  size_t (*print)(void* params, const char* name, char* out, size_t size);
+  /// Writes "name(a=1, b=2) = 0" and returns its length, cut at `size`; reads behind pointers only
+  /// if `follow`.
+  size_t (*print)(void* params, const char* name, bool follow, char* out, size_t size);
 };
 
 /// One vendor library: its functions, in the order of their indices.
@@ -98,8 +99,11 @@ class Call {
   bool refused() const { return refused_; }
   bool answered() const { return answered_; }
 
-  /// Parameters and result in one line.
-  size_t Print(char* out, size_t size) const { return ops_.print(params_, info_.name, out, size); }
+  /// Parameters and result in one line; returns its length. After the call: what is behind pointers
+  /// is shown only if it worked.
+  size_t Print(char* out, size_t size) const {
+    return ops_.print(params_, info_.name, ok(), out, size);
+  }
 
   /// A word of the stage now running, kept from its Before to its After.
   uint64_t& scratch() { return scratch_[stage_]; }

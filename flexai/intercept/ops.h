@@ -119,8 +119,8 @@ struct OpsOf {
     SetError set{code};
     Of(params).VisitParams(set);
   }
-  static size_t Print(void* params, const char* name, char* out, size_t size) {
-    return PrintCall(Of(params), name, out, size);
+  static size_t Print(void* params, const char* name, bool follow, char* out, size_t size) {
+    return PrintCall(Of(params), name, follow, out, size);
   }
 
   static constexpr FnOps kOps = {&Forward, &Charge, &Handle, &Created,

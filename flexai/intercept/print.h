@@ -28,9 +28,11 @@ class LineWriter {
   size_t length_ = 0;
 };
 
-/// Visitor that prints each parameter.
+/// Visitor that prints each parameter. Memory behind pointers is read only if `follow`: after a
+/// call that failed, nobody has checked those pointers, and out parameters hold nothing.
 struct PrintParam {
   LineWriter& line;
+  bool follow;
   bool first = true;
 
   static constexpr uint64_t kShown = 4;     // elements of an array
@@ -65,7 +67,7 @@ struct PrintParam {
   void Field([[maybe_unused]] Tag tag, T& field) {
     constexpr Shape kShape = Tag::kInfo.shape;
     if constexpr (kShape == Shape::kOne || kShape == Shape::kArray) {
-      if (!field) return line.Text("null");
+      if (!field || !follow) return Value(static_cast<const void*>(field));
       uint64_t count = kShape == Shape::kOne ? 1 : tag.Count();
       if (tag.Filled() < count) count = tag.Filled();
       if (kShape == Shape::kArray) line.Text("[");
@@ -85,7 +87,7 @@ struct PrintParam {
       line.Unsigned(tag.Count());
       line.Text(")");
     } else if constexpr (kShape == Shape::kList0) {
-      if (!field) return line.Text("null");
+      if (!field || !follow) return Value(static_cast<const void*>(field));
       line.Text("[");
       for (int i = 0; field[i] != 0 && i < 16; i += 2) {
         if (i > 0) line.Text(", ");
@@ -104,11 +106,11 @@ struct PrintParam {
 
 /// "name(parameters) = result" in at most `size` bytes; returns the length without the final zero.
 template <class C>
-size_t PrintCall(C& call, const char* name, char* out, size_t size) {
+size_t PrintCall(C& call, const char* name, bool follow, char* out, size_t size) {
   LineWriter line(out, size);
   line.Text(name);
   line.Text("(");
-  PrintParam print{line};
+  PrintParam print{line, follow};
   call.VisitParams(print);
   line.Text(")");
   if constexpr (C::kReturns != Returns::kVoid) {

@@ -11,7 +11,7 @@ namespace {
 template <class C>
 std::string Printed(C call, size_t size = 400) {
   std::string out(size, '?');
-  out.resize(PrintCall(call, C::kName, out.data(), size));
+  out.resize(PrintCall(call, C::kName, true, out.data(), size));
   return out;
 }
 
@@ -36,6 +36,15 @@ TEST(Print, ShapesOfParameters) {
   toy::toy_u32 counter = 9;
   EXPECT_EQ(Printed(toy::ToyLaunchCall{nullptr, &grid, &counter}),
             "toyLaunch(module=null, grid={...}, counters=[9]) = 0");
+}
+
+TEST(Print, AFailedCallIsPrintedWithoutReadingBehindPointers) {
+  auto* nowhere = reinterpret_cast<toy::toy_card*>(0x10);
+  toy::ToyListCardsCall call{2, nowhere, reinterpret_cast<toy::toy_u32*>(0x20)};
+  call.result = toy::TOY_ERROR_VALUE;
+  char out[100];
+  PrintCall(call, call.kName, false, out, sizeof out);
+  EXPECT_STREQ(out, "toyListCards(capacity=2, cards=0x10, found=0x20) = -1");
 }
 
 TEST(Print, CountsSaturate) {

@@ -28,9 +28,17 @@ struct Place {
 };
 thread_local Place t_place __attribute__((tls_model("initial-exec"))) = {};
 
+// Gives a thread's chunk back to the system when the thread ends; what it holds stays in the file.
+constinit std::atomic<bool> g_key_made{false};
+pthread_key_t g_key;
+void AtThreadEnd(void* chunk) {
+  munmap(chunk, kTraceChunkBytes);
+  t_place = {};
+}
+
 // A forked child must leave its parent's chunks alone.
 constinit std::atomic<uint32_t> g_generation{1};
-constinit std::atomic<bool> g_fork_watched{false};
+constinit std::atomic<bool> g_watched{false};
 void AfterForkInChild() { g_generation.fetch_add(1, std::memory_order_relaxed); }
 
 uint32_t DigestOf(const LibraryInfo& library) {
@@ -65,7 +73,8 @@ std::string WithPid(const std::string& path) {
 
 // Programs close or reuse low descriptors without asking; ours stands aside where it can.
 int MoveAside(int fd) {
-  const int moved = fcntl(fd, F_DUPFD_CLOEXEC, 200);
+  int moved = fcntl(fd, F_DUPFD_CLOEXEC, 200);
+  if (moved < 0) moved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
   if (moved < 0) return fd;
   close(fd);
   return moved;
@@ -74,7 +83,8 @@ int MoveAside(int fd) {
 }  // namespace
 
 TraceStage::~TraceStage() {
-  if (t_place.owner == this) t_place = {};
+  if (t_place.owner == this)
+    t_place.owner = nullptr;  // its chunk goes with the next one, or with the thread
   if (header_) munmap(header_, header_->first_chunk);
   if (lock_fd_ >= 0) close(lock_fd_);
 }
@@ -150,7 +160,10 @@ Result<std::unique_ptr<TraceStage>> TraceStage::Open(const LibraryInfo& library,
     const Status status = alone ? stage->Create(library, fd) : stage->Attach(library, fd);
     if (alone) flock(fd, LOCK_SH);
     if (status.ok()) {
-      if (!g_fork_watched.exchange(true)) pthread_atfork(nullptr, nullptr, &AfterForkInChild);
+      if (!g_watched.exchange(true)) {
+        pthread_atfork(nullptr, nullptr, &AfterForkInChild);
+        g_key_made = pthread_key_create(&g_key, &AtThreadEnd) == 0;
+      }
       return stage;
     }
     if (status.code() != Code::kFailedPrecondition) return status;
@@ -160,9 +173,9 @@ Result<std::unique_ptr<TraceStage>> TraceStage::Open(const LibraryInfo& library,
 }
 
 std::unique_ptr<TraceStage> TraceStage::FromEnvironment(const LibraryInfo& library) {
-  const char* path = getenv("FLEXAI_TRACE");
+  const char* path = secure_getenv("FLEXAI_TRACE");
   if (!path || !*path) return nullptr;
-  const char* args = getenv("FLEXAI_TRACE_ARGS");
+  const char* args = secure_getenv("FLEXAI_TRACE_ARGS");
   Result<std::unique_ptr<TraceStage>> stage = Open(library, path, args && strcmp(args, "1") == 0);
   if (stage.ok()) return std::move(stage).value();
   Notice("trace: %s; calls are not recorded", stage.status().ToString().c_str());
@@ -208,8 +221,9 @@ void TraceStage::After(Call& call) {
   if (place.owner != this || place.generation != generation ||
       sizeof(TraceChunkHeader) + place.used + need > kTraceChunkBytes) {
     if (broken_.load(std::memory_order_relaxed)) return;
-    if (place.chunk && place.owner == this) munmap(place.chunk, kTraceChunkBytes);
+    if (place.chunk) munmap(place.chunk, kTraceChunkBytes);
     place = {this, NewChunk(), 0, generation};
+    if (g_key_made) pthread_setspecific(g_key, place.chunk);
     if (!place.chunk) {
       place = {};
       if (!broken_.exchange(true)) {

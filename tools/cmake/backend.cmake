@@ -94,7 +94,7 @@ function(flexai_in_process)
   check_linker_flag(CXX -Wl,--exclude-libs,ALL FLEXAI_LINKER_EXCLUDES_LIBS)
   target_link_options(${A_TARGET} PRIVATE -static-libstdc++ -static-libgcc
     $<$<BOOL:${FLEXAI_LINKER_EXCLUDES_LIBS}>:-Wl,--exclude-libs,ALL>
-    -Wl,-z,relro -Wl,-z,now -Wl,--version-script=${A_MAP})
+    -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--version-script=${A_MAP})
   # A sanitizer's symbols come from the program; such a library only serves tests that link it.
   if(NOT "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_DEBUG}" MATCHES "-fsanitize")
     target_link_options(${A_TARGET} PRIVATE -Wl,-z,defs)

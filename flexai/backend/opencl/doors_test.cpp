@@ -89,6 +89,7 @@ api::cl_uint PlatformsOf(void* const* slots) {
       {                                                 \
         EXPECT_TRUE(g_chassis.AddStage(&g_stage).ok()); \
         [] body();                                      \
+        fflush(stdout);                                 \
         _exit(testing::Test::HasFailure() ? 1 : 0);     \
       },                                                \
       testing::ExitedWithCode(0), "")

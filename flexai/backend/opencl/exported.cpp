@@ -35,7 +35,7 @@ bool IsThisFile(const char* path) {
 }
 
 void* OpenLoader() {
-  const char* asked = getenv("FLEXAI_OPENCL_LOADER");
+  const char* asked = secure_getenv("FLEXAI_OPENCL_LOADER");
   if (asked && *asked) {
     void* loader = IsThisFile(asked) ? nullptr : dlopen(asked, RTLD_NOW | RTLD_LOCAL);
     if (!loader) {

@@ -82,7 +82,7 @@ int Patch(void** table, PlatformIds ids, ExtensionAddress extension) {
 // patched, in which case it is not offered at all: a driver that we do not stand in front of holds
 // no limit.
 int WrapDriver() {
-  const char* asked = getenv("FLEXAI_OPENCL_ICD");
+  const char* asked = secure_getenv("FLEXAI_OPENCL_ICD");
   const char* path = asked && *asked ? asked : kDefaultDriver;
   void* driver = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!driver) {
