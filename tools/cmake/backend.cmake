@@ -61,14 +61,6 @@ function(flexai_exports)
   flexai_in_process(TARGET flexai_${A_NAME}_exports MAP ${folder}/exports.map)
 endfunction()
 
-# flexai_dispatch(NAME x): the server's table of thunks, flexai_dispatch_<x>; needs flexai/remote/wire/codec.h.
-function(flexai_dispatch)
-  cmake_parse_arguments(A "" "NAME" "USES" ${ARGN})
-  flexai_library(NAME dispatch_${A_NAME} FLOOR 5 SOURCES ${CMAKE_BINARY_DIR}/generated/${A_NAME}/dispatch.cpp
-    USES api_${A_NAME} ${A_USES})
-  add_dependencies(flexai_dispatch_${A_NAME} flexai_generate_${A_NAME})
-endfunction()
-
 # flexai_fake_driver(NAME x SONAME libX.so.1 SOURCES ... LINK ...): lib/fake/<soname>, the pretend driver with the
 # vendor's symbols; needs flexai/fake/entry.h.
 function(flexai_fake_driver)
