@@ -1,0 +1,105 @@
+// flexai doctor: everything that can be wrong on this machine, each with its cure.
+#include <unistd.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "apps/flexai/ask.h"
+#include "apps/flexai/command.h"
+#include "apps/flexai/doctor_checks.h"
+#include "apps/flexai/output.h"
+
+namespace flexai::cli {
+namespace {
+
+using nlohmann::json;
+
+std::vector<Finding> Examine() {
+  std::vector<Finding> findings = {CheckCLibrary()};
+  for (const WayIn& way : WaysIn()) {
+    const char* list = getenv(std::string(way.variable).c_str());
+    findings.push_back(CheckLoader(way));
+    findings.push_back(CheckDrivers(way, std::string(way.drivers)));
+    findings.push_back(CheckLayerFile(way));
+    findings.push_back(CheckLayerList(way, list ? list : ""));
+  }
+  findings.push_back(CheckPreload());
+  const Result<json> status = Ask({{"op", "status"}});
+  findings.push_back(CheckDaemon(status));
+  if (status.ok()) {
+    findings.push_back(CheckVersion(*status));
+    findings.push_back(CheckCards(*status));
+    findings.push_back(CheckLeftovers(*status));
+  }
+  findings.push_back(CheckNamespaces());
+  findings.push_back(CheckCgroup());
+  findings.push_back(CheckOpenFiles());
+  findings.push_back(CheckLockedMemory());
+  return findings;
+}
+
+std::string AsText(const std::vector<Finding>& findings) {
+  const bool colour = UsesColour(STDOUT_FILENO);
+  constexpr const char* kCodes[] = {"32", "33", "31"};
+  std::string text;
+  for (const Finding& finding : findings) {
+    std::string verdict(VerdictName(finding.verdict));
+    if (colour) {
+      verdict = "\033[" + std::string(kCodes[static_cast<size_t>(finding.verdict)]) + "m" +
+                verdict + "\033[0m";
+    }
+    std::string check = finding.check;
+    check.resize(std::max<size_t>(check.size(), 16), ' ');
+    text += verdict + "  " + check + "  " + Printable(finding.found) + "\n";
+    if (!finding.cure.empty()) text += "        cure: " + Printable(finding.cure) + "\n";
+  }
+  return text;
+}
+
+json AsJson(const std::vector<Finding>& findings, bool healthy) {
+  json checks = json::array();
+  for (const Finding& finding : findings) {
+    checks.push_back({{"check", finding.check},
+                      {"verdict", VerdictName(finding.verdict)},
+                      {"found", finding.found},
+                      {"cure", finding.cure}});
+  }
+  return {{"healthy", healthy}, {"checks", checks}};
+}
+
+int Act(const Arguments& arguments) {
+  const Result<Format> format = ParseFormat(arguments.Text("output"));
+  if (!format.ok()) return Complain(format.status());
+  const std::vector<Finding> findings = Examine();
+  size_t failed = 0, warned = 0;
+  for (const Finding& finding : findings) {
+    failed += finding.verdict == Verdict::kFail;
+    warned += finding.verdict == Verdict::kWarn;
+  }
+  std::string text;
+  if (*format == Format::kJson) {
+    text = ToJson(AsJson(findings, failed == 0));
+  } else if (*format == Format::kYaml) {
+    text = ToYaml(AsJson(findings, failed == 0));
+  } else {
+    text = AsText(findings) + "\n" + std::to_string(findings.size()) + " checks, " +
+           std::to_string(failed) + " failed, " + std::to_string(warned) + " warnings\n";
+  }
+  if (!Print(text)) return kFailed;
+  return failed == 0 ? kDone : kFailed;
+}
+
+}  // namespace
+
+Command DoctorCommand() {
+  return {
+      .name = "doctor",
+      .summary = "Check this machine and say how to mend what is wrong",
+      .details = "Exits with 1 when a check fails; warnings alone do not count.",
+      .options = {{"output", "FORMAT", "table, wide, json or yaml", Offer::kFormat, "o"}},
+      .positionals = {},
+      .act = Act,
+  };
+}
+
+}  // namespace flexai::cli

@@ -1,0 +1,67 @@
+#include "apps/flexai/slice_words.h"
+
+#include <nlohmann/json.hpp>
+
+#include "apps/flexai/output.h"
+
+namespace flexai::cli {
+
+using nlohmann::json;
+
+Result<model::SliceSpec> ParseSpec(const Arguments& arguments) {
+  model::SliceSpec spec;
+  if (arguments.Has("share")) {
+    Result<model::Permille> share = model::ParsePercent("share", arguments.Text("share"));
+    if (!share.ok()) return share.status();
+    spec.share = *share;
+  }
+  spec.limit = spec.share;
+  if (arguments.Has("limit")) {
+    Result<model::Permille> limit = model::ParsePercent("limit", arguments.Text("limit"));
+    if (!limit.ok()) return limit.status();
+    spec.limit = *limit;
+  }
+  if (arguments.Has("memory")) {
+    Result<model::Bytes> memory = model::ParseBytes("memory", arguments.Text("memory"));
+    if (!memory.ok()) return memory.status();
+    spec.memory = *memory;
+  }
+  if (arguments.Has("priority")) {
+    Result<model::Priority> priority = model::ParsePriority(arguments.Text("priority"));
+    if (!priority.ok()) return priority.status();
+    spec.priority = *priority;
+  }
+  spec.card = arguments.Text("card", "auto");
+  FLEXAI_RETURN_IF_ERROR(model::CheckSpec(spec));
+  return spec;
+}
+
+json ToRequest(const model::SliceSpec& spec) {
+  return {{"share_permille", spec.share},
+          {"limit_permille", spec.limit},
+          {"memory_limit_bytes", spec.memory},
+          {"card", spec.card},
+          {"priority", std::string(model::PriorityName(spec.priority))}};
+}
+
+std::string Promise(const json& slice, const std::string& model) {
+  const auto share = static_cast<model::Permille>(NumberField(slice, "share_permille"));
+  const auto limit = static_cast<model::Permille>(NumberField(slice, "limit_permille"));
+  std::string text = "card " + TextField(slice, "card");
+  if (!model.empty()) text += " (" + model + ")";
+  text += ", " + model::FormatPercent(share) + " compute";
+  if (limit > share) text += " (up to " + model::FormatPercent(limit) + ")";
+  text += ", " + model::FormatBytes(BytesField(slice, "memory_limit_bytes"));
+  return text + ", slice " + TextField(slice, "slice");
+}
+
+std::string SliceVariable(const json& slice, pid_t leader) {
+  const auto number = [&](const char* name) {
+    return std::to_string(static_cast<long long>(BytesField(slice, name)));
+  };
+  return TextField(slice, "slice") + ":" + number("share_permille") + ":" +
+         number("limit_permille") + ":" + number("memory_limit_bytes") + ":" +
+         TextField(slice, "priority") + ":" + std::to_string(leader);
+}
+
+}  // namespace flexai::cli

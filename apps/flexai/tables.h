@@ -1,0 +1,23 @@
+// The daemon's status as tables: for status, cards and top.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "apps/flexai/output.h"
+
+namespace flexai::cli {
+
+/// One row a card; `wide` adds backend, driver, uuid and more.
+Table CardTable(const nlohmann::json& status, bool wide);
+
+/// One row a slice; `wide` adds card, peak, refusals, processes and age.
+Table SliceTable(const nlohmann::json& slices, bool wide);
+
+/// The lines below the tables: who waits and why, and what the daemon warns of. Empty if nothing.
+std::string Remarks(const nlohmann::json& status);
+
+/// "1.2/8.0 GiB": what is used of what there is.
+std::string UsedOf(uint64_t used, uint64_t total);
+
+}  // namespace flexai::cli

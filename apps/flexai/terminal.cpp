@@ -1,0 +1,158 @@
+#include "apps/flexai/terminal.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+
+namespace flexai::cli {
+namespace {
+
+constexpr std::string_view kEnter = "\033[?1049h\033[?25l";  // second screen, no cursor
+constexpr std::string_view kLeave = "\033[?25h\033[?1049l";  // and back
+constexpr int kDeadly[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGSEGV,
+                           SIGBUS, SIGFPE,  SIGILL, SIGPIPE, SIGALRM};
+
+termios g_before;                  // written before a handler is set, then only read
+std::atomic<bool> g_open = false;  // handlers may run at any moment
+
+// Only calls that are allowed in a signal handler.
+void WriteAll(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+void EnterRaw() {
+  termios raw = g_before;
+  raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);  // ISIG stays: Ctrl-C and Ctrl-Z work
+  raw.c_cc[VMIN] = 0;
+  raw.c_cc[VTIME] = 0;
+  tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+  WriteAll(kEnter);
+}
+
+void GiveBack() {
+  if (!g_open.exchange(false)) return;
+  WriteAll(kLeave);
+  // From the background this would stop us; the shell has set the terminal for itself by then.
+  sigset_t out, before;
+  sigemptyset(&out);
+  sigaddset(&out, SIGTTOU);
+  sigprocmask(SIG_BLOCK, &out, &before);
+  tcsetattr(STDIN_FILENO, TCSANOW, &g_before);
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+}
+
+// Gives the terminal back, then ends as the signal would have without us.
+void OnDeadly(int number) {
+  const int kept = errno;
+  GiveBack();
+  signal(number, SIG_DFL);
+  raise(number);
+  errno = kept;
+}
+
+void OnStop(int) {
+  const int kept = errno;
+  GiveBack();
+  raise(SIGSTOP);
+  // Continued, perhaps in another terminal mode.
+  tcgetattr(STDIN_FILENO, &g_before);
+  g_open = true;
+  EnterRaw();
+  errno = kept;
+}
+
+void OnResize(int) {}  // only to interrupt the wait
+
+void Handle(int number, void (*handler)(int)) {
+  struct sigaction old;
+  sigaction(number, nullptr, &old);
+  if (old.sa_handler == SIG_IGN) return;  // whoever started us wants it ignored
+  struct sigaction action {};
+  action.sa_handler = handler;
+  sigemptyset(&action.sa_mask);
+  sigaction(number, &action, nullptr);
+}
+
+Key Arrow(char last) {
+  switch (last) {
+    case 'A':
+      return Key::kUp;
+    case 'B':
+      return Key::kDown;
+    case 'C':
+      return Key::kRight;
+    case 'D':
+      return Key::kLeft;
+    default:
+      return Key::kNone;
+  }
+}
+
+}  // namespace
+
+Status LiveTerminal::Open() {
+  if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &g_before) != 0) {
+    return Status(Code::kFailedPrecondition, "flexai top needs a terminal",
+                  "use flexai top --once for a file or a pipe");
+  }
+  g_open = true;
+  static const bool registered = std::atexit(GiveBack) == 0;
+  if (!registered) return Status(Code::kInternal, "atexit failed");
+  for (const int number : kDeadly) Handle(number, OnDeadly);
+  Handle(SIGTSTP, OnStop);
+  struct sigaction resize {};
+  resize.sa_handler = OnResize;
+  sigaction(SIGWINCH, &resize, nullptr);
+  EnterRaw();
+  return Status();
+}
+
+void LiveTerminal::Close() { GiveBack(); }
+
+bool LiveTerminal::Draw(std::string_view screen) {
+  std::string all = "\033[H";
+  for (size_t at = 0; at < screen.size();) {
+    const size_t end = std::min(screen.find('\n', at), screen.size());
+    all += screen.substr(at, end - at);
+    all += "\033[K";
+    if (end + 1 < screen.size()) all += "\r\n";
+    at = end + 1;
+  }
+  WriteAll(all + "\033[J");
+  return true;
+}
+
+Pressed LiveTerminal::Wait(int milliseconds) {
+  Pressed pressed;
+  pollfd keys = {STDIN_FILENO, POLLIN, 0};
+  if (poll(&keys, 1, milliseconds) <= 0) return pressed;
+  char bytes[8];
+  const ssize_t count = read(STDIN_FILENO, bytes, sizeof(bytes));
+  if (count <= 0) {
+    pressed.ended = count == 0 || errno != EINTR;
+    return pressed;
+  }
+  if (bytes[0] == 'q' || bytes[0] == 'Q') {
+    pressed.key = Key::kQuit;
+  } else if (count >= 3 && bytes[0] == '\033' && (bytes[1] == '[' || bytes[1] == 'O')) {
+    pressed.key = Arrow(bytes[2]);
+  } else {
+    pressed.key = Key::kOther;
+    pressed.letter = bytes[0];
+  }
+  return pressed;
+}
+
+}  // namespace flexai::cli
