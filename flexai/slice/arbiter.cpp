@@ -9,6 +9,9 @@ namespace {
 // What a waiting tenant's limit may save up. Units: turns.
 constexpr double kMostTurns = 8;
 
+// A tenant that has waited for this part of a turn's worth of its share is overdue.
+constexpr double kOverdueTurns = 0.75;
+
 Nanos Turn(model::Permille part) {
   return std::max(Arbiter::kPeriod * part / model::kWholeCard, Arbiter::kShortestTurn);
 }
@@ -86,15 +89,31 @@ void Arbiter::WakeUp() {
   }
 }
 
-bool Arbiter::MayRun(const Tenant& t) const {
+bool Arbiter::MayRun(const Tenant& t) {
   return !t.in.paused && (t.in.limit >= model::kWholeCard || !t.refilling);
 }
 
-bool Arbiter::Before(const Tenant& a, const Tenant& b) const {
-  const bool a_owed = a.floor > 0;
-  const bool b_owed = b.floor > 0;
-  if (a_owed != b_owed) return a_owed;
-  if (a.in.priority != b.in.priority) return a.in.priority > b.in.priority;
+Arbiter::Claim Arbiter::ClaimOf(const Tenant& t) {
+  if (t.floor <= 0) return Claim::kBorrows;
+  const double turn = static_cast<double>(Turn(t.in.share));
+  return t.floor >= kOverdueTurns * turn ? Claim::kOverdue : Claim::kOwed;
+}
+
+bool Arbiter::Outranks(const Tenant& a, const Tenant& holder) {
+  const Claim claim = ClaimOf(a);
+  const Claim held = ClaimOf(holder);
+  if (held == Claim::kBorrows && claim != Claim::kBorrows) return true;
+  if (a.in.priority <= holder.in.priority || held == Claim::kOverdue) return false;
+  return claim <= held;
+}
+
+bool Arbiter::Before(const Tenant& a, const Tenant& b) {
+  const Claim claim = ClaimOf(a);
+  if (claim != ClaimOf(b)) return claim < ClaimOf(b);
+  // What is overdue goes by weight alone: else the lowest priority would pay for all time lost.
+  if (claim != Claim::kOverdue && a.in.priority != b.in.priority) {
+    return a.in.priority > b.in.priority;
+  }
   if (a.virtual_time != b.virtual_time) return a.virtual_time < b.virtual_time;
   return a.in.id < b.in.id;
 }
@@ -108,10 +127,7 @@ Arbiter::Tenant* Arbiter::PickHolder() {
     if (!best || Before(t, *best)) best = &t;
   }
   if (holder && best != holder) {
-    const bool outranked =
-        ((best->floor > 0) && !(holder->floor > 0)) ||
-        (best->in.priority > holder->in.priority && (best->floor > 0) == (holder->floor > 0));
-    if (!outranked && holder->turn_used < Turn(holder->in.share)) best = holder;
+    if (!Outranks(*best, *holder) && holder->turn_used < Turn(holder->in.share)) best = holder;
   }
   if (best && (best->in.id != holder_ || best->turn_used >= Turn(best->in.share))) {
     best->turn_used = 0;

@@ -76,8 +76,13 @@ class Arbiter {
   static void Spend(Tenant& tenant, Nanos used);
   void Fill(Tenant& tenant, Nanos elapsed);
   void WakeUp();
-  bool MayRun(const Tenant& tenant) const;
-  bool Before(const Tenant& a, const Tenant& b) const;
+  static bool MayRun(const Tenant& tenant);
+  /// Ordered: who goes first.
+  enum class Claim : uint8_t { kOverdue, kOwed, kBorrows };
+  static Claim ClaimOf(const Tenant& t);
+  /// Whether `a` takes the card from a holder whose turn is not over.
+  static bool Outranks(const Tenant& a, const Tenant& holder);
+  static bool Before(const Tenant& a, const Tenant& b);
   Tenant* PickHolder();
   void SetNextStep(const Tenant* holder);
 
