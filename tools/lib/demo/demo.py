@@ -1,0 +1,229 @@
+"""The demo: unmodified programs share one real card. Run by tools/demo, which installs and builds first.
+
+Act 1  two programs side by side at 30 / 70, then, without stopping them, 10 / 90
+Act 2  a neural network whose memory limit is too small, then large enough
+Act 3  a program that borrows idle time and gives it back
+What was asked and what was received is printed at the end and written to build/demo/report.json.
+"""
+import json
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from programs import FLEXAI, PLACE, Hashcat, Train, environment
+from view import View, mebibytes
+
+WINDOW_S = 20        # a figure is measured over this time
+SETTLE_S = 3         # after a change, before measuring
+START_LIMIT_S = 120  # kernels are compiled at the first start
+FINE_POINTS = 2.0    # how far from the share asked a figure may be and still be called fine
+
+
+class DemoError(Exception):
+    pass
+
+
+def flexai(*words):
+    """The JSON answer of `flexai words`."""
+    ran = subprocess.run([str(FLEXAI), *words], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    if ran.returncode != 0:
+        raise DemoError(f"flexai {' '.join(words)} ended with {ran.returncode}: {ran.stderr.strip()}")
+    return json.loads(ran.stdout) if ran.stdout.strip() else {}
+
+
+def slices():
+    """Leader's process id -> the slice as the daemon sees it now."""
+    return {one["leader_pid"]: one for one in flexai("status", "-o", "json")["slices"]}
+
+
+class Demo:
+    def __init__(self):
+        self.view = View()
+        self.running = []
+        self.report = {"acts": []}
+
+    def start(self, kind, name, options, more=()):
+        program = kind(name, options, more)
+        self.running.append(program)
+        return program
+
+    def stop(self, *programs):
+        for program in programs:
+            program.stop()
+            self.running.remove(program)
+
+    def watch(self, what, programs, seconds, until=None):
+        """Shows the programs for `seconds`, or until `until()`; returns whether that came."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            now = slices()
+            self.view.table(what, [self.row(program, now.get(program.pid)) for program in programs])
+            for program in programs:
+                if not program.running():
+                    raise DemoError(f"{program.name} ended by itself; its output:\n{program.output()[-2000:]}")
+            if until and until():
+                return True
+            time.sleep(0.5)
+        return until is None
+
+    def row(self, program, seen):
+        speed = "starting"
+        counts = program.counts[-2:]
+        if len(counts) == 2 and counts[1][0] > counts[0][0]:
+            rate = (counts[1][1] - counts[0][1]) / (counts[1][0] - counts[0][0])
+            speed = f"{rate * program.scale:.0f} {program.unit}"
+        if seen is None:
+            return {"slice": "-", "program": program.name, "asked": "-", "received": "-", "ratio": 0, "memory": "-", "limit": "-", "speed": speed}
+        ratio = seen["compute_received_ratio"]
+        return {"slice": seen["slice"], "program": program.name, "asked": f"{seen['share_permille'] / 10:.0f} %",
+                "received": f"{100 * ratio:.1f} %", "ratio": ratio, "memory": mebibytes(seen["memory_used_bytes"]),
+                "limit": mebibytes(seen["memory_limit_bytes"]), "speed": speed}
+
+    def wait_for_counters(self, programs):
+        """Until each has printed its counter a few times: then its kernels are compiled and it works."""
+        if not self.watch("starting", programs, START_LIMIT_S, lambda: all(len(program.counts) >= 3 for program in programs)):
+            raise DemoError(f"no counters within {START_LIMIT_S} s; see {PLACE}")
+
+    def measure(self, what, programs, asked, seconds=WINDOW_S):
+        """One line of the summary per program: asked, card time received, and the part by its own counter."""
+        self.watch(what, programs, SETTLE_S)
+        before, begin = slices(), time.monotonic()
+        self.watch(what, programs, seconds)
+        after, end = slices(), time.monotonic()
+        # The counters are printed once a second; wait for the value after the window's end.
+        self.watch(what, programs, 10, lambda: all(program.counts[-1][0] > end for program in programs))
+        work = {program: program.count_at(end) - program.count_at(begin) for program in programs}
+        figures = []
+        for program, share in zip(programs, asked):
+            seconds_received = after[program.pid]["compute_received_seconds"] - before[program.pid]["compute_received_seconds"]
+            figures.append({
+                "program": program.name, "slice": after[program.pid]["slice"], "asked_percent": share,
+                "received_percent": round(100 * seconds_received / (end - begin), 2),
+                "own_counter_percent": round(100 * work[program] / sum(work.values()), 2) if len(programs) > 1 else None,
+                "own_speed": round(work[program] * program.scale / (end - begin), 2), "own_unit": program.unit})
+        self.report["acts"].append({"what": what, "seconds": round(end - begin, 1), "programs": figures})
+        return figures
+
+    def side_by_side(self):
+        self.view.title("1  Two unmodified programs share the card: 30 % and 70 %, then 10 % and 90 %")
+        first = self.start(Hashcat, "hashcat A", ["--share", "30%"])
+        second = self.start(Hashcat, "hashcat B", ["--share", "70%"])
+        pair = [first, second]
+        self.wait_for_counters(pair)
+        self.measure("30 / 70", pair, [30, 70])
+        now = slices()
+        for program, share in ((first, "10%"), (second, "90%")):
+            flexai("set", now[program.pid]["slice"], "--share", share, "--limit", share, "-o", "json")
+        self.measure("10 / 90", pair, [10, 90])
+        self.stop(*pair)
+
+    def memory(self):
+        self.view.title("2  A neural network with too little memory, then with enough")
+        small = self.start(Train, "network 128Mi", ["--memory", "128Mi"], ["--samples", "65536", "--seconds", "5"])
+        status = small.wait(START_LIMIT_S)
+        said = [line for line in small.output().splitlines() if line.startswith(("flexai", "train.py"))]
+        for line in said:
+            self.view.say("  | " + line)
+        refused = status == 1 and any("out of memory" in line for line in said) and any(
+            line.startswith("flexai") and re.search(r"limit.*(used|asked)", line) for line in said)
+        self.running.remove(small)
+        enough = self.start(Train, "network 1Gi", ["--memory", "1Gi"], ["--samples", "65536", "--seconds", "5"])
+        status = enough.wait(START_LIMIT_S)
+        for line in enough.output().splitlines():
+            if line.startswith(("first", "last")):
+                self.view.say("  | " + line)
+        self.running.remove(enough)
+        learned = re.findall(r"(?:first|last) loss ([\d.]+)", enough.output())
+        fits = status == 0 and len(learned) == 2 and float(learned[1]) < float(learned[0])
+        self.report["acts"].append({"what": "memory", "refused_at_128Mi": refused, "fits_in_1Gi": fits, "said": said})
+
+    def borrowing(self):
+        self.view.title("3  A program borrows what is idle, and gives it back")
+        borrower = self.start(Hashcat, "borrower", ["--share", "20%", "--limit", "100%"])
+        self.wait_for_counters([borrower])
+        self.measure("alone, may borrow", [borrower], [100], 8)
+        owner = self.start(Hashcat, "owner", ["--share", "80%"])
+        self.wait_for_counters([borrower, owner])
+        self.measure("the owner is back", [borrower, owner], [20, 80], 12)
+        self.stop(owner)
+        self.measure("alone again", [borrower], [100], 8)
+        self.stop(borrower)
+
+    def warm_up(self):
+        """Compiles the programs' kernels once, without flexai; later runs find them in build/demo/cache."""
+        done = PLACE / "cache/warm"
+        if done.exists():
+            return
+        self.view.say("Compiling the programs' kernels for this card, once; about a minute.")
+        environment()
+        for kind, more in ((Hashcat, ["--runtime", "2"]), (Train, ["--samples", "65536", "--seconds", "0.2"])):
+            program = self.start(kind, "warm up", None, more)
+            program.wait(600)
+            self.running.remove(program)
+        done.touch()
+
+    def run(self):
+        begin = time.monotonic()
+        self.warm_up()
+        already = flexai("status", "-o", "json") if daemon_answers() else {"slices": []}
+        if already["slices"]:
+            raise DemoError(f"{len(already['slices'])} slices are in use on this card; the demo needs all of it. "
+                            "See flexai status, and run it again when they have ended")
+        self.side_by_side()
+        self.memory()
+        self.borrowing()
+        self.report["card"] = flexai("cards", "-o", "json")
+        self.report["machine"] = {"processor_count": len(__import__("os").sched_getaffinity(0)), "system": platform.platform()}
+        self.report["seconds"] = round(time.monotonic() - begin, 1)
+
+    def summary(self):
+        """Prints the report; returns whether everything is as asked."""
+        self.view.title("What was asked, and what was received")
+        fine = True
+        print(f"  {'':22}{'PROGRAM':16}{'ASKED':>8}{'CARD TIME':>11}{'OWN COUNTER':>13}{'':>3}")
+        for act in self.report["acts"]:
+            for one in act.get("programs", []):
+                figures = [figure for figure in (one["received_percent"], one["own_counter_percent"]) if figure is not None]
+                good = all(abs(figure - one["asked_percent"]) <= FINE_POINTS for figure in figures)
+                fine = fine and good
+                own = f"{one['own_counter_percent']:.1f} %" if one["own_counter_percent"] is not None else f"{one['own_speed']:.0f} {one['own_unit']}"
+                print(f"  {act['what']:22}{one['program']:16}{one['asked_percent']:>6} %{one['received_percent']:>9.1f} %{own:>13}"
+                      f"   {'fine' if good else 'OFF by more than ' + str(FINE_POINTS) + ' points'}")
+            if act["what"] == "memory":
+                for name, good in (("refused at 128 Mi", act["refused_at_128Mi"]), ("fits in 1 Gi", act["fits_in_1Gi"])):
+                    fine = fine and good
+                    print(f"  {'memory':22}{name:48}   {'fine' if good else 'NO'}")
+        self.report["fine"] = fine
+        (PLACE / "report.json").write_text(json.dumps(self.report, indent=2) + "\n")
+        print("\n  The same as data: build/demo/report.json. Outputs of the programs: build/demo/*.log")
+        return fine
+
+
+def daemon_answers():
+    ran = subprocess.run([str(FLEXAI), "status", "-o", "json"], capture_output=True, stdin=subprocess.DEVNULL)
+    return ran.returncode == 0
+
+
+def main():
+    PLACE.mkdir(parents=True, exist_ok=True)
+    demo = Demo()
+    try:
+        demo.run()
+        return 0 if demo.summary() else 1
+    except (DemoError, subprocess.TimeoutExpired) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: stopped", file=sys.stderr)
+        return 130
+    finally:
+        for program in demo.running:
+            program.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
