@@ -111,6 +111,7 @@ void** CallDecoder::Texts(const ParamInfo& info) {
   for (uint64_t i = 0; i < count && !failure.what; ++i) {
     bool present = false;
     if (!Present(info, &present)) break;
+    lengths[i] = kNoText;
     if (present) texts[i] = Text(info, &lengths[i]);
   }
   incoming.lengths[info.position] = lengths;

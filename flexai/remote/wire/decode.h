@@ -10,6 +10,9 @@
 
 namespace flexai::remote::wire {
 
+/// Stands for the length of a text that is null.
+inline constexpr uint64_t kNoText = ~uint64_t{0};
+
 /// What a message said, by position of the parameter, before anything is believed.
 struct Incoming {
   bool present[kMostParams] = {};
@@ -196,7 +199,9 @@ struct CountChecker {
     }
     for (uint64_t i = 0; i < count && lengths && !failure.what; ++i) {
       const bool to_zero = info.shape == Shape::kStrings && lengths[i] == 0;
-      if (!to_zero && lengths[i] != sent[i]) failure.Set(info.name, "contradicts its lengths");
+      // A null text is the driver's to refuse, as it would at home.
+      if (sent[i] == kNoText || to_zero) continue;
+      if (lengths[i] != sent[i]) failure.Set(info.name, "contradicts its lengths");
     }
   }
 };

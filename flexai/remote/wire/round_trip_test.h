@@ -210,6 +210,7 @@ struct Dump {
     } else {
       auto* texts = reinterpret_cast<const char* const*>(field);
       for (uint64_t i = 0; i < tag.Count(); ++i) {
+        if (!texts[i]) continue;
         const uint64_t length = tag.Lengths() ? tag.Lengths()[i] : strlen(texts[i]);
         text += std::string(texts[i], length) + ",";
       }
