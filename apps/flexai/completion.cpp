@@ -52,11 +52,11 @@ std::string BashValues(const Command& command) {
     const std::string words = Words(option.offer);
     text += "        " + flags + ") ";
     if (option.offer == Offer::kFile) {
-      text += "COMPREPLY=($(compgen -f -- \"$cur\"))";
+      text += "COMPREPLY=($(compgen -f -- \"$cur\")); ";
     } else if (!words.empty()) {
-      text += "COMPREPLY=($(compgen -W \"" + words + "\" -- \"$cur\"))";
+      text += "COMPREPLY=($(compgen -W \"" + words + "\" -- \"$cur\")); ";
     }
-    text += "; return ;;\n";
+    text += "return ;;\n";
   }
   return text;
 }

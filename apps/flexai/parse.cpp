@@ -67,7 +67,8 @@ Status Explain(const CLI::ParseError& error, const Command& command,
   }
   const std::string message = error.what();
   if (is(CLI::ExitCodes::ArgumentMismatch)) {
-    const std::string option = message.substr(0, message.find_first_of(": "));
+    std::string option = message.substr(0, message.find_first_of(": "));
+    if (option[0] != '-') option = "--" + option;  // switches come without their dashes
     const Option* known = FindOption(command, option);
     return Misuse(option + (known && known->value ? std::string(" needs ") + known->value
                                                   : " takes no value"),
@@ -102,7 +103,7 @@ Status ParseOwn(const Command& command, std::vector<std::string> words, Argument
       app.add_option(Flags(option), values[option.name])
           ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     } else {
-      app.add_flag(Flags(option), switches[option.name]);
+      app.add_flag(Flags(option), switches[option.name])->disable_flag_override();
     }
   }
   for (const Positional& positional : command.positionals) {

@@ -85,19 +85,26 @@ void Handle(int number, void (*handler)(int)) {
   sigaction(number, &action, nullptr);
 }
 
-Key Arrow(char last) {
-  switch (last) {
-    case 'A':
-      return Key::kUp;
-    case 'B':
-      return Key::kDown;
-    case 'C':
-      return Key::kRight;
-    case 'D':
-      return Key::kLeft;
-    default:
-      return Key::kNone;
+// What was read and not yet taken: several keys may come at once.
+std::string g_typed;
+
+// Takes the first key from `g_typed`.
+Pressed TakeKey() {
+  Pressed pressed;
+  const bool arrow =
+      g_typed.size() >= 3 && g_typed[0] == '\033' && (g_typed[1] == '[' || g_typed[1] == 'O');
+  const char letter = arrow ? g_typed[2] : g_typed[0];
+  g_typed.erase(0, arrow ? 3 : 1);
+  if (arrow) {
+    constexpr Key kArrows[] = {Key::kUp, Key::kDown, Key::kRight, Key::kLeft};
+    if (letter >= 'A' && letter <= 'D') pressed.key = kArrows[letter - 'A'];
+  } else if (letter == 'q' || letter == 'Q') {
+    pressed.key = Key::kQuit;
+  } else {
+    pressed.key = Key::kOther;
+    pressed.letter = letter;
   }
+  return pressed;
 }
 
 }  // namespace
@@ -135,24 +142,18 @@ bool LiveTerminal::Draw(std::string_view screen) {
 }
 
 Pressed LiveTerminal::Wait(int milliseconds) {
-  Pressed pressed;
+  if (!g_typed.empty()) return TakeKey();
   pollfd keys = {STDIN_FILENO, POLLIN, 0};
-  if (poll(&keys, 1, milliseconds) <= 0) return pressed;
-  char bytes[8];
+  if (poll(&keys, 1, milliseconds) <= 0) return Pressed();
+  char bytes[64];
   const ssize_t count = read(STDIN_FILENO, bytes, sizeof(bytes));
   if (count <= 0) {
+    Pressed pressed;
     pressed.ended = count == 0 || errno != EINTR;
     return pressed;
   }
-  if (bytes[0] == 'q' || bytes[0] == 'Q') {
-    pressed.key = Key::kQuit;
-  } else if (count >= 3 && bytes[0] == '\033' && (bytes[1] == '[' || bytes[1] == 'O')) {
-    pressed.key = Arrow(bytes[2]);
-  } else {
-    pressed.key = Key::kOther;
-    pressed.letter = bytes[0];
-  }
-  return pressed;
+  g_typed.assign(bytes, static_cast<size_t>(count));
+  return TakeKey();
 }
 
 }  // namespace flexai::cli

@@ -61,6 +61,11 @@ class StubDaemon:
         else:
             yield {"slice": {**SLICE, **request}}
 
+    @staticmethod
+    def hang_up(_):
+        """An answer: the daemon goes away instead."""
+        yield None
+
     def accept(self):
         while True:
             try:
@@ -72,7 +77,10 @@ class StubDaemon:
     def read(self, connection, size):
         data = b""
         while len(data) < size:
-            part, ancillary, _, _ = connection.recvmsg(size - len(data), socket.CMSG_SPACE(4))
+            try:
+                part, ancillary, _, _ = connection.recvmsg(size - len(data), socket.CMSG_SPACE(4))
+            except ConnectionError:  # a client that ended in the middle
+                return None
             for _, _, raw in ancillary:
                 self.files.extend(array.array("i", raw))
             if not part:
@@ -88,6 +96,8 @@ class StubDaemon:
                 request = json.loads(self.read(connection, length))
                 self.requests.append(request)
                 for reply in self.answer(request):
+                    if reply is None:
+                        return
                     body = json.dumps(reply).encode()
                     try:
                         connection.sendall(HEADER.pack(MAGIC, VERSION, REPLY, len(body)) + body)
