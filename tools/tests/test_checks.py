@@ -184,6 +184,37 @@ class Libraries(unittest.TestCase):
         self.assertEqual(found, ["loading it opens or closes files"])
 
 
+class Scripts(Project):
+    def test_shell_scripts_parse(self):
+        for script in ("bootstrap", "demo", "test", "new_adr", "lib/steps.sh", "../.ci/run"):
+            ran = subprocess.run(["bash", "-n", str(TOOLS / script)], capture_output=True, text=True)
+            self.assertEqual((ran.returncode, ran.stderr), (0, ""), script)
+
+    def new_adr(self, *words):
+        return subprocess.run([str(TOOLS / "new_adr"), *words], capture_output=True, text=True,
+                              env={"FLEXAI_ROOT": str(self.root), "PATH": "/usr/bin:/bin"})
+
+    def test_next_decision_page_and_its_line(self):
+        self.write("docs/adr/README.md", "| [0041](0041-a.md) | A |\n")
+        self.write("docs/adr/0041-a.md", "# 0041 A\n")
+        self.assertEqual(self.new_adr("Two Words, of C++").stdout, "docs/adr/0042-two-words-of-c.md\n")
+        self.assertIn("| [0042](0042-two-words-of-c.md) | Two Words, of C++ |", (self.root / "docs/adr/README.md").read_text())
+        self.assertEqual(self.found("check_links", "docs/adr/README.md"), [])
+
+    def test_decision_needs_a_title(self):
+        self.assertEqual([self.new_adr(*words).returncode for words in ((), ("",), ("--help",), ("a", "b"))], [2, 2, 2, 2])
+
+    def test_new_backend_refuses_names_that_cannot_be(self):
+        for words in (["Big"], ["a-b"], ["x", "--soname", "x.dll"], []):
+            ran = subprocess.run([str(TOOLS / "new_backend"), *words, "--root", str(self.root)], capture_output=True)
+            self.assertEqual(ran.returncode, 2, words)
+
+    def test_bootstrap_names_its_targets(self):
+        ran = subprocess.run([str(TOOLS / "bootstrap"), "everything"], capture_output=True, text=True)
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn("say build, demo, test or compat", ran.stderr)
+
+
 class Counting(unittest.TestCase):
     def test_cases_of_programs(self):
         with tempfile.TemporaryDirectory() as folder:
