@@ -21,6 +21,7 @@
 
 #include "apps/flexai/output.h"
 #include "flexai/model/units.h"
+#include "flexai/slice/attach.h"
 
 namespace flexai::cli {
 namespace {
@@ -248,9 +249,10 @@ Finding CheckDaemon(const Result<json>& status) {
 Finding CheckVersion(const json& status) {
   const std::string version = TextField(status, "version");
   const double protocol = NumberField(status, "protocol", -1);
-  if (protocol != 1) {
+  if (protocol != slice::kProtocolVersion) {
     return {"version", Verdict::kFail,
-            "the daemon speaks protocol " + TextField(status, "protocol") + ", flexai speaks 1",
+            "the daemon speaks protocol " + TextField(status, "protocol") + ", flexai speaks " +
+                std::to_string(slice::kProtocolVersion),
             "install flexai and flexaid of one version, then restart flexaid"};
   }
   if (version != FLEXAI_VERSION) {

@@ -13,6 +13,7 @@
 #include "apps/flexai/program.h"
 #include "apps/flexai/slice_words.h"
 #include "apps/flexai/way_in.h"
+#include "flexai/slice/attach.h"
 
 namespace flexai::cli {
 namespace {
@@ -62,7 +63,17 @@ TEST(Words, PromiseAndVariable) {
   json borrows = kSlice;
   borrows["limit_permille"] = 1000;
   EXPECT_EQ(Promise(borrows, ""), "card 0, 30 % compute (up to 100 %), 8.0 GiB, slice s-7f3a");
-  EXPECT_EQ(SliceVariable(kSlice, 42), "s-7f3a:300:300:8589934592:low:42");
+}
+
+TEST(Words, LibrariesReadTheVariable) {
+  const auto read = slice::ReadSliceVariable(SliceVariable(kSlice, 42).c_str());
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_STREQ(read->slice, "s-7f3a");
+  EXPECT_EQ(read->share, 300);
+  EXPECT_EQ(read->limit, 300);
+  EXPECT_EQ(read->memory, 8ull << 30);
+  EXPECT_EQ(read->priority, static_cast<uint32_t>(model::Priority::kLow));
+  EXPECT_EQ(read->leader_pid, 42);
 }
 
 TEST(PutInFront, KeepsOthersAndStandsOnce) {

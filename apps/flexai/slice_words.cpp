@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/flexai/output.h"
+#include "flexai/slice/attach.h"
 
 namespace flexai::cli {
 
@@ -55,13 +56,14 @@ std::string Promise(const json& slice, const std::string& model) {
   return text + ", slice " + TextField(slice, "slice");
 }
 
-std::string SliceVariable(const json& slice, pid_t leader) {
-  const auto number = [&](const char* name) {
-    return std::to_string(static_cast<long long>(BytesField(slice, name)));
-  };
-  return TextField(slice, "slice") + ":" + number("share_permille") + ":" +
-         number("limit_permille") + ":" + number("memory_limit_bytes") + ":" +
-         TextField(slice, "priority") + ":" + std::to_string(leader);
+std::string SliceVariable(const json& granted, pid_t leader) {
+  model::SliceSpec spec;
+  spec.share = static_cast<model::Permille>(NumberField(granted, "share_permille"));
+  spec.limit = static_cast<model::Permille>(NumberField(granted, "limit_permille"));
+  spec.memory = BytesField(granted, "memory_limit_bytes");
+  const auto priority = model::ParsePriority(TextField(granted, "priority"));
+  if (priority.ok()) spec.priority = *priority;
+  return slice::WriteSliceVariable(TextField(granted, "slice"), spec, leader);
 }
 
 }  // namespace flexai::cli

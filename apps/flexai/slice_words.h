@@ -21,8 +21,7 @@ nlohmann::json ToRequest(const model::SliceSpec& spec);
 /// "card 0 (MODEL), 30 % compute, 8.0 GiB, slice s-7f3a".
 std::string Promise(const nlohmann::json& slice, const std::string& model);
 
-/// The value of FLEXAI_SLICE: id:share:limit:memory:priority:leader.
-/// Units: permille, bytes.
-std::string SliceVariable(const nlohmann::json& slice, pid_t leader);
+/// The value of FLEXAI_SLICE, for the libraries in the program that `leader` becomes.
+std::string SliceVariable(const nlohmann::json& granted, pid_t leader);
 
 }  // namespace flexai::cli
