@@ -1,9 +1,11 @@
-// flexai man FOLDER: writes every man page there. Hidden: the build and the packages call it.
+// flexai man FOLDER: writes every man page there; --reference prints the page of the docs. Hidden:
+// the build, the packages and a test call it.
 #include "apps/flexai/man.h"
 
 #include <cerrno>
 #include <cstdio>
 
+#include "apps/flexai/output.h"
 #include "apps/flexai/parse.h"
 
 namespace flexai::cli {
@@ -90,6 +92,20 @@ std::string ManPage(const Command& command) {
   return page + ".SH SEE ALSO\n.BR flexai (1)\n";
 }
 
+std::string ReferencePage() {
+  std::string page =
+      "# flexai, command by command\n\n"
+      "Written by `flexai man --reference`; a test compares. Exit codes: "
+      "[exit-codes.md](exit-codes.md). JSON: [json-fields.md](json-fields.md).\n\n"
+      "```\n" +
+      Overview() + "```\n";
+  for (const Command& command : Commands()) {
+    if (command.hidden) continue;
+    page += "\n## flexai " + std::string(command.name) + "\n\n```\n" + Help(command) + "```\n";
+  }
+  return page;
+}
+
 namespace {
 
 Status WriteFile(const std::string& path, const std::string& text) {
@@ -106,6 +122,11 @@ Status WriteFile(const std::string& path, const std::string& text) {
 }
 
 int Act(const Arguments& arguments) {
+  if (arguments.Has("reference")) return Print(ReferencePage()) ? kDone : kFailed;
+  if (!arguments.Has("FOLDER")) {
+    return Complain(Status(Code::kInvalidArgument, "flexai man was given no folder",
+                           "name one that exists, or add --reference"));
+  }
   const std::string folder = arguments.Text("FOLDER") + "/";
   if (Status status = WriteFile(folder + "flexai.1", MainManPage()); !status.ok()) {
     return Complain(status, kFailed);
@@ -127,8 +148,8 @@ Command ManCommand() {
       .name = "man",
       .summary = "Write the man pages",
       .details = "",
-      .options = {},
-      .positionals = {{"FOLDER", "where", Offer::kFile}},
+      .options = {{"reference", nullptr, "print docs/reference/cli.md instead"}},
+      .positionals = {{"FOLDER", "where", Offer::kFile, false}},
       .act = Act,
       .takes_program = false,
       .hidden = true,

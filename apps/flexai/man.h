@@ -12,6 +12,9 @@ std::string MainManPage();
 /// flexai-COMMAND(1), in roff.
 std::string ManPage(const Command& command);
 
+/// docs/reference/cli.md.
+std::string ReferencePage();
+
 std::string BashCompletion();
 std::string ZshCompletion();
 std::string FishCompletion();

@@ -21,6 +21,7 @@ from cli_stub_daemon import CARD, SLICE, StubDaemon, error, granted, status
 
 FLEXAI = os.environ.get("FLEXAI_PROGRAM") or "build/release/bin/flexai"
 DEADLINE_S = 30
+REFERENCE = pathlib.Path(__file__).resolve().parents[2] / "docs/reference"
 
 
 def environment(socket_path=None, **more):
@@ -433,6 +434,31 @@ class Papers(unittest.TestCase):
     def test_bash_completes_living_names(self):
         self.assertEqual(self.complete("flexai", "pause", ""), ["s-7f3a"])
         self.assertEqual(self.complete("flexai", "run", "--card", ""), ["auto", "0"])
+
+    def test_reference_is_what_the_program_says(self):
+        self.assertEqual(flexai("man", "--reference").stdout, (REFERENCE / "cli.md").read_text(),
+                         "write it anew: flexai man --reference > docs/reference/cli.md")
+
+    def test_every_field_is_documented(self):
+        page = (REFERENCE / "json-fields.md").read_text()
+        with StubDaemon() as daemon:
+            printed = [json.loads(flexai(*words, "-o", "json", socket_path=daemon.path).stdout)
+                       for words in (["status"], ["cards"], ["pause", "s-7f3a"], ["doctor"], ["version"])]
+
+        def names(value):
+            if isinstance(value, dict):
+                yield from value
+            for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+                yield from names(item)
+
+        for name in set(names(printed)) - {"op"}:
+            self.assertIn(f"`{name}`", page)
+
+    def test_every_exit_code_is_documented(self):
+        page = (REFERENCE / "exit-codes.md").read_text()
+        header = (REFERENCE.parent.parent / "apps/flexai/exit_codes.h").read_text()
+        for code in re.findall(r"constexpr int k\w+ = (\d+);", header):
+            self.assertIn(f"\n| {code} |", page)
 
     def test_man_pages_are_sound(self):
         with tempfile.TemporaryDirectory() as folder:
