@@ -73,7 +73,7 @@ Command SetCommand() {
   return {
       .name = "set",
       .summary = "Change the share, limit, memory or priority of a running slice",
-      .details = "What is not named stays. A share above the limit asks for a limit too.",
+      .details = "What is not named stays; a limit that equals the share follows it.",
       .options =
           {
               {"share", "PERCENT", "guaranteed part of the card's compute time"},
