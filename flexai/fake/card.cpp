@@ -42,11 +42,6 @@ void Burn(Nanos cpu_time) {
   }
 }
 
-struct Start {
-  Card* card;
-  uint32_t unit;
-};
-
 }  // namespace
 
 CardConfig CardConfig::FromEnvironment() {
@@ -86,21 +81,20 @@ Nanos Card::CostOf(uint64_t items) const {
   return config_.launch_ns + static_cast<Nanos>(work);
 }
 
+void Card::Start() {
+  std::lock_guard<std::mutex> lock(mu_);
+  if (workers_.empty()) StartWorkersLocked();
+}
+
 void Card::StartWorkersLocked() {
   for (uint32_t unit = 0; unit < config_.compute_units; ++unit) {
-    auto* start = new Start{this, unit};
     const auto body = [](void* given) -> void* {
-      const Start begin = *static_cast<Start*>(given);
-      delete static_cast<Start*>(given);
-      char name[16];
-      snprintf(name, sizeof name, "fake-unit-%u", begin.unit);
-      pthread_setname_np(pthread_self(), name);
-      begin.card->Work(begin.unit);
+      // No name of its own: whoever starts the card may tell its workers by the name they inherit.
+      static_cast<Card*>(given)->Work();
       return nullptr;
     };
     pthread_t worker;
-    if (pthread_create(&worker, nullptr, body, start) != 0) {
-      delete start;
+    if (pthread_create(&worker, nullptr, body, this) != 0) {
       Notice("fake card: cannot start compute unit %u", unit);
       if (workers_.empty()) abort();  // nothing would ever end
       return;
@@ -187,7 +181,7 @@ Card::Callbacks Card::EndLocked(const TaskPtr& task, int64_t code) {
   return callbacks;
 }
 
-void Card::Work(uint32_t) {
+void Card::Work() {
   std::unique_lock<std::mutex> lock(mu_);
   for (;;) {
     work_.wait(lock, [this] { return stopping_ || !ready_.empty(); });

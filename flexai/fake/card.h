@@ -80,6 +80,10 @@ class Card {
   const CardConfig& config() const { return config_; }
   Arena& arena() { return arena_; }
 
+  /// Starts the workers; without it the first Submit does. They inherit the caller's name and
+  /// signal mask.
+  void Start();
+
   /// Card time of a launch of `items` work items, over all compute units.
   Nanos CostOf(uint64_t items) const;
 
@@ -106,7 +110,7 @@ class Card {
 
  private:
   void StartWorkersLocked();
-  void Work(uint32_t unit);
+  void Work();
   void BeginLocked(Task& task);
   using Callbacks = std::vector<std::function<void(int64_t)>>;
   Callbacks EndLocked(const TaskPtr& task, int64_t code);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "flexai/model/units.h"
 
@@ -17,6 +18,7 @@ struct Card {
   std::string uuid;        // stable over restarts
   Bytes memory_bytes = 0;  // pinned when the daemon starts: drivers may change their answer
   int compute_units = 0;
+  std::vector<std::string> libraries;  // file names of the driver: who maps one uses the card
 };
 
 }  // namespace flexai::model

@@ -25,6 +25,10 @@ bool Ledger::TryClaim(uint64_t bytes, bool* only_claims_in_the_way) {
   const bool fits = granted <= limit && claimed <= limit - granted;
   if (fits) {
     slot_->used.fetch_add(bytes, std::memory_order_seq_cst);
+    std::atomic<uint64_t>& peak = region_->header.memory_peak;
+    uint64_t seen = peak.load(std::memory_order_relaxed);
+    while (seen < granted + bytes && !peak.compare_exchange_weak(seen, granted + bytes)) {
+    }
   }
   slot_->claim.store(0, std::memory_order_seq_cst);
   *only_claims_in_the_way = granted <= limit && bytes <= limit - granted;

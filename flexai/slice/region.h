@@ -50,6 +50,8 @@ struct alignas(128) RegionHeader {
   int32_t leader_pid;
   int64_t created;
   std::atomic<uint64_t> memory_limit;
+  // The one field that every process may write, upwards only: most bytes ever held at once.
+  std::atomic<uint64_t> memory_peak;
   std::atomic<int32_t> share;
   std::atomic<int32_t> limit;
   std::atomic<uint32_t> priority;

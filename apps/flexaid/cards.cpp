@@ -1,0 +1,118 @@
+#include "apps/flexaid/cards.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/flexaid/inventories.h"
+#include "flexai/base/clock.h"
+#include "flexai/base/log.h"
+
+namespace flexai {
+namespace {
+
+using nlohmann::json;
+
+constexpr Nanos kProbeTimeout = 30 * kSecond;
+
+json ToJson(const model::Card& card) {
+  return {{"id", card.id},
+          {"backend", card.backend},
+          {"kind", card.kind},
+          {"vendor", card.vendor},
+          {"model", card.model},
+          {"driver", card.driver},
+          {"uuid", card.uuid},
+          {"memory", card.memory_bytes},
+          {"units", card.compute_units},
+          {"libraries", card.libraries}};
+}
+
+model::Card FromJson(const json& j) {
+  model::Card card;
+  card.id = j.value("id", "");
+  card.backend = j.value("backend", "");
+  card.kind = j.value("kind", "");
+  card.vendor = j.value("vendor", "");
+  card.model = j.value("model", "");
+  card.driver = j.value("driver", "");
+  card.uuid = j.value("uuid", "");
+  card.memory_bytes = j.value("memory", uint64_t{0});
+  card.compute_units = j.value("units", 0);
+  card.libraries = j.value("libraries", std::vector<std::string>());
+  return card;
+}
+
+// What the child prints, up to the time limit.
+std::string ReadToEnd(int fd) {
+  std::string text;
+  const Nanos deadline = MonotonicNow() + kProbeTimeout;
+  for (;;) {
+    const Nanos left = deadline - MonotonicNow();
+    pollfd wait = {fd, POLLIN, 0};
+    if (left <= 0 || poll(&wait, 1, static_cast<int>(left / kMillisecond) + 1) == 0) return "";
+    char bytes[4096];
+    const ssize_t got = read(fd, bytes, sizeof(bytes));
+    if (got <= 0) return text;
+    text.append(bytes, static_cast<size_t>(got));
+  }
+}
+
+}  // namespace
+
+int PrintCards() {
+  json all = json::array();
+  for (const auto& inventory : MakeInventories()) {
+    const auto cards = inventory->List();
+    if (!cards.ok()) {
+      Notice("%s", cards.status().ToString().c_str());
+      continue;
+    }
+    for (model::Card card : *cards) {
+      card.id = std::to_string(all.size());
+      all.push_back(ToJson(card));
+    }
+  }
+  const std::string text = all.dump(-1, ' ', false, json::error_handler_t::replace);
+  fputs(text.c_str(), stdout);
+  fflush(stdout);
+  // Past the destructors of drivers: the answer is out, and some of them hang or crash.
+  _exit(0);
+}
+
+Result<std::vector<model::Card>> ProbeCardsInChild() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(Code::kInternal, "cannot make a pipe");
+  const pid_t child = fork();
+  if (child < 0) return ErrnoStatus(Code::kInternal, "cannot start the probe of the cards");
+  if (child == 0) {
+    dup2(ends[1], STDOUT_FILENO);
+    // The cards as they are, not as a slice would show them.
+    unsetenv("OPENCL_LAYERS");
+    unsetenv("FLEXAI_SLICE");
+    execl("/proc/self/exe", "flexaid", "--probe-cards", nullptr);
+    _exit(127);
+  }
+  close(ends[1]);
+  const json all = json::parse(ReadToEnd(ends[0]), nullptr, /*allow_exceptions=*/false);
+  close(ends[0]);
+  kill(child, SIGKILL);
+  int status = 0;
+  waitpid(child, &status, 0);
+  std::vector<model::Card> cards;
+  if (!all.is_array()) {
+    Notice("the probe of the cards failed (status %d): no card is shared; flexai doctor says more",
+           status);
+    return cards;
+  }
+  for (const json& card : all) cards.push_back(FromJson(card));
+  return cards;
+}
+
+}  // namespace flexai

@@ -1,0 +1,89 @@
+// flexaid: wires the cards of this host to the daemon that shares them out.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/flexaid/cards.h"
+#include "flexai/base/log.h"
+#include "flexai/operate/daemon.h"
+#include "flexai/operate/listen.h"
+#include "flexai/slice/attach.h"
+
+namespace flexai {
+namespace {
+
+constexpr char kUsage[] =
+    "usage: flexaid [--user | --socket ADDRESS] [--version] [--help]\n"
+    "  --user            serve the user who starts it; end a minute after the last slice\n"
+    "  --socket ADDRESS  serve at this path, or @name for an abstract socket\n"
+    "Without either: serve everybody of group flexai at /run/flexai/flexaid.sock.\n";
+
+operate::Daemon* g_daemon = nullptr;
+void OnStop(int) { g_daemon->Stop(); }
+
+int Fail(const Status& status) {
+  Notice("%s", status.ToString().c_str());
+  return status.code() == Code::kAlreadyExists ? 1 : 125;
+}
+
+int Serve(const std::string& address, bool for_user) {
+  const int inherited = operate::InheritedSocket();
+  // The socket first: whoever starts us may then wait on it while we look at the cards.
+  const unsigned mode = for_user ? 0600 : 0660;
+  Result<int> listening = inherited >= 0 ? Result<int>(inherited) : operate::Listen(address, mode);
+  if (!listening.ok()) return Fail(listening.status());
+  Result<std::vector<model::Card>> cards = ProbeCardsInChild();
+  if (!cards.ok()) return Fail(cards.status());
+  operate::DaemonOptions options;
+  options.address = address;
+  options.listen_fd = *listening;
+  options.leave_when_idle = for_user;
+  options.version = FLEXAI_VERSION;
+  operate::Daemon daemon(std::move(options), std::move(cards).value());
+  g_daemon = &daemon;
+  struct sigaction stop = {};
+  stop.sa_handler = &OnStop;
+  for (const int number : {SIGTERM, SIGINT}) sigaction(number, &stop, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  const Status ended = daemon.Run();
+  if (!for_user && address[0] == '/') unlink(address.c_str());
+  return ended.ok() ? 0 : Fail(ended);
+}
+
+int Main(int argc, char** argv) {
+  std::string address = "/run/flexai/flexaid.sock";
+  bool for_user = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "--user") {
+      for_user = true;
+      address = slice::UserDaemonAddress();
+    } else if (argument == "--socket" && i + 1 < argc) {
+      address = argv[++i];
+      for_user = true;
+    } else if (argument == "--probe-cards") {
+      return PrintCards();
+    } else if (argument == "--version") {
+      printf("flexaid %s\n", FLEXAI_VERSION);
+      return 0;
+    } else {
+      const bool help = argument == "--help" || argument == "-h";
+      if (!help) Notice("flexaid does not know '%s'; see flexaid --help", argument.c_str());
+      if (help) fputs(kUsage, stdout);
+      return help ? 0 : 125;
+    }
+  }
+  return Serve(address, for_user);
+}
+
+}  // namespace
+}  // namespace flexai
+
+int main(int argc, char** argv) { return flexai::Main(argc, argv); }

@@ -1,0 +1,52 @@
+// The lever for OpenCL cards that are CPUs: the driver's worker threads are stopped in the middle
+// of whatever they run, by a signal whose handler waits until they may go on. Workers are told from
+// other threads by their name: a thread that the driver starts inherits the name of the thread that
+// called it, so that thread is renamed while it is inside the driver.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+
+#include "flexai/slice/lever.h"
+
+namespace flexai::backend::opencl {
+
+/// The name of workers, as top(1) and the daemon see it.
+inline constexpr char kWorkerName[] = "flexai-worker";
+
+/// One in each process: a signal has one handler.
+class WorkerFreeze : public slice::Lever {
+ public:
+  explicit WorkerFreeze(slice::GateLever* gate) : gate_(gate) {}
+
+  slice::LeverKind kind() const override;
+  /// Freezes the workers; where work does not run on workers of ours (another kind of device, or a
+  /// driver that computes in the caller's thread), closes the gate.
+  void Hold() override;
+  void Release() override;
+  uint32_t workers() const override { return count_.load(std::memory_order_relaxed); }
+
+  /// Around a driver call that may start workers. Thread: the caller's.
+  static void BeginMark();
+  static void EndMark();
+  /// Looks for workers that are new. Thread: any.
+  void FindWorkers();
+  /// From now on launches must be gated as well: the process uses a device that is not a CPU.
+  void SawOtherDevice() { gate_needed_.store(true, std::memory_order_relaxed); }
+  /// In a fork's child, which has no workers.
+  void Forget();
+
+ private:
+  bool InstallHandler();
+  static void OnSignal(int);
+
+  static constexpr uint32_t kMaxWorkers = 1024;
+  slice::GateLever* gate_;
+  std::mutex mu_;  // guards finding
+  bool handler_installed_ = false;
+  std::atomic<uint32_t> count_{0};
+  std::atomic<int> tids_[kMaxWorkers] = {};
+  std::atomic<bool> gate_needed_{false};
+};
+
+}  // namespace flexai::backend::opencl

@@ -1,0 +1,224 @@
+// Processes come and go: who belongs to which slice, and when a slice is over.
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "flexai/base/log.h"
+#include "flexai/operate/daemon.h"
+#include "flexai/operate/pidfd.h"
+
+namespace flexai::operate {
+namespace {
+
+// After a start, slices of the last daemon announce themselves with their regions first; only then
+// may a newcomer open a fresh region for a slice that is not known.
+constexpr Nanos kAdoptionTime = kSecond;
+
+ino_t Inode(int fd) {
+  struct stat info = {};
+  return fstat(fd, &info) == 0 ? info.st_ino : 0;
+}
+
+bool IsText(const char* text, size_t size) { return memchr(text, '\0', size) != nullptr; }
+
+}  // namespace
+
+int OpenPidfd(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0u)); }
+
+void Daemon::OnAttach(Connection& peer, const slice::Frame& frame) {
+  slice::AttachReply reply = {};
+  const auto answer = [&](const Status& status, int fd) {
+    reply.code = static_cast<int32_t>(status.code());
+    strncpy(reply.message, std::string(status.message()).c_str(), sizeof(reply.message) - 1);
+    strncpy(reply.hint, std::string(status.hint()).c_str(), sizeof(reply.hint) - 1);
+    peer.Send(slice::FrameType::kAttached, &reply, sizeof(reply), fd);
+  };
+  slice::AttachRequest request;
+  if (frame.data.size() != sizeof(request)) {
+    return answer(Status(Code::kFailedPrecondition, "the library is of another version",
+                         "use the library and the daemon of one release"),
+                  -1);
+  }
+  memcpy(&request, frame.data.data(), sizeof(request));
+  if (!IsText(request.slice, sizeof(request.slice))) {
+    return answer(Status(Code::kInvalidArgument, "the slice's id is no text"), -1);
+  }
+  if (request.region_version != slice::kRegionVersion) {
+    return answer(
+        Status(Code::kFailedPrecondition,
+               "the library speaks region version " + std::to_string(request.region_version) +
+                   ", the daemon " + std::to_string(slice::kRegionVersion),
+               "use the library and the daemon of one release"),
+        -1);
+  }
+  Result<SliceRecord*> found = FindForAttach(peer, request, frame.fd);
+  if (!found.ok()) return answer(found.status(), -1);
+  SliceRecord& slice = **found;
+  Result<uint32_t> slot = TakeSlot(slice, request);
+  if (!slot.ok()) return answer(slot.status(), -1);
+  reply.slot = static_cast<int32_t>(*slot);
+  reply.owner = slice.region->slots[*slot].owner;
+  auto process = std::make_unique<Process>(peer.pid(), *slot, peer.fd());
+  process->pidfd = OpenPidfd(peer.pid());
+  if (process->pidfd >= 0) Watch(process->pidfd);
+  slice.processes.push_back(std::move(process));
+  answer(Status(), request.slot >= 0 ? -1 : slice.region.fd());
+}
+
+Result<SliceRecord*> Daemon::FindForAttach(const Connection& peer,
+                                           const slice::AttachRequest& request, int region_fd) {
+  const auto known = slices_.find(request.slice);
+  if (known == slices_.end()) return Adopt(peer, request, region_fd);
+  SliceRecord& slice = *known->second;
+  if (peer.uid() != slice.owner && peer.uid() != 0) {
+    return Status(Code::kPermissionDenied,
+                  "slice " + slice.id + " belongs to user " + std::to_string(slice.owner),
+                  "start the program with flexai run under the user that it shall run as");
+  }
+  if (request.slot >= 0 && (region_fd < 0 || Inode(region_fd) != Inode(slice.region.fd()))) {
+    return Status(Code::kAborted,
+                  "slice " + slice.id + " has a new region since the daemon changed",
+                  "start the program again");
+  }
+  return &slice;
+}
+
+// A slice of the daemon before us, or one whose first process starts only now.
+Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRequest& request,
+                                   int region_fd) {
+  const Nanos now = MonotonicNow();
+  slice::RegionMap region;
+  if (request.slot >= 0 && region_fd >= 0) {
+    auto opened = slice::RegionMap::Open(dup(region_fd));
+    if (!opened.ok()) return opened.status();
+    region = std::move(opened).value();
+    if (region->header.owner_uid != peer.uid() && peer.uid() != 0) {
+      return Status(Code::kPermissionDenied, "the region belongs to another user");
+    }
+  } else if (now - started_ < kAdoptionTime) {
+    return Status(Code::kUnavailable, "the daemon has just started and collects its slices");
+  } else {
+    auto made = slice::RegionMap::Create(request.slice);
+    if (!made.ok()) return made.status();
+    region = std::move(made).value();
+  }
+  model::SliceSpec spec;
+  const bool old = request.slot >= 0;
+  slice::RegionHeader& h = region->header;
+  spec.share = old ? h.share.load() : request.share;
+  spec.limit = old ? h.limit.load() : request.limit;
+  spec.memory = old ? h.memory_limit.load() : request.memory;
+  spec.priority = static_cast<model::Priority>(
+      std::min<uint32_t>(old ? h.priority.load() : request.priority, 2));
+  spec.card = old ? std::string(h.card, strnlen(h.card, sizeof(h.card))) : "auto";
+  FLEXAI_RETURN_IF_ERROR(model::CheckSpec(spec));
+  if (cards_.empty()) return Status(Code::kNotFound, "the daemon has no card");
+  size_t card = 0;
+  while (card + 1 < cards_.size() && cards_[card].id != spec.card) ++card;
+  if (!old) FLEXAI_RETURN_IF_ERROR(RoomOn(card, spec, nullptr));
+  auto slice = std::make_unique<SliceRecord>(request.slice, next_number_++);
+  slice->spec = spec;
+  slice->spec.card = cards_[card].id;
+  slice->card = card;
+  slice->owner = old ? h.owner_uid : peer.uid();
+  slice->leader = old ? h.leader_pid : request.leader_pid;
+  slice->leader_pidfd = OpenPidfd(slice->leader);
+  slice->leader_alive = slice->leader_pidfd >= 0 || kill(slice->leader, 0) == 0;
+  if (old) slice->sweep_at = now + kAdoptionTime;
+  slice->paused = old && h.paused.load() != 0;
+  slice->command = old ? std::string(h.command, strnlen(h.command, sizeof(h.command))) : "";
+  slice->created = old ? h.created : now;
+  slice->region = std::move(region);
+  if (slice->leader_pidfd >= 0) Watch(slice->leader_pidfd);
+  // Whatever the last daemon said about running is void; slots of the dead go when nobody claims
+  // them, because every living process announces itself within the time above.
+  slice->header().gate.fetch_add(2);
+  slice->Publish();
+  SliceRecord* adopted = slice.get();
+  slices_[request.slice] = std::move(slice);
+  SetWindows();
+  return adopted;
+}
+
+Result<uint32_t> Daemon::TakeSlot(SliceRecord& slice, const slice::AttachRequest& request) {
+  slice::Region& region = *slice.region.get();
+  if (request.slot >= 0) {
+    const auto slot = static_cast<uint32_t>(request.slot);
+    const bool taken = std::any_of(slice.processes.begin(), slice.processes.end(),
+                                   [&](const auto& p) { return p->slot == slot; });
+    if (slot >= slice::kMaxProcesses || taken || region.slots[slot].owner != request.owner) {
+      return Status(Code::kAborted, "the slot of the region belongs to another process");
+    }
+    return slot;
+  }
+  for (uint32_t slot = 0; slot < slice::kMaxProcesses; ++slot) {
+    if (region.slots[slot].owner.load() != 0) continue;
+    slice::ProcessSlot& fresh = region.slots[slot];
+    fresh.used = fresh.claim = fresh.refused = fresh.launches = 0;
+    fresh.workers = fresh.lever = fresh.obeyed = 0;
+    fresh.owner = static_cast<uint64_t>(MonotonicNow());
+    if (region.header.slots_used.load() <= slot) region.header.slots_used = slot + 1;
+    return slot;
+  }
+  return Status(Code::kResourceExhausted,
+                "slice " + slice.id + " has " + std::to_string(slice::kMaxProcesses) +
+                    " processes on the card, which is the most",
+                "use fewer processes, or a slice for each part of them");
+}
+
+// Processes that died between two daemons left their slots; the living have announced themselves.
+void Daemon::SweepSlots(SliceRecord& slice) {
+  slice.sweep_at = 0;
+  for (uint32_t slot = 0; slot < slice::kMaxProcesses; ++slot) {
+    const bool alive = std::any_of(slice.processes.begin(), slice.processes.end(),
+                                   [&](const auto& p) { return p->slot == slot; });
+    if (!alive && slice.region->slots[slot].owner.load() != 0) slice.ClearSlot(slot);
+  }
+}
+
+void Daemon::LeaderGone(SliceRecord& slice) {
+  if (slice.leader_pidfd >= 0) {
+    epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, slice.leader_pidfd, nullptr);
+    close(slice.leader_pidfd);
+  }
+  slice.leader_pidfd = -1;
+  slice.leader_alive = false;
+}
+
+void Daemon::EndIfOver(const std::string& id) {
+  const auto found = slices_.find(id);
+  if (found == slices_.end()) return;
+  const SliceRecord& slice = *found->second;
+  if (slice.leader_alive || !slice.processes.empty()) return;
+  WriteReport(slice);
+  slices_.erase(found);
+  SetWindows();
+  ServeWaiting();
+}
+
+// Each tenant's part of the period for the time after our death: windows lie side by side.
+void Daemon::SetWindows() {
+  for (size_t card = 0; card < cards_.size(); ++card) {
+    int64_t sum = 0;
+    for (const auto& [id, slice] : slices_) {
+      if (slice->card == card) sum += slice->spec.limit;
+    }
+    const int64_t whole = std::max<int64_t>(sum, model::kWholeCard);
+    int64_t begin = 0;
+    for (auto& [id, slice] : slices_) {
+      if (slice->card != card) continue;
+      slice::RegionHeader& h = slice->header();
+      h.window_begin = slice::Arbiter::kPeriod * begin / whole;
+      h.window_length = slice::Arbiter::kPeriod * slice->spec.limit / whole;
+      h.window_period = slice::Arbiter::kPeriod;
+      begin += slice->spec.limit;
+    }
+  }
+}
+
+}  // namespace flexai::operate

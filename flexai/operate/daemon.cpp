@@ -1,0 +1,201 @@
+#include "flexai/operate/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "flexai/base/log.h"
+
+namespace flexai::operate {
+namespace {
+
+// How often tenants are looked at: while one works, while all rest, while there is none.
+constexpr Nanos kBusyTick = 2 * kMillisecond;
+constexpr Nanos kRestTick = 4 * kMillisecond;
+constexpr Nanos kEmptyTick = kSecond;
+constexpr Nanos kLeaveAfter = 60 * kSecond;
+
+}  // namespace
+
+Daemon::Daemon(DaemonOptions options, std::vector<model::Card> cards)
+    : options_(std::move(options)),
+      cards_(std::move(cards)),
+      arbiters_(cards_.size()),
+      epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
+      timer_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
+      stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      started_(MonotonicNow()),
+      idle_since_(started_) {}
+
+Daemon::~Daemon() {
+  connections_.clear();
+  for (const int fd : {options_.listen_fd, epoll_fd_, timer_fd_, stop_fd_}) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+void Daemon::Stop() {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(stop_fd_, &one, sizeof(one));
+}
+
+void Daemon::Watch(int fd) {
+  epoll_event event = {};
+  event.events = EPOLLIN | EPOLLRDHUP;
+  event.data.fd = fd;
+  epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event);
+}
+
+Status Daemon::Run() {
+  if (epoll_fd_ < 0 || timer_fd_ < 0 || stop_fd_ < 0) {
+    return ErrnoStatus(Code::kInternal, "the daemon cannot make its loop");
+  }
+  for (const int fd : {options_.listen_fd, timer_fd_, stop_fd_}) Watch(fd);
+  for (;;) {
+    Nanos now = MonotonicNow();
+    Tick(now);
+    if (options_.leave_when_idle && IdleForLong(now)) return Status();
+    const Nanos next = NextTick(now);
+    const itimerspec timer = {{0, 0}, {next / kSecond, std::max<long>(next % kSecond, 1)}};
+    timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &timer, nullptr);
+    epoll_event events[32];
+    const int count = epoll_wait(epoll_fd_, events, 32, -1);
+    if (count < 0 && errno != EINTR) return ErrnoStatus(Code::kInternal, "epoll failed");
+    for (int i = 0; i < count; ++i) {
+      const int fd = events[i].data.fd;
+      if (fd == stop_fd_) return Status();
+      if (fd == timer_fd_) {
+        uint64_t ticks;
+        [[maybe_unused]] const ssize_t got = read(timer_fd_, &ticks, sizeof(ticks));
+      } else if (fd == options_.listen_fd) {
+        Accept();
+      } else if (connections_.count(fd)) {
+        Serve(fd);
+      } else {
+        OnPidfd(fd);
+      }
+    }
+  }
+}
+
+void Daemon::Accept() {
+  for (;;) {
+    const int fd = accept4(options_.listen_fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) return;
+    connections_[fd] = std::make_unique<Connection>(fd);
+    Watch(fd);
+  }
+}
+
+void Daemon::Serve(int fd) {
+  Connection& peer = *connections_.at(fd);
+  const bool alive = peer.ReadSome();
+  slice::Frame frame;
+  while (peer.TakeFrame(&frame)) {
+    if (frame.type == slice::FrameType::kAttach) {
+      OnAttach(peer, frame);
+    } else if (frame.type == slice::FrameType::kRequest) {
+      OnRequest(peer, frame);
+    }
+    if (frame.fd >= 0) close(frame.fd);
+  }
+  if (!alive) Drop(fd);
+}
+
+void Daemon::Drop(int fd) {
+  connections_.erase(fd);
+  for (auto& waiting : waiting_) {
+    if (waiting.connection == fd && waiting.report_fd >= 0) close(waiting.report_fd);
+  }
+  std::erase_if(waiting_, [&](const Waiting& w) { return w.connection == fd; });
+  for (auto& [id, slice] : slices_) {
+    for (size_t i = 0; i < slice->processes.size(); ++i) {
+      if (slice->processes[i]->connection != fd) continue;
+      slice->ForgetProcess(i);
+      return EndIfOver(std::string(id));
+    }
+  }
+}
+
+void Daemon::OnPidfd(int fd) {
+  for (auto& [id, slice] : slices_) {
+    if (slice->leader_pidfd == fd) {
+      LeaderGone(*slice);
+      return EndIfOver(std::string(id));
+    }
+    for (const auto& process : slice->processes) {
+      // Its socket may live on in a child that it forked without our noticing.
+      if (process->pidfd == fd) return Drop(process->connection);
+    }
+  }
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+}
+
+void Daemon::Tick(Nanos now) {
+  for (size_t card = 0; card < cards_.size(); ++card) ArbitrateCard(card, now);
+  for (auto& [id, slice] : slices_) {
+    slice->header().heartbeat.store(now, std::memory_order_relaxed);
+    slice->CheckObedience(now);
+    slice->Sample(now);
+  }
+  if (now >= next_second_) SecondTick(now);
+}
+
+void Daemon::ArbitrateCard(size_t card, Nanos now) {
+  std::vector<SliceRecord*> here;
+  std::vector<slice::ArbiterInput> inputs;
+  for (auto& [id, slice] : slices_) {
+    if (slice->card != card) continue;
+    here.push_back(slice.get());
+    inputs.push_back({slice->number, slice->spec.share, slice->spec.limit, slice->spec.priority,
+                      slice->paused, slice->Busy(now), slice->TakeLateness()});
+  }
+  const auto& accounts = arbiters_[card].Step(now, inputs);
+  // The next one starts before the last one stops: the card is never without work between them.
+  for (const bool run : {true, false}) {
+    for (size_t i = 0; i < here.size(); ++i) {
+      if (accounts[i].run == run) here[i]->SetRun(run, now);
+      here[i]->account = accounts[i];
+    }
+  }
+}
+
+void Daemon::SecondTick(Nanos now) {
+  next_second_ = now + kSecond;
+  std::vector<std::string> over;
+  for (auto& [id, slice] : slices_) {
+    if (slice->sweep_at != 0 && now >= slice->sweep_at) SweepSlots(*slice);
+    // Kernels without pidfds do not tell of a leader's end.
+    if (slice->leader_alive && slice->leader_pidfd < 0 && kill(slice->leader, 0) != 0) {
+      LeaderGone(*slice);
+      over.push_back(id);
+    }
+    for (auto& process : slice->processes) process->meter.Find(kWorkerThreadName);
+  }
+  for (const std::string& id : over) EndIfOver(id);
+}
+
+Nanos Daemon::NextTick(Nanos now) const {
+  if (slices_.empty()) return now + kEmptyTick;
+  Nanos next = now + kRestTick;
+  for (const auto& [id, slice] : slices_) {
+    if (slice->busy) next = std::min(next, now + kBusyTick);
+  }
+  for (const slice::Arbiter& arbiter : arbiters_) {
+    if (arbiter.next_step() > now) next = std::min(next, arbiter.next_step());
+  }
+  return next;
+}
+
+bool Daemon::IdleForLong(Nanos now) {
+  if (!slices_.empty() || !waiting_.empty() || !connections_.empty()) idle_since_ = now;
+  return now - idle_since_ >= kLeaveAfter;
+}
+
+}  // namespace flexai::operate

@@ -1,0 +1,108 @@
+// The daemon of one host: it grants slices, shares cards out among them, and keeps their books. One
+// thread and one loop; it never loads a driver and never waits for a peer.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "flexai/model/card.h"
+#include "flexai/operate/connection.h"
+#include "flexai/operate/slice_record.h"
+#include "flexai/slice/arbiter.h"
+
+namespace flexai::operate {
+
+struct DaemonOptions {
+  std::string address;           // where it listens, as told to clients
+  int listen_fd = -1;            // a bound, listening socket; the daemon's from now on
+  bool leave_when_idle = false;  // after a minute without slices
+  std::string version;
+};
+
+class Daemon {
+ public:
+  Daemon(DaemonOptions options, std::vector<model::Card> cards);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  /// Serves until `Stop`, or until idle for long if the options say so.
+  Status Run();
+  /// Thread: any, also a signal handler.
+  void Stop();
+
+ private:
+  struct Waiting {
+    int connection;
+    uint64_t order;
+    nlohmann::json request;
+    int report_fd;
+  };
+
+  // daemon.cpp: the loop
+  void Accept();
+  void Serve(int fd);
+  void Drop(int fd);
+  void OnPidfd(int fd);
+  void Watch(int fd);
+  void Tick(Nanos now);
+  void ArbitrateCard(size_t card, Nanos now);
+  void SecondTick(Nanos now);
+  Nanos NextTick(Nanos now) const;
+  bool IdleForLong(Nanos now);
+
+  // attach.cpp: processes come and go
+  void OnAttach(Connection& peer, const slice::Frame& frame);
+  Result<SliceRecord*> FindForAttach(const Connection& peer, const slice::AttachRequest& request,
+                                     int region_fd);
+  Result<SliceRecord*> Adopt(const Connection& peer, const slice::AttachRequest& request,
+                             int region_fd);
+  Result<uint32_t> TakeSlot(SliceRecord& slice, const slice::AttachRequest& request);
+  void SweepSlots(SliceRecord& slice);
+  void LeaderGone(SliceRecord& slice);
+  void EndIfOver(const std::string& id);
+  void SetWindows();
+
+  // requests.cpp: people's questions
+  void OnRequest(Connection& peer, slice::Frame& frame);
+  Result<nlohmann::json> Answer(Connection& peer, const nlohmann::json& request, int fd);
+  Result<nlohmann::json> Create(Connection& peer, const nlohmann::json& request, int fd);
+  Result<SliceRecord*> TryCreate(pid_t pid, uid_t uid, const nlohmann::json& request,
+                                 int report_fd);
+  Result<nlohmann::json> Set(const Connection& peer, const nlohmann::json& request);
+  Result<nlohmann::json> Pause(const Connection& peer, const nlohmann::json& request, bool pause);
+  Result<SliceRecord*> FindOwned(const Connection& peer, const nlohmann::json& request);
+  void ServeWaiting();
+  void Reply(Connection& peer, const nlohmann::json& reply);
+
+  // room.cpp: what fits where
+  Status RoomOn(size_t card, const model::SliceSpec& spec, const SliceRecord* without) const;
+  Result<size_t> PickCard(const model::SliceSpec& spec) const;
+  model::Permille GrantedShare(size_t card, const SliceRecord* without) const;
+  model::Bytes GrantedMemory(size_t card, const SliceRecord* without) const;
+
+  // report.cpp: what is told
+  nlohmann::json Report() const;
+  nlohmann::json DescribeCard(size_t card) const;
+  nlohmann::json DescribeSlice(const SliceRecord& slice) const;
+  void WriteReport(const SliceRecord& slice) const;
+
+  DaemonOptions options_;
+  std::vector<model::Card> cards_;
+  std::vector<slice::Arbiter> arbiters_;  // one for each card
+  std::map<std::string, std::unique_ptr<SliceRecord>> slices_;
+  std::map<int, std::unique_ptr<Connection>> connections_;
+  std::vector<Waiting> waiting_;
+  uint64_t next_number_ = 1;
+  int epoll_fd_ = -1;
+  int timer_fd_ = -1;
+  int stop_fd_ = -1;
+  Nanos started_ = 0;
+  Nanos next_second_ = 0;
+  Nanos idle_since_ = 0;
+};
+
+}  // namespace flexai::operate

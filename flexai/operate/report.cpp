@@ -1,0 +1,150 @@
+// What the daemon tells of itself, its cards and its slices: the one place where fields get their
+// names (docs/reference/json-fields.md).
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "flexai/operate/daemon.h"
+
+namespace flexai::operate {
+namespace {
+
+using nlohmann::json;
+
+std::string UserName(uid_t uid) {
+  passwd entry;
+  passwd* found = nullptr;
+  char text[4096];
+  if (getpwuid_r(uid, &entry, text, sizeof(text), &found) == 0 && found) return found->pw_name;
+  return std::to_string(uid);
+}
+
+double Seconds(Nanos time) { return static_cast<double>(time) / kSecond; }
+
+const char* LeverName(const SliceRecord& slice) {
+  for (const auto& process : slice.processes) {
+    const uint32_t lever = slice.region.get()->slots[process->slot].lever.load();
+    if (lever == 2) return "freeze";
+    if (lever == 1) return "gate";
+  }
+  return "none";
+}
+
+const char* State(const SliceRecord& slice) {
+  if (slice.paused) return "paused";
+  if (slice.processes.empty()) return "starting";
+  if (!slice.busy) return "idle";
+  return slice.account.run ? "running" : "held";
+}
+
+}  // namespace
+
+json Daemon::DescribeSlice(const SliceRecord& slice) const {
+  json processes = json::array();
+  json warnings = json::array();
+  uint64_t refused = slice.refused_by_the_gone;
+  for (const auto& process : slice.processes) {
+    const slice::ProcessSlot& slot = slice.region.get()->slots[process->slot];
+    refused += slot.refused.load();
+    processes.push_back({{"pid", process->pid},
+                         {"memory_used_bytes", slot.used.load()},
+                         {"workers", process->meter.workers()}});
+    if (!process->warning.empty()) warnings.push_back(process->warning);
+  }
+  return {{"slice", slice.id},
+          {"card", slice.spec.card},
+          {"owner", UserName(slice.owner)},
+          {"owner_uid", slice.owner},
+          {"command", slice.command},
+          {"leader_pid", slice.leader},
+          {"share_permille", slice.spec.share},
+          {"limit_permille", slice.spec.limit},
+          {"priority", model::PriorityName(slice.spec.priority)},
+          {"state", State(slice)},
+          {"lever", LeverName(slice)},
+          {"memory_limit_bytes", slice.spec.memory},
+          {"memory_used_bytes", slice.used_bytes()},
+          {"memory_peak_bytes", slice.header().memory_peak.load()},
+          {"compute_received_ratio", slice.received_ratio},
+          {"compute_received_seconds", Seconds(slice.account.received)},
+          {"throttled_seconds", Seconds(slice.account.throttled)},
+          {"refused_allocations", refused},
+          {"age_seconds", Seconds(MonotonicNow() - slice.created)},
+          {"processes", processes},
+          {"warnings", warnings}};
+}
+
+json Daemon::DescribeCard(size_t card) const {
+  const model::Card& c = cards_[card];
+  uint64_t used = 0;
+  size_t count = 0;
+  double received = 0;
+  for (const auto& [id, slice] : slices_) {
+    if (slice->card != card) continue;
+    used += slice->used_bytes();
+    received += slice->received_ratio;
+    ++count;
+  }
+  return {{"card", c.id},
+          {"backend", c.backend},
+          {"kind", c.kind},
+          {"vendor", c.vendor},
+          {"model", c.model},
+          {"driver", c.driver},
+          {"uuid", c.uuid},
+          {"compute_units", c.compute_units},
+          {"memory_total_bytes", c.memory_bytes},
+          {"memory_granted_bytes", GrantedMemory(card, nullptr)},
+          {"memory_used_bytes", used},
+          {"share_granted_permille", GrantedShare(card, nullptr)},
+          {"compute_received_ratio", received},
+          {"slices", count},
+          {"lever", c.kind == "cpu" ? "freeze" : "gate"}};
+}
+
+json Daemon::Report() const {
+  json cards = json::array(), slices = json::array(), waiting = json::array();
+  json warnings = json::array();
+  for (size_t card = 0; card < cards_.size(); ++card) {
+    cards.push_back(DescribeCard(card));
+    if (GrantedShare(card, nullptr) > model::kWholeCard) {
+      warnings.push_back("card " + cards_[card].id + " is promised " +
+                         model::FormatPercent(GrantedShare(card, nullptr)) +
+                         ": slices of an earlier daemon came back after new ones were granted");
+    }
+  }
+  for (const auto& [id, slice] : slices_) {
+    slices.push_back(DescribeSlice(*slice));
+    for (const auto& warning : slices.back()["warnings"]) {
+      warnings.push_back("slice " + id + ": " + warning.get<std::string>());
+    }
+  }
+  for (const Waiting& w : waiting_) {
+    waiting.push_back({{"position", waiting.size() + 1},
+                       {"command", w.request.value("command", "")},
+                       {"share_permille", w.request.value("share_permille", 0)},
+                       {"memory_limit_bytes", w.request.value("memory_limit_bytes", uint64_t{0})}});
+  }
+  return {{"version", options_.version},
+          {"protocol", slice::kProtocolVersion},
+          {"daemon_pid", getpid()},
+          {"socket", options_.address},
+          {"cards", cards},
+          {"slices", slices},
+          {"waiting", waiting},
+          {"warnings", warnings}};
+}
+
+void Daemon::WriteReport(const SliceRecord& slice) const {
+  if (slice.report_fd < 0) return;
+  json report = DescribeSlice(slice);
+  const double age = Seconds(MonotonicNow() - slice.created);
+  report["state"] = "ended";
+  report["duration_seconds"] = age;
+  report["compute_received_ratio"] = age > 0 ? Seconds(slice.account.received) / age : 0;
+  const std::string text = report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  [[maybe_unused]] const ssize_t written = write(slice.report_fd, text.data(), text.size());
+}
+
+}  // namespace flexai::operate

@@ -1,0 +1,219 @@
+// People's questions to the daemon, as JSON. docs/reference/json-fields.md lists the fields.
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+
+#include "flexai/operate/daemon.h"
+#include "flexai/operate/pidfd.h"
+
+namespace flexai::operate {
+namespace {
+
+using nlohmann::json;
+
+json ErrorReply(const Status& status) {
+  return {{"error",
+           {{"code", CodeName(status.code())},
+            {"message", status.message()},
+            {"hint", status.hint()}}}};
+}
+
+std::string Text(const json& request, const char* name, const char* otherwise = "") {
+  const auto found = request.find(name);
+  return found != request.end() && found->is_string() ? found->get<std::string>() : otherwise;
+}
+
+// A whole number in `request`, or `otherwise` where it is missing; the error names the field.
+Result<uint64_t> Number(const json& request, const char* name, uint64_t otherwise) {
+  const auto found = request.find(name);
+  if (found == request.end() || found->is_null()) return otherwise;
+  if (found->is_number_unsigned()) return found->get<uint64_t>();
+  return Status(Code::kInvalidArgument,
+                "field '" + std::string(name) + "' is " + found->dump() + ", not a whole number",
+                "see docs/reference/json-fields.md");
+}
+
+bool Flag(const json& request, const char* name, bool otherwise) {
+  const auto found = request.find(name);
+  return found != request.end() && found->is_boolean() ? found->get<bool>() : otherwise;
+}
+
+// The fields of `request` over what `spec` has.
+Status ReadSpec(const json& request, model::SliceSpec* spec) {
+  const bool limit_follows = spec->limit == spec->share && !request.contains("limit_permille");
+  const auto share = Number(request, "share_permille", static_cast<uint64_t>(spec->share));
+  const auto limit = Number(request, "limit_permille", static_cast<uint64_t>(spec->limit));
+  const auto memory = Number(request, "memory_limit_bytes", spec->memory);
+  for (const auto* field : {&share, &limit, &memory}) FLEXAI_RETURN_IF_ERROR(field->status());
+  if (*share > 1000 || *limit > 1000) {
+    return Status(Code::kInvalidArgument, "a share or limit is more than a whole card",
+                  "write at most 100%");
+  }
+  spec->share = static_cast<model::Permille>(*share);
+  spec->limit = limit_follows ? spec->share : static_cast<model::Permille>(*limit);
+  spec->memory = *memory;
+  if (const std::string text = Text(request, "priority"); !text.empty()) {
+    const auto priority = model::ParsePriority(text);
+    if (!priority.ok()) return priority.status();
+    spec->priority = *priority;
+  }
+  return model::CheckSpec(*spec);
+}
+
+}  // namespace
+
+void Daemon::Reply(Connection& peer, const json& reply) {
+  const std::string text = reply.dump(-1, ' ', false, json::error_handler_t::replace);
+  peer.Send(slice::FrameType::kReply, text.data(), text.size());
+}
+
+void Daemon::OnRequest(Connection& peer, slice::Frame& frame) {
+  const json request = json::parse(frame.data, nullptr, /*allow_exceptions=*/false);
+  if (!request.is_object()) {
+    return Reply(peer, ErrorReply(Status(Code::kInvalidArgument, "the request is not JSON")));
+  }
+  const Result<json> answer = Answer(peer, request, std::exchange(frame.fd, -1));
+  if (!answer.ok()) return Reply(peer, ErrorReply(answer.status()));
+  if (!answer->is_null()) Reply(peer, *answer);
+}
+
+Result<json> Daemon::Answer(Connection& peer, const json& request, int fd) {
+  const std::string op = Text(request, "op");
+  if (op == "create") return Create(peer, request, fd);
+  if (fd >= 0) close(fd);
+  if (op == "status") return Report();
+  if (op == "set") return Set(peer, request);
+  if (op == "pause") return Pause(peer, request, true);
+  if (op == "resume") return Pause(peer, request, false);
+  return Status(Code::kUnimplemented, "the daemon does not know the request '" + op + "'",
+                "use flexai and flexaid of one release");
+}
+
+Result<json> Daemon::Create(Connection& peer, const json& request, int fd) {
+  // Only what waits shall stand in front of others that wait.
+  const bool in_line = !waiting_.empty();
+  Result<SliceRecord*> made =
+      in_line ? Result<SliceRecord*>(Status(Code::kResourceExhausted, "others wait already",
+                                            "wait, or see who holds the card: flexai status"))
+              : TryCreate(peer.pid(), peer.uid(), request, fd);
+  if (made.ok()) return json{{"slice", DescribeSlice(**made)}};
+  if (made.status().code() != Code::kResourceExhausted || !Flag(request, "wait", true)) {
+    if (fd >= 0) close(fd);
+    return made.status();
+  }
+  waiting_.push_back({peer.fd(), next_number_++, request, fd});
+  Reply(peer, {{"waiting", {{"position", waiting_.size()}, {"reason", made.status().message()}}}});
+  return json();
+}
+
+Result<SliceRecord*> Daemon::TryCreate(pid_t pid, uid_t uid, const json& request, int report_fd) {
+  model::SliceSpec spec;
+  spec.limit = spec.share;
+  FLEXAI_RETURN_IF_ERROR(ReadSpec(request, &spec));
+  spec.card = Text(request, "card", "auto");
+  const Result<size_t> card = PickCard(spec);
+  if (!card.ok()) return card.status();
+  spec.card = cards_[*card].id;
+  if (spec.memory == 0) {
+    spec.memory = cards_[*card].memory_bytes / 1000 * static_cast<uint64_t>(spec.share);
+  }
+  static std::mt19937_64 random{std::random_device{}()};
+  char id[16];
+  do {
+    snprintf(id, sizeof(id), "s-%04x", static_cast<unsigned>(random() & 0xffff));
+  } while (slices_.count(id));
+  auto region = slice::RegionMap::Create(id);
+  if (!region.ok()) return region.status();
+  const int leader = OpenPidfd(pid);
+  if (leader < 0 && kill(pid, 0) != 0) {
+    return Status(Code::kAborted, "the program that asked has ended");
+  }
+  auto slice = std::make_unique<SliceRecord>(id, next_number_++);
+  slice->spec = spec;
+  slice->card = *card;
+  slice->owner = uid;
+  slice->leader = pid;
+  slice->leader_pidfd = leader;
+  slice->leader_alive = true;
+  if (leader >= 0) Watch(leader);
+  slice->command = Text(request, "command");
+  slice->report_fd = report_fd;
+  slice->created = MonotonicNow();
+  slice->region = std::move(region).value();
+  slice->header().heartbeat = slice->created;
+  slice->Publish();
+  SliceRecord* made = slice.get();
+  slices_[id] = std::move(slice);
+  SetWindows();
+  return made;
+}
+
+// First come, first served: the one behind never overtakes.
+void Daemon::ServeWaiting() {
+  while (!waiting_.empty()) {
+    Waiting& first = waiting_.front();
+    Connection& peer = *connections_.at(first.connection);
+    const auto made = TryCreate(peer.pid(), peer.uid(), first.request, first.report_fd);
+    if (!made.ok() && made.status().code() == Code::kResourceExhausted) return;
+    if (made.ok()) {
+      Reply(peer, {{"slice", DescribeSlice(**made)}});
+    } else {
+      if (first.report_fd >= 0) close(first.report_fd);
+      Reply(peer, ErrorReply(made.status()));
+    }
+    waiting_.erase(waiting_.begin());
+  }
+}
+
+Result<SliceRecord*> Daemon::FindOwned(const Connection& peer, const json& request) {
+  const std::string id = Text(request, "slice");
+  const auto found = slices_.find(id);
+  if (found == slices_.end()) {
+    return Status(Code::kNotFound, "there is no slice '" + id + "'",
+                  "flexai status lists the slices that run");
+  }
+  if (peer.uid() != 0 && peer.uid() != found->second->owner) {
+    return Status(Code::kPermissionDenied,
+                  "slice " + id + " belongs to user " + std::to_string(found->second->owner),
+                  "ask its owner or root");
+  }
+  return found->second.get();
+}
+
+Result<json> Daemon::Set(const Connection& peer, const json& request) {
+  Result<SliceRecord*> found = FindOwned(peer, request);
+  if (!found.ok()) return found.status();
+  SliceRecord& slice = **found;
+  model::SliceSpec spec = slice.spec;
+  FLEXAI_RETURN_IF_ERROR(ReadSpec(request, &spec));
+  FLEXAI_RETURN_IF_ERROR(RoomOn(slice.card, spec, &slice));
+  const uint64_t used = slice.used_bytes();
+  if (spec.memory < used && spec.memory != slice.spec.memory &&
+      !Flag(request, "no_growth", false)) {
+    return Status(Code::kFailedPrecondition,
+                  "slice " + slice.id + " uses " + model::FormatBytes(used) + " (" +
+                      std::to_string(used) + " bytes), more than the new limit of " +
+                      model::FormatBytes(spec.memory),
+                  "free memory first, or add --no-growth: then it may only shrink");
+  }
+  slice.spec = spec;
+  slice.Publish();
+  SetWindows();
+  ServeWaiting();
+  return json{{"slice", DescribeSlice(slice)}};
+}
+
+Result<json> Daemon::Pause(const Connection& peer, const json& request, bool pause) {
+  Result<SliceRecord*> found = FindOwned(peer, request);
+  if (!found.ok()) return found.status();
+  (*found)->paused = pause;
+  (*found)->Publish();
+  Tick(MonotonicNow());
+  return json{{"slice", DescribeSlice(**found)}};
+}
+
+}  // namespace flexai::operate

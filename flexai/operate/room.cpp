@@ -1,0 +1,76 @@
+// What fits where: the sum of shares and of memory limits on a card never passes the card.
+#include "flexai/operate/daemon.h"
+
+namespace flexai::operate {
+
+using model::FormatBytes;
+using model::FormatPercent;
+
+model::Permille Daemon::GrantedShare(size_t card, const SliceRecord* without) const {
+  model::Permille sum = 0;
+  for (const auto& [id, slice] : slices_) {
+    if (slice->card == card && slice.get() != without) sum += slice->spec.share;
+  }
+  return sum;
+}
+
+model::Bytes Daemon::GrantedMemory(size_t card, const SliceRecord* without) const {
+  model::Bytes sum = 0;
+  for (const auto& [id, slice] : slices_) {
+    if (slice->card == card && slice.get() != without) sum += slice->spec.memory;
+  }
+  return sum;
+}
+
+Status Daemon::RoomOn(size_t card, const model::SliceSpec& spec, const SliceRecord* without) const {
+  const model::Card& c = cards_[card];
+  if (spec.memory > c.memory_bytes) {
+    return Status(Code::kOutOfRange,
+                  "memory " + FormatBytes(spec.memory) + " is more than card " + c.id + " has, " +
+                      FormatBytes(c.memory_bytes),
+                  "ask for less, or for a larger card: flexai cards lists them");
+  }
+  const model::Permille free_share = model::kWholeCard - GrantedShare(card, without);
+  const model::Bytes granted = GrantedMemory(card, without);
+  const model::Bytes free_memory = granted < c.memory_bytes ? c.memory_bytes - granted : 0;
+  if (spec.share <= free_share && spec.memory <= free_memory) return Status();
+  const std::string missing = spec.share > free_share
+                                  ? FormatPercent(spec.share) + " of its time, of which " +
+                                        FormatPercent(std::max(free_share, 0)) + " is free"
+                                  : FormatBytes(spec.memory) + " of its memory, of which " +
+                                        FormatBytes(free_memory) + " is free";
+  return Status(Code::kResourceExhausted, "card " + c.id + " has no room: asked for " + missing,
+                "ask for less, wait, or see who holds it: flexai status");
+}
+
+Result<size_t> Daemon::PickCard(const model::SliceSpec& spec) const {
+  if (cards_.empty()) {
+    return Status(Code::kNotFound, "this host has no card that flexai can share",
+                  "install the card's driver; flexai doctor says what is missing");
+  }
+  std::string known;
+  Status first;
+  size_t best = cards_.size();
+  for (size_t card = 0; card < cards_.size(); ++card) {
+    known += (card ? ", " : "") + cards_[card].id;
+    const bool named = spec.card == cards_[card].id || spec.card == cards_[card].uuid;
+    if (spec.card != "auto" && !named) continue;
+    model::SliceSpec here = spec;
+    if (here.memory == 0)
+      here.memory = cards_[card].memory_bytes / 1000 * static_cast<uint64_t>(spec.share);
+    const Status room = RoomOn(card, here, nullptr);
+    // The fullest card that still has room, so that large slices find an empty one.
+    if (room.ok() &&
+        (best == cards_.size() || GrantedShare(card, nullptr) > GrantedShare(best, nullptr))) {
+      best = card;
+    }
+    // Of several refusals the one that waiting can cure counts.
+    if (!room.ok() && (first.ok() || room.code() == Code::kResourceExhausted)) first = room;
+  }
+  if (best < cards_.size()) return best;
+  if (!first.ok()) return first;
+  return Status(Code::kInvalidArgument, "card '" + spec.card + "' is unknown",
+                "this host has card " + known + "; flexai cards describes them");
+}
+
+}  // namespace flexai::operate

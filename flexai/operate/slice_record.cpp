@@ -1,0 +1,139 @@
+#include "flexai/operate/slice_record.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace flexai::operate {
+namespace {
+
+// A gap between two pieces of work that is no longer than this still counts as work.
+constexpr Nanos kIdleAfter = 3 * kMillisecond;
+// Launches tell less than worker threads do, so they count for longer.
+constexpr Nanos kIdleAfterLaunch = 50 * kMillisecond;
+// Workers stop within microseconds; what they run this long after a hold is disobedience.
+constexpr Nanos kObedienceGrace = 5 * kMillisecond;
+constexpr Nanos kDisobedience = 4 * kMillisecond;
+
+}  // namespace
+
+SliceRecord::~SliceRecord() {
+  if (leader_pidfd >= 0) close(leader_pidfd);
+  if (report_fd >= 0) close(report_fd);
+}
+
+void SliceRecord::Publish() {
+  slice::RegionHeader& h = header();
+  strncpy(h.card, spec.card.c_str(), sizeof(h.card) - 1);
+  strncpy(h.command, command.c_str(), sizeof(h.command) - 1);
+  h.owner_uid = owner;
+  h.leader_pid = leader;
+  h.created = created;
+  h.memory_limit.store(spec.memory, std::memory_order_relaxed);
+  h.share.store(spec.share, std::memory_order_relaxed);
+  h.limit.store(spec.limit, std::memory_order_relaxed);
+  h.priority.store(static_cast<uint32_t>(spec.priority), std::memory_order_relaxed);
+  h.paused.store(paused ? 1 : 0, std::memory_order_relaxed);
+}
+
+bool SliceRecord::Active() {
+  bool active = false;
+  bool metered = false;
+  uint64_t launches = 0;
+  for (auto& process : processes) {
+    const slice::ProcessSlot& slot = region->slots[process->slot];
+    const uint32_t workers = slot.workers.load(std::memory_order_relaxed);
+    if (workers != process->known_workers) {
+      process->known_workers = workers;
+      process->meter.Find(kWorkerThreadName);
+    }
+    metered = metered || process->meter.workers() > 0;
+    // No short cut: each meter must see what it saw.
+    active = process->meter.Active() || active;
+    launches += slot.launches.load(std::memory_order_relaxed);
+  }
+  if (!metered && launches != seen_launches_) {
+    active_at_ += kIdleAfterLaunch - kIdleAfter;
+    active = true;
+  }
+  seen_launches_ = launches;
+  return active;
+}
+
+bool SliceRecord::Busy(Nanos now) {
+  if (processes.empty()) return busy = false;
+  // A held tenant cannot show that it has work; it had when it was held.
+  if (!run_ && busy) return true;
+  if (Active()) active_at_ = std::max(active_at_, now);
+  return busy = now - active_at_ < kIdleAfter;
+}
+
+void SliceRecord::SetRun(bool run, Nanos now) {
+  if (run == run_) return;
+  run_ = run;
+  changed_at_ = now;
+  lateness_told_ = run;
+  if (run) active_at_ = now;
+  for (auto& process : processes) process->time_when_held = -1;
+  std::atomic<uint32_t>& gate = header().gate;
+  const uint32_t count = (gate.load(std::memory_order_relaxed) | slice::kGateHeld) + 1;
+  gate.store(count | (run ? 0 : slice::kGateHeld), std::memory_order_release);
+  slice::FutexWake(gate);
+}
+
+Nanos SliceRecord::TakeLateness() {
+  if (lateness_told_ || run_) return 0;
+  const uint32_t gate = header().gate.load(std::memory_order_relaxed);
+  Nanos latest = changed_at_;
+  for (const auto& process : processes) {
+    const slice::ProcessSlot& slot = region->slots[process->slot];
+    if (slot.obeyed.load(std::memory_order_acquire) != gate) return 0;
+    latest = std::max<Nanos>(latest, slot.held_at.load(std::memory_order_relaxed));
+  }
+  lateness_told_ = true;
+  return latest - changed_at_;
+}
+
+void SliceRecord::CheckObedience(Nanos now) {
+  if (run_ || now - changed_at_ < kObedienceGrace) return;
+  for (auto& process : processes) {
+    const Nanos time = process->meter.CpuTime();
+    if (process->time_when_held < 0) {
+      process->time_when_held = time;
+    } else if (time - process->time_when_held > kDisobedience) {
+      process->warning = "process " + std::to_string(process->pid) +
+                         " computes although it is held: it blocks the lever";
+    }
+  }
+}
+
+void SliceRecord::ForgetProcess(size_t index) {
+  const Process& process = *processes[index];
+  ClearSlot(process.slot);
+  if (process.pidfd >= 0) close(process.pidfd);
+  processes.erase(processes.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+void SliceRecord::ClearSlot(uint32_t index) {
+  slice::ProcessSlot& slot = region->slots[index];
+  // What it was refused stays told.
+  refused_by_the_gone += slot.refused.exchange(0, std::memory_order_relaxed);
+  slot.used.store(0, std::memory_order_seq_cst);
+  slot.claim.store(0, std::memory_order_seq_cst);
+  slot.workers.store(0, std::memory_order_relaxed);
+  slot.owner.store(0, std::memory_order_release);
+}
+
+void SliceRecord::Sample(Nanos now) {
+  const Nanos elapsed = now - sampled_at_;
+  if (elapsed < kSecond) return;
+  if (sampled_at_ != 0) {
+    received_ratio =
+        static_cast<double>(account.received - sampled_received_) / static_cast<double>(elapsed);
+  }
+  sampled_at_ = now;
+  sampled_received_ = account.received;
+}
+
+}  // namespace flexai::operate

@@ -1,0 +1,95 @@
+// A slice as the daemon holds it: its promise, its region, its processes, and what it received.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flexai/model/slice_spec.h"
+#include "flexai/operate/worker_meter.h"
+#include "flexai/slice/arbiter.h"
+#include "flexai/slice/region.h"
+
+namespace flexai::operate {
+
+/// The name by which drivers' worker threads are told from others; the libraries set it.
+inline constexpr char kWorkerThreadName[] = "flexai-worker";
+
+/// One process attached to a slice.
+struct Process {
+  Process(pid_t in_pid, uint32_t in_slot, int in_connection)
+      : pid(in_pid), slot(in_slot), connection(in_connection), meter(in_pid) {}
+  pid_t pid;
+  uint32_t slot;
+  int connection;  // its socket: closing it is the notice of its death
+  int pidfd = -1;
+  uint32_t known_workers = 0;
+  WorkerMeter meter;
+  Nanos time_when_held = -1;  // workers' time soon after the hold; -1 = not read yet
+  std::string warning;
+};
+
+class SliceRecord {
+ public:
+  SliceRecord(std::string in_id, uint64_t in_number) : id(std::move(in_id)), number(in_number) {}
+  ~SliceRecord();
+  SliceRecord(const SliceRecord&) = delete;
+  SliceRecord& operator=(const SliceRecord&) = delete;
+
+  slice::RegionHeader& header() { return region->header; }
+  const slice::RegionHeader& header() const { return region.get()->header; }
+
+  /// Copies spec and state into the region, where the tenant's processes read them.
+  void Publish();
+  /// Whether its processes had work since the last call. `now` dates what is seen.
+  bool Busy(Nanos now);
+  /// Puts the arbiter's word into the region, and wakes the agents if it changed.
+  void SetRun(bool run, Nanos now);
+  /// Time by which the last hold was late, once all agents have obeyed; else 0. Told once.
+  Nanos TakeLateness();
+  /// Compares workers' time while they are held: names processes that do not stop.
+  void CheckObedience(Nanos now);
+  /// Clears what a process left in a slot.
+  void ClearSlot(uint32_t slot);
+  /// The same for an attached process, which is forgotten.
+  void ForgetProcess(size_t index);
+  /// Once a second or later: the ratio received since the last time.
+  void Sample(Nanos now);
+
+  uint64_t used_bytes() const { return slice::UsedBytes(*region.get()); }
+
+  std::string id;
+  uint64_t number;  // the arbiter's name for it
+  model::SliceSpec spec;
+  size_t card = 0;
+  uid_t owner = 0;
+  pid_t leader = 0;
+  int leader_pidfd = -1;
+  bool leader_alive = false;
+  bool paused = false;
+  std::string command;
+  int report_fd = -1;
+  Nanos created = 0;
+  Nanos sweep_at = 0;  // when slots that nobody claimed are cleared; 0 = never
+  slice::RegionMap region;
+  std::vector<std::unique_ptr<Process>> processes;
+  slice::ArbiterAccount account;
+  uint64_t refused_by_the_gone = 0;
+  double received_ratio = 0;
+  bool busy = false;
+
+ private:
+  bool Active();
+
+  bool run_ = true;
+  Nanos active_at_ = 0;
+  Nanos changed_at_ = 0;
+  bool lateness_told_ = true;
+  uint64_t seen_launches_ = 0;
+  Nanos sampled_at_ = 0;
+  Nanos sampled_received_ = 0;
+};
+
+}  // namespace flexai::operate

@@ -1,0 +1,43 @@
+// A way to make a card obey, from inside the process that uses it. Backends bring their own; the
+// gate (launches wait) works with every API.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace flexai::slice {
+
+enum class LeverKind : uint32_t { kNone = 0, kGate = 1, kFreeze = 2 };
+
+/// Thread: Hold and Release come from the agent's thread, one at a time.
+class Lever {
+ public:
+  virtual ~Lever() = default;
+  virtual LeverKind kind() const = 0;
+  /// Stops this process's work on the card; returns when it was told to stop.
+  virtual void Hold() = 0;
+  /// Lets it go on.
+  virtual void Release() = 0;
+  /// How many threads or channels the lever stops.
+  virtual uint32_t workers() const = 0;
+};
+
+/// Holds launches back before they reach the driver; what has been launched runs on.
+class GateLever : public Lever {
+ public:
+  LeverKind kind() const override { return LeverKind::kGate; }
+  void Hold() override { closed_.store(1, std::memory_order_relaxed); }
+  void Release() override;
+  uint32_t workers() const override { return 0; }
+
+  /// On the way of every launch: one relaxed load while the gate is open.
+  void Pass() {
+    if (closed_.load(std::memory_order_relaxed) != 0) WaitUntilOpen();
+  }
+
+ private:
+  void WaitUntilOpen();
+  std::atomic<uint32_t> closed_{0};
+};
+
+}  // namespace flexai::slice

@@ -1,0 +1,147 @@
+#include "flexai/slice/stage.h"
+
+#include <stdio.h>
+
+#include "flexai/base/log.h"
+#include "flexai/model/units.h"
+
+namespace flexai::slice {
+
+using intercept::Call;
+using intercept::Event;
+
+namespace {
+
+// Launches of this thread not yet added to its process's slot, so that the common launch touches
+// no line that other threads write.
+thread_local uint32_t t_launches __attribute__((tls_model("initial-exec"))) = 0;
+constexpr uint32_t kLaunchBatch = 64;
+
+// A program that retries a refused allocation in a loop shall not fill the log.
+constexpr Nanos kTellEvery = kSecond;
+
+}  // namespace
+
+bool SliceStage::Listens(const intercept::FnInfo& info) {
+  switch (info.event) {
+    case Event::kMemoryAlloc:
+    case Event::kMemoryFree:
+    case Event::kMemoryInfo:
+    case Event::kDeviceList:
+    case Event::kDeviceQuery:
+    case Event::kContextCreate:
+    case Event::kStreamCreate:
+    case Event::kLaunch:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool SliceStage::Before(Call& call) {
+  switch (call.info().event) {
+    case Event::kLaunch:
+      if (gate_) gate_->Pass();
+      if (++t_launches == kLaunchBatch) {
+        tenant_->CountLaunches(t_launches);
+        t_launches = 0;
+      }
+      return true;
+    case Event::kMemoryAlloc:
+      return BeforeAlloc(call);
+    case Event::kMemoryFree:
+      if (Ledger* ledger = tenant_->ledger()) rules_->Drop(call, *ledger);
+      return true;
+    case Event::kDeviceList:
+    case Event::kContextCreate:
+    case Event::kStreamCreate:
+      rules_->BeforeStart(call);
+      return true;
+    default:
+      return true;
+  }
+}
+
+void SliceStage::After(Call& call) {
+  switch (call.info().event) {
+    case Event::kMemoryAlloc:
+      return AfterAlloc(call);
+    case Event::kDeviceQuery:
+    case Event::kMemoryInfo:
+      if (const Ledger* ledger = tenant_->ledger(); ledger && call.ok()) {
+        rules_->Answer(call, *ledger);
+      }
+      return;
+    case Event::kDeviceList:
+    case Event::kContextCreate:
+    case Event::kStreamCreate:
+      return rules_->AfterStart(call);
+    default:
+      return;
+  }
+}
+
+bool SliceStage::BeforeAlloc(Call& call) {
+  const uint64_t asked = rules_->Asked(call);
+  call.scratch() = 0;
+  if (asked == 0) return true;
+  Ledger* ledger = tenant_->ledger();
+  if (!ledger) {
+    // After a fork, or when no daemon could be found at the start.
+    const Status attached = tenant_->Attach();
+    ledger = tenant_->ledger();
+    if (!ledger) {
+      Notice("slice: %s refused, because the slice cannot be reached: %s", call.info().name,
+             attached.ToString().c_str());
+      call.Refuse(Code::kResourceExhausted);
+      return false;
+    }
+  }
+  if (const Status reserved = ledger->Reserve(asked); !reserved.ok()) {
+    TellRefused(call, *ledger, asked);
+    call.Refuse(Code::kResourceExhausted);
+    return false;
+  }
+  call.scratch() = asked;
+  return true;
+}
+
+void SliceStage::AfterAlloc(Call& call) {
+  const uint64_t asked = call.scratch();
+  Ledger* ledger = tenant_->ledger();
+  if (asked == 0 || !ledger) return;
+  if (!call.ok() || call.created() == 0) return ledger->Release(asked);
+  const uint64_t held = rules_->Held(call, asked);
+  if (held > asked && !ledger->Reserve(held - asked).ok()) {
+    rules_->Undo(call);
+    ledger->Release(asked);
+    TellRefused(call, *ledger, held);
+    return call.Refuse(Code::kResourceExhausted);
+  }
+  if (held < asked) ledger->Release(asked - held);
+  rules_->Keep(call, held, *ledger);
+}
+
+void SliceStage::TellRefused(const Call& call, const Ledger& ledger, uint64_t asked) {
+  const Nanos now = MonotonicNow();
+  Nanos last = last_told_.load(std::memory_order_relaxed);
+  const bool due = last == 0 || now - last >= kTellEvery;
+  if (!due || !last_told_.compare_exchange_strong(last, now)) {
+    untold_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const uint32_t more = untold_.exchange(0, std::memory_order_relaxed);
+  char note[64] = "";
+  if (more > 0) snprintf(note, sizeof(note), " (and %u times before)", more);
+  const uint64_t used = ledger.used();
+  Notice(
+      "slice %s: %s refused%s: asked %s (%llu bytes), used %s (%llu), limit %s (%llu); free "
+      "memory, or raise the limit: flexai set %s --memory %lluMi",
+      tenant_->slice(), call.info().name, note, model::FormatBytes(asked).c_str(),
+      static_cast<unsigned long long>(asked), model::FormatBytes(used).c_str(),
+      static_cast<unsigned long long>(used), model::FormatBytes(ledger.limit()).c_str(),
+      static_cast<unsigned long long>(ledger.limit()), tenant_->slice(),
+      static_cast<unsigned long long>((used + asked + model::kMiB - 1) / model::kMiB));
+}
+
+}  // namespace flexai::slice

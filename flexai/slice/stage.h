@@ -1,0 +1,62 @@
+// The stage that holds a slice's limits on the way of calls: here an allocation is refused, and
+// here a launch meets the gate. It knows only neutral events; what a vendor's objects weigh, and
+// how a query is answered, a backend says through Rules.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "flexai/intercept/stage.h"
+#include "flexai/slice/lever.h"
+#include "flexai/slice/tenant.h"
+
+namespace flexai::slice {
+
+/// A backend's knowledge about its calls.
+/// Thread: any, many at a time.
+class Rules {
+ public:
+  virtual ~Rules() = default;
+  /// Bytes of device memory that an allocating call will hold; 0 if it makes no memory of its own.
+  virtual uint64_t Asked(intercept::Call& call) = 0;
+  /// After the call worked: the bytes that the object really holds.
+  virtual uint64_t Held(intercept::Call& call, uint64_t asked) = 0;
+  /// Remembers that the new object holds `bytes`, and gives them back to `ledger` when it is gone.
+  virtual void Keep(intercept::Call& call, uint64_t bytes, Ledger& ledger) = 0;
+  /// Undoes an allocation that turned out too large.
+  virtual void Undo(intercept::Call& call) = 0;
+  /// Before the call that gives an object up.
+  virtual void Drop(intercept::Call& call, Ledger& ledger) = 0;
+  /// Before and after calls in which the driver may start its workers.
+  virtual void BeforeStart(intercept::Call& call) = 0;
+  virtual void AfterStart(intercept::Call& call) = 0;
+  /// Makes the answer to a device query show the slice.
+  virtual void Answer(intercept::Call& call, const Ledger& ledger) = 0;
+};
+
+class SliceStage : public intercept::Stage {
+ public:
+  /// `gate` may be null: then launches are not counted or gated here.
+  SliceStage(Tenant* tenant, Rules* rules, GateLever* gate)
+      : tenant_(tenant), rules_(rules), gate_(gate) {}
+
+  const char* name() const override { return "slice"; }
+  /// Without its region no allocation may pass.
+  intercept::FailMode fail_mode() const override { return intercept::FailMode::kClosed; }
+  bool Listens(const intercept::FnInfo& info) override;
+  bool Before(intercept::Call& call) override;
+  void After(intercept::Call& call) override;
+
+ private:
+  bool BeforeAlloc(intercept::Call& call);
+  void AfterAlloc(intercept::Call& call);
+  void TellRefused(const intercept::Call& call, const Ledger& ledger, uint64_t asked);
+
+  Tenant* tenant_;
+  Rules* rules_;
+  GateLever* gate_;
+  std::atomic<int64_t> last_told_{0};
+  std::atomic<uint32_t> untold_{0};
+};
+
+}  // namespace flexai::slice

@@ -1,0 +1,243 @@
+#include "flexai/slice/tenant.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "flexai/base/log.h"
+
+namespace flexai::slice {
+namespace {
+
+constexpr int kAttachTimeoutMs = 5000;
+constexpr Nanos kLookForSuccessor = 100 * kMillisecond;
+
+// Out of the way of low numbers, which programs close or count on.
+int MoveUp(int fd) {
+  const int high = fcntl(fd, F_DUPFD_CLOEXEC, 20);
+  if (high < 0) return fd;
+  close(fd);
+  return high;
+}
+
+// A short time slice makes the scheduler wake this thread ahead of busy workers; kernels that do
+// not know the request ignore it.
+void AskForPromptWakeups() {
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes = {48, 0, 0, 0, 0, 100000, 0, 0};
+  syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+}  // namespace
+
+Result<int> Tenant::Connect() {
+  std::string addresses[3];
+  const int count = DaemonAddresses(addresses);
+  Status first;
+  for (int i = 0; i < count; ++i) {
+    Result<int> socket = ConnectDaemon(addresses[i]);
+    if (socket.ok()) return MoveUp(*socket);
+    if (first.ok()) first = socket.status();
+  }
+  return first;
+}
+
+Status Tenant::Meet(int socket, bool again) {
+  AttachRequest request = request_;
+  request.region_version = kRegionVersion;
+  request.slot = -1;
+  if (again) {
+    request.slot = static_cast<int32_t>(slot_ - region()->slots);
+    request.owner = slot_->owner.load(std::memory_order_relaxed);
+  }
+  FLEXAI_RETURN_IF_ERROR(
+      SendFrame(socket, FrameType::kAttach, &request, sizeof(request), again ? region_fd_ : -1));
+  Result<Frame> frame = ReceiveFrame(socket, kAttachTimeoutMs);
+  if (!frame.ok()) return frame.status();
+  AttachReply reply;
+  if (frame->type != FrameType::kAttached || frame->data.size() != sizeof(reply)) {
+    if (frame->fd >= 0) close(frame->fd);
+    return Status(Code::kFailedPrecondition, "the daemon's answer is of another version",
+                  "use the library and the daemon of one release");
+  }
+  memcpy(&reply, frame->data.data(), sizeof(reply));
+  reply.message[sizeof(reply.message) - 1] = reply.hint[sizeof(reply.hint) - 1] = '\0';
+  if (reply.code != 0) {
+    if (frame->fd >= 0) close(frame->fd);
+    return Status(static_cast<Code>(reply.code), reply.message, reply.hint);
+  }
+  if (again) return Status();
+  if (frame->fd < 0) return Status(Code::kInternal, "the daemon sent no region");
+  const int fd = MoveUp(frame->fd);
+  Result<RegionMap> map = RegionMap::Open(fd);
+  if (!map.ok()) return map.status();
+  if (reply.slot < 0 || reply.slot >= static_cast<int32_t>(kMaxProcesses)) {
+    return Status(Code::kInternal, "the daemon named no slot");
+  }
+  Region* region = map->Leak();
+  region_fd_ = fd;
+  slot_ = &region->slots[reply.slot];
+  slot_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
+  // Never freed: threads may still hold a pointer when the process ends.
+  ledger_.store(new Ledger(region, static_cast<uint32_t>(reply.slot)), std::memory_order_release);
+  region_.store(region, std::memory_order_release);
+  return Status();
+}
+
+Status Tenant::Attach() {
+  if (region()) return Status();
+  std::lock_guard<std::mutex> lock(mu_);
+  if (region()) return Status();
+  const char* variable = getenv("FLEXAI_SLICE");
+  if (!variable || !variable[0]) return Status(Code::kNotFound, "not under flexai run");
+  Result<AttachRequest> request = ReadSliceVariable(variable);
+  if (!request.ok()) return request.status();
+  request_ = *request;
+  // A daemon may be just now replaced by its successor.
+  Status last;
+  const Nanos deadline = MonotonicNow() + 2 * kSecond;
+  do {
+    Result<int> socket = Connect();
+    last = socket.status();
+    if (socket.ok()) {
+      last = Meet(*socket, /*again=*/false);
+      if (last.ok()) {
+        socket_ = *socket;
+        StartAgent();
+        return Status();
+      }
+      close(*socket);
+    }
+    if (last.code() != Code::kUnavailable) return last;
+    usleep(50 * 1000);
+  } while (MonotonicNow() < deadline);
+  return last;
+}
+
+void Tenant::StartAgent() {
+  PublishWorkers();
+  if (agent_runs_) return;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, 256 * 1024);
+  pthread_t thread;
+  agent_runs_ = pthread_create(&thread, &attributes, &AgentMain, this) == 0;
+  pthread_attr_destroy(&attributes);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!agent_runs_) Notice("no thread for the slice's agent: the share is not held here");
+}
+
+void* Tenant::AgentMain(void* self) {
+  prctl(PR_SET_NAME, "flexai-agent", 0, 0, 0);
+  AskForPromptWakeups();
+  static_cast<Tenant*>(self)->RunAgent();
+  return nullptr;
+}
+
+void Tenant::RunAgent() {
+  RegionHeader& header = region()->header;
+  while (!ending_.load(std::memory_order_relaxed)) {
+    const uint32_t gate = header.gate.load(std::memory_order_acquire);
+    const Nanos silence = MonotonicNow() - header.heartbeat.load(std::memory_order_relaxed);
+    if (silence > kHeartbeatLimit) {
+      KeepOwnClock();
+      continue;
+    }
+    Follow(gate);
+    FutexWait(header.gate, gate, kHeartbeatLimit / 2);
+  }
+}
+
+void Tenant::Follow(uint32_t gate) {
+  const bool hold = (gate & kGateHeld) != 0;
+  if (lever_ && hold != held_) {
+    if (hold) {
+      lever_->Hold();
+      slot_->held_at.store(MonotonicNow(), std::memory_order_relaxed);
+    } else {
+      lever_->Release();
+    }
+    held_ = hold;
+  }
+  slot_->obeyed.store(gate, std::memory_order_release);
+}
+
+// The daemon is gone: run in our own window of each period, which overlaps with no other tenant's.
+void Tenant::KeepOwnClock() {
+  RegionHeader& header = region()->header;
+  Nanos next_look = 0;
+  while (!ending_.load(std::memory_order_relaxed)) {
+    const Nanos now = MonotonicNow();
+    if (now - header.heartbeat.load(std::memory_order_relaxed) <= kHeartbeatLimit) return;
+    const bool paused = header.paused.load(std::memory_order_relaxed) != 0;
+    const bool hold = paused || !InOwnWindow(header, now);
+    if (lever_ && hold != held_) {
+      hold ? lever_->Hold() : lever_->Release();
+      held_ = hold;
+    }
+    if (now >= next_look) {
+      next_look = now + kLookForSuccessor;
+      FindSuccessor();
+    }
+    FutexWait(header.gate, header.gate.load(std::memory_order_relaxed), kMillisecond);
+  }
+}
+
+bool Tenant::FindSuccessor() {
+  Result<int> socket = Connect();
+  if (!socket.ok()) return false;
+  const Status met = Meet(*socket, /*again=*/true);
+  if (!met.ok()) {
+    close(*socket);
+    FLEXAI_LOG("slice", kWarn, "the new daemon did not take slice %s: %s", request_.slice,
+               met.ToString().c_str());
+    return false;
+  }
+  if (socket_ >= 0) close(socket_);
+  socket_ = *socket;
+  return true;
+}
+
+void Tenant::CountLaunches(uint64_t launches) {
+  if (region()) slot_->launches.fetch_add(launches, std::memory_order_relaxed);
+}
+
+void Tenant::PublishWorkers() {
+  if (!region() || !lever_) return;
+  slot_->workers.store(lever_->workers(), std::memory_order_relaxed);
+  slot_->lever.store(static_cast<uint32_t>(lever_->kind()), std::memory_order_relaxed);
+}
+
+void Tenant::AfterFork() {
+  // Closing is all that is safe here; the parent's mapping stays, unused.
+  if (socket_ >= 0) close(socket_);
+  if (region_fd_ >= 0) close(region_fd_);
+  socket_ = region_fd_ = -1;
+  region_.store(nullptr, std::memory_order_relaxed);
+  ledger_.store(nullptr, std::memory_order_relaxed);
+  slot_ = nullptr;
+  agent_runs_ = false;
+  held_ = false;
+  if (lever_) lever_->Release();
+}
+
+void Tenant::Exit() {
+  ending_.store(true, std::memory_order_relaxed);
+  if (lever_) lever_->Release();
+}
+
+}  // namespace flexai::slice

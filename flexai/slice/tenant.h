@@ -1,0 +1,70 @@
+// This process as part of a tenant: its attachment to the daemon, its slot in the region, and the
+// agent, a thread that holds and releases the lever on the daemon's word. If the daemon falls
+// silent, the agent keeps the tenant to its last limit by the clock, and looks for a successor.
+// Never touches a device; starts nothing before the first call that wants a slice.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+#include "flexai/slice/attach.h"
+#include "flexai/slice/ledger.h"
+#include "flexai/slice/lever.h"
+#include "flexai/slice/region.h"
+
+namespace flexai::slice {
+
+class Tenant {
+ public:
+  /// `lever` may be null: then only memory is held.
+  explicit Tenant(Lever* lever) : lever_(lever) {}
+  Tenant(const Tenant&) = delete;
+  Tenant& operator=(const Tenant&) = delete;
+
+  /// Attaches to the slice that FLEXAI_SLICE names, and starts the agent. Does nothing if the
+  /// process is attached; a fork's child attaches anew.
+  /// Errors: kNotFound (no FLEXAI_SLICE: not under flexai run); others: no slice, so the caller
+  /// must not let allocations pass.
+  /// Thread: any.
+  Status Attach();
+
+  /// Null until attached. Thread: any.
+  Ledger* ledger() const { return ledger_.load(std::memory_order_acquire); }
+  Region* region() const { return region_.load(std::memory_order_acquire); }
+  const char* slice() const { return request_.slice; }
+
+  /// Adds launches counted by a thread to this process's slot.
+  void CountLaunches(uint64_t launches);
+  /// Tells the daemon what the lever can stop. Thread: any.
+  void PublishWorkers();
+
+  /// In the child of a fork: forgets the parent's slot.
+  void AfterFork();
+  /// When the process ends: whatever is held may run to its end.
+  void Exit();
+
+ private:
+  Result<int> Connect();
+  Status Meet(int socket, bool again);
+  void StartAgent();
+  static void* AgentMain(void* self);
+  void RunAgent();
+  void Follow(uint32_t gate);
+  void KeepOwnClock();
+  bool FindSuccessor();
+
+  Lever* lever_;
+  std::mutex mu_;  // one attach at a time
+  AttachRequest request_ = {};
+  std::atomic<Region*> region_{nullptr};
+  std::atomic<Ledger*> ledger_{nullptr};
+  ProcessSlot* slot_ = nullptr;
+  int region_fd_ = -1;
+  int socket_ = -1;
+  bool agent_runs_ = false;
+  std::atomic<bool> ending_{false};
+  bool held_ = false;  // the agent's thread alone
+};
+
+}  // namespace flexai::slice
