@@ -16,7 +16,9 @@ using nlohmann::json;
 std::string Text(const json& status, bool wide) {
   // A file or a pipe gets whole lines; a terminal gets what fits.
   const size_t width = wide || !isatty(STDOUT_FILENO) ? 0 : TerminalWidth(STDOUT_FILENO, 80);
-  std::string text = CardTable(status, wide).Render(width) + "\n";
+  const Table cards = CardTable(status, wide);
+  std::string text = cards.empty() ? "no cards: flexai doctor says why\n" : cards.Render(width);
+  text += "\n";
   const Table slices = SliceTable(ListField(status, "slices"), wide);
   text += slices.empty() ? "no slices: start one with flexai run --share 30% -- PROGRAM\n"
                          : slices.Render(width);

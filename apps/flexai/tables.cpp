@@ -101,9 +101,9 @@ Table SliceTable(const json& slices, bool wide) {
 std::string Remarks(const json& status) {
   std::string text;
   for (const json& waiting : ListField(status, "waiting")) {
-    text += "waiting: " + TextField(waiting, "command");
-    if (const std::string reason = TextField(waiting, "reason"); !reason.empty())
-      text += ": " + reason;
+    text += "waiting: " + TextField(waiting, "command") + ": ";
+    const std::string reason = TextField(waiting, "reason");
+    text += reason.empty() ? "asks for " + Share(waiting, "share_permille") : reason;
     text += "\n";
   }
   for (const json& warning : ListField(status, "warnings")) {
