@@ -94,7 +94,6 @@ Result<std::vector<model::Card>> ProbeCardsInChild() {
   if (child == 0) {
     dup2(ends[1], STDOUT_FILENO);
     // The cards as they are, not as a slice would show them.
-    unsetenv("OPENCL_LAYERS");
     unsetenv("FLEXAI_SLICE");
     execl("/proc/self/exe", "flexaid", "--probe-cards", nullptr);
     _exit(127);

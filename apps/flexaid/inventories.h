@@ -1,18 +1,13 @@
-// The backends that this build knows: one line each.
+// The backends of this build, each asked for its cards; made from the build's list of backends.
 #pragma once
 
 #include <memory>
 #include <vector>
 
-#include "flexai/backend/opencl/inventory.h"
 #include "flexai/device/inventory.h"
 
 namespace flexai {
 
-inline std::vector<std::unique_ptr<device::Inventory>> MakeInventories() {
-  std::vector<std::unique_ptr<device::Inventory>> all;
-  all.push_back(std::make_unique<backend::opencl::OpenClInventory>());
-  return all;
-}
+std::vector<std::unique_ptr<device::Inventory>> MakeInventories();
 
 }  // namespace flexai

@@ -81,7 +81,10 @@ std::vector<std::string> LoadedDrivers() {
   return names;
 }
 
-}  // namespace
+class OpenClInventory : public device::Inventory {
+ public:
+  Result<std::vector<model::Card>> List() override;
+};
 
 Result<std::vector<model::Card>> OpenClInventory::List() {
   std::vector<model::Card> cards;
@@ -115,5 +118,9 @@ Result<std::vector<model::Card>> OpenClInventory::List() {
   for (model::Card& card : cards) card.libraries = drivers;
   return cards;
 }
+
+}  // namespace
+
+std::unique_ptr<device::Inventory> MakeInventory() { return std::make_unique<OpenClInventory>(); }
 
 }  // namespace flexai::backend::opencl

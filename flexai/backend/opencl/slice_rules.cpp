@@ -143,7 +143,8 @@ uint64_t SliceRules::Held(Call& call, uint64_t asked) {
   if (!IsMemObject(call.info().index)) return asked;
   size_t size = 0;
   const auto mem = reinterpret_cast<api::cl_mem>(call.created());
-  if (Real().clGetMemObjectInfo(mem, api::CL_MEM_SIZE, sizeof(size), &size, nullptr) != 0) return asked;
+  if (Real().clGetMemObjectInfo(mem, api::CL_MEM_SIZE, sizeof(size), &size, nullptr) != 0)
+    return asked;
   return std::max<uint64_t>(size, asked);
 }
 
@@ -229,7 +230,8 @@ void SliceRules::NoteDevices(Call& call) {
     if (c.num_devices && i >= *c.num_devices) break;
     if (!c.num_devices && i > 0) break;
     api::cl_ulong type = 0;
-    if (Real().clGetDeviceInfo(c.devices[i], api::CL_DEVICE_TYPE, sizeof(type), &type, nullptr) == 0 &&
+    if (Real().clGetDeviceInfo(c.devices[i], api::CL_DEVICE_TYPE, sizeof(type), &type, nullptr) ==
+            0 &&
         !(type & api::CL_DEVICE_TYPE_CPU)) {
       freeze_->SawOtherDevice();
     }
