@@ -174,7 +174,6 @@ Card::Callbacks Card::EndLocked(const TaskPtr& task, int64_t code) {
     if (--other.waits_for == 0) ReadyLocked(next.task);
   }
   task->next.clear();
-  task->work = nullptr;  // lets go of what it holds
   Callbacks callbacks;
   callbacks.swap(task->when_done);
   done_.notify_all();
@@ -198,11 +197,18 @@ void Card::Work() {
     lock.lock();
     if (code != 0 && task->code == 0) task->code = code;
     if (++task->finished < task->chunks) continue;
+    // What the work held is free before anybody sees that it is done.
+    auto work = std::move(task->work);
+    task->work = nullptr;
+    lock.unlock();
+    work = nullptr;
+    lock.lock();
     const int64_t result = task->code;
     Callbacks callbacks = EndLocked(task, result);
     if (callbacks.empty()) continue;
     lock.unlock();
     for (auto& callback : callbacks) callback(result);
+    callbacks.clear();
     lock.lock();
   }
 }

@@ -8,7 +8,7 @@ extern void* const kFakeFunctions[kFunctionCount];
 }
 
 namespace flexai::fake {
-const intercept::LibraryInfo& Library() { return api::opencl::kLibrary; }
+const intercept::LibraryInfo& Library() { return flexai::api::opencl::kLibrary; }
 }  // namespace flexai::fake
 
 namespace flexai::backend::opencl::fake_driver {
@@ -36,8 +36,8 @@ void* const* DispatchTable() {
   constexpr int kSlots = 149;
   static void* const* const table = [] {
     auto** slots = new void*[kSlots]();
-    for (const intercept::FnInfo& info : api::kFunctions) {
-      if (info.slot >= 0 && info.slot < kSlots) slots[info.slot] = api::kFakeFunctions[info.index];
+    for (const intercept::FnInfo& info : cl::kFunctions) {
+      if (info.slot >= 0 && info.slot < kSlots) slots[info.slot] = cl::kFakeFunctions[info.index];
     }
     return slots;
   }();
@@ -83,16 +83,13 @@ Device* TheDevice() {
 
 Context::~Context() {
   for (auto end = at_end.rbegin(); end != at_end.rend(); ++end) {
-    end->first(HandleOf<api::cl_context>(this), end->second);
+    end->first(HandleOf<cl::cl_context>(this), end->second);
   }
 }
 
-// The queue goes when its commands have: they hold what they need themselves.
-Queue::~Queue() = default;
-
 Mem::~Mem() {
   for (auto end = at_end.rbegin(); end != at_end.rend(); ++end) {
-    end->first(HandleOf<api::cl_mem>(this), end->second);
+    end->first(HandleOf<cl::cl_mem>(this), end->second);
   }
   if (held) Card::Instance().arena().Free(held);
 }
@@ -120,24 +117,24 @@ void RunRelease(C& call, H handle, int64_t error) {
 }  // namespace
 
 // clang-format off
-template <> void Run(api::ClRetainContextCall& c) { RunRetain<Context>(c, c.context, api::CL_INVALID_CONTEXT); }
-template <> void Run(api::ClReleaseContextCall& c) { RunRelease<Context>(c, c.context, api::CL_INVALID_CONTEXT); }
-template <> void Run(api::ClRetainCommandQueueCall& c) { RunRetain<Queue>(c, c.command_queue, api::CL_INVALID_COMMAND_QUEUE); }
-template <> void Run(api::ClReleaseCommandQueueCall& c) { RunRelease<Queue>(c, c.command_queue, api::CL_INVALID_COMMAND_QUEUE); }
-template <> void Run(api::ClRetainMemObjectCall& c) { RunRetain<Mem>(c, c.memobj, api::CL_INVALID_MEM_OBJECT); }
-template <> void Run(api::ClReleaseMemObjectCall& c) { RunRelease<Mem>(c, c.memobj, api::CL_INVALID_MEM_OBJECT); }
-template <> void Run(api::ClRetainSamplerCall& c) { RunRetain<Sampler>(c, c.sampler, api::CL_INVALID_SAMPLER); }
-template <> void Run(api::ClReleaseSamplerCall& c) { RunRelease<Sampler>(c, c.sampler, api::CL_INVALID_SAMPLER); }
-template <> void Run(api::ClRetainProgramCall& c) { RunRetain<Program>(c, c.program, api::CL_INVALID_PROGRAM); }
-template <> void Run(api::ClReleaseProgramCall& c) { RunRelease<Program>(c, c.program, api::CL_INVALID_PROGRAM); }
-template <> void Run(api::ClRetainKernelCall& c) { RunRetain<Kernel>(c, c.kernel, api::CL_INVALID_KERNEL); }
-template <> void Run(api::ClReleaseKernelCall& c) { RunRelease<Kernel>(c, c.kernel, api::CL_INVALID_KERNEL); }
-template <> void Run(api::ClRetainEventCall& c) { RunRetain<Event>(c, c.event, api::CL_INVALID_EVENT); }
-template <> void Run(api::ClReleaseEventCall& c) { RunRelease<Event>(c, c.event, api::CL_INVALID_EVENT); }
-template <> void Run(api::ClRetainDeviceCall& c) { RunRetain<Device>(c, c.device, api::CL_INVALID_DEVICE); }
-template <> void Run(api::ClReleaseDeviceCall& c) { RunRelease<Device>(c, c.device, api::CL_INVALID_DEVICE); }
-template <> void Run(api::ClRetainDeviceEXTCall& c) { RunRetain<Device>(c, c.device, api::CL_INVALID_DEVICE); }
-template <> void Run(api::ClReleaseDeviceEXTCall& c) { RunRelease<Device>(c, c.device, api::CL_INVALID_DEVICE); }
+template <> void Run(cl::ClRetainContextCall& c) { RunRetain<Context>(c, c.context, cl::CL_INVALID_CONTEXT); }
+template <> void Run(cl::ClReleaseContextCall& c) { RunRelease<Context>(c, c.context, cl::CL_INVALID_CONTEXT); }
+template <> void Run(cl::ClRetainCommandQueueCall& c) { RunRetain<Queue>(c, c.command_queue, cl::CL_INVALID_COMMAND_QUEUE); }
+template <> void Run(cl::ClReleaseCommandQueueCall& c) { RunRelease<Queue>(c, c.command_queue, cl::CL_INVALID_COMMAND_QUEUE); }
+template <> void Run(cl::ClRetainMemObjectCall& c) { RunRetain<Mem>(c, c.memobj, cl::CL_INVALID_MEM_OBJECT); }
+template <> void Run(cl::ClReleaseMemObjectCall& c) { RunRelease<Mem>(c, c.memobj, cl::CL_INVALID_MEM_OBJECT); }
+template <> void Run(cl::ClRetainSamplerCall& c) { RunRetain<Sampler>(c, c.sampler, cl::CL_INVALID_SAMPLER); }
+template <> void Run(cl::ClReleaseSamplerCall& c) { RunRelease<Sampler>(c, c.sampler, cl::CL_INVALID_SAMPLER); }
+template <> void Run(cl::ClRetainProgramCall& c) { RunRetain<Program>(c, c.program, cl::CL_INVALID_PROGRAM); }
+template <> void Run(cl::ClReleaseProgramCall& c) { RunRelease<Program>(c, c.program, cl::CL_INVALID_PROGRAM); }
+template <> void Run(cl::ClRetainKernelCall& c) { RunRetain<Kernel>(c, c.kernel, cl::CL_INVALID_KERNEL); }
+template <> void Run(cl::ClReleaseKernelCall& c) { RunRelease<Kernel>(c, c.kernel, cl::CL_INVALID_KERNEL); }
+template <> void Run(cl::ClRetainEventCall& c) { RunRetain<Event>(c, c.event, cl::CL_INVALID_EVENT); }
+template <> void Run(cl::ClReleaseEventCall& c) { RunRelease<Event>(c, c.event, cl::CL_INVALID_EVENT); }
+template <> void Run(cl::ClRetainDeviceCall& c) { RunRetain<Device>(c, c.device, cl::CL_INVALID_DEVICE); }
+template <> void Run(cl::ClReleaseDeviceCall& c) { RunRelease<Device>(c, c.device, cl::CL_INVALID_DEVICE); }
+template <> void Run(cl::ClRetainDeviceEXTCall& c) { RunRetain<Device>(c, c.device, cl::CL_INVALID_DEVICE); }
+template <> void Run(cl::ClReleaseDeviceEXTCall& c) { RunRelease<Device>(c, c.device, cl::CL_INVALID_DEVICE); }
 // clang-format on
 
 }  // namespace flexai::fake

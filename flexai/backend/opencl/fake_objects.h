@@ -17,8 +17,8 @@
 
 namespace flexai::backend::opencl::fake_driver {
 
-namespace api = ::flexai::api::opencl;
-using api::HandleKind;
+namespace cl = ::flexai::api::opencl;
+using cl::HandleKind;
 using fake::Card;
 using fake::Task;
 using fake::TaskPtr;
@@ -83,17 +83,16 @@ struct Context : Object {
   static constexpr HandleKind kKind = HandleKind::kContext;
   Context() : Object(kKind) {}
   ~Context();
-  std::vector<api::cl_context_properties> properties;
-  std::vector<std::pair<api::cl_context_destructor, void*>> at_end;
+  std::vector<cl::cl_context_properties> properties;
+  std::vector<std::pair<cl::cl_context_destructor, void*>> at_end;
 };
 
 struct Queue : Object {
   static constexpr HandleKind kKind = HandleKind::kQueue;
   Queue() : Object(kKind) {}
-  ~Queue();
   Ref<Context> context;
   uint64_t flags = 0;
-  std::vector<api::cl_queue_properties> properties;
+  std::vector<cl::cl_queue_properties> properties;
   fake::Stream stream;
 };
 
@@ -112,16 +111,16 @@ struct Mem : Object {
   ~Mem();
   Ref<Context> context;
   Ref<Mem> parent;  // of a sub-buffer, or an image made from a buffer
-  int64_t type = api::CL_MEM_OBJECT_BUFFER;
+  int64_t type = cl::CL_MEM_OBJECT_BUFFER;
   uint64_t flags = 0;
   size_t size = 0, offset = 0;
   void* held = nullptr;  // what the arena counts
   void* host_ptr = nullptr;
   char* data = nullptr;
   std::atomic<uint32_t> maps{0};
-  std::vector<api::cl_mem_properties> properties;
-  std::vector<std::pair<api::cl_mem_notify, void*>> at_end;
-  api::cl_image_format format = {};
+  std::vector<cl::cl_mem_properties> properties;
+  std::vector<std::pair<cl::cl_mem_notify, void*>> at_end;
+  cl::cl_image_format format = {};
   size_t element = 1, width = 0, height = 0, depth = 0, layers = 0, row = 0, slice = 0;
 };
 
@@ -129,9 +128,9 @@ struct Sampler : Object {
   static constexpr HandleKind kKind = HandleKind::kSampler;
   Sampler() : Object(kKind) {}
   Ref<Context> context;
-  api::cl_bool normalized = 1;
-  api::cl_addressing_mode addressing = static_cast<api::cl_addressing_mode>(api::CL_ADDRESS_CLAMP);
-  api::cl_filter_mode filter = static_cast<api::cl_filter_mode>(api::CL_FILTER_NEAREST);
+  cl::cl_bool normalized = 1;
+  cl::cl_addressing_mode addressing = static_cast<cl::cl_addressing_mode>(cl::CL_ADDRESS_CLAMP);
+  cl::cl_filter_mode filter = static_cast<cl::cl_filter_mode>(cl::CL_FILTER_NEAREST);
 };
 
 /// A parameter of a kernel, as its source declares it.
@@ -151,8 +150,8 @@ struct Program : Object {
   Program() : Object(kKind) {}
   Ref<Context> context;
   std::string source, options, log;
-  int64_t status = api::CL_BUILD_NONE;
-  int64_t binary_type = api::CL_PROGRAM_BINARY_TYPE_NONE;
+  int64_t status = cl::CL_BUILD_NONE;
+  int64_t binary_type = cl::CL_PROGRAM_BINARY_TYPE_NONE;
   std::vector<std::shared_ptr<const KernelSource>> kernels;
 };
 
@@ -208,7 +207,7 @@ class Answer {
   explicit Answer(C& call) : call_(call) {}
   void Bytes(const void* from, size_t bytes) {
     if (call_.param_value && call_.param_value_size < bytes) {
-      return Fail(call_, api::CL_INVALID_VALUE);
+      return Fail(call_, cl::CL_INVALID_VALUE);
     }
     if (call_.param_value && bytes > 0) __builtin_memcpy(call_.param_value, from, bytes);
     if (call_.param_value_size_ret) *call_.param_value_size_ret = bytes;
@@ -217,9 +216,9 @@ class Answer {
   void Is(const T& value) {
     Bytes(&value, sizeof value);
   }
-  void Uint(uint64_t value) { Is(static_cast<api::cl_uint>(value)); }
+  void Uint(uint64_t value) { Is(static_cast<cl::cl_uint>(value)); }
   void Size(uint64_t value) { Is(static_cast<size_t>(value)); }
-  void Long(uint64_t value) { Is(static_cast<api::cl_ulong>(value)); }
+  void Long(uint64_t value) { Is(static_cast<cl::cl_ulong>(value)); }
   void Text(const std::string& text) { Bytes(text.c_str(), text.size() + 1); }
   template <class T>
   void List(const std::vector<T>& list) {
@@ -227,7 +226,7 @@ class Answer {
   }
   void Handle(Object* object) { Is(object); }
   void References(const Object& object) { Uint(object.references.load()); }
-  void Unknown() { Fail(call_, api::CL_INVALID_VALUE); }
+  void Unknown() { Fail(call_, cl::CL_INVALID_VALUE); }
 
  private:
   C& call_;
@@ -253,13 +252,13 @@ struct Command {
 };
 /// Checks queue and wait list, puts the command on the queue, makes the event, waits if blocking.
 /// Returns CL_SUCCESS or the error.
-api::cl_int Enqueue(api::cl_command_queue queue, api::cl_uint waits, const api::cl_event* list,
-                    api::cl_event* event, Command command);
+cl::cl_int Enqueue(cl::cl_command_queue queue, cl::cl_uint waits, const cl::cl_event* list,
+                   cl::cl_event* event, Command command);
 /// The same for calls whose parameters have the usual names; reports the error where the call does.
 template <class C>
 bool EnqueueCall(C& call, Command command) {
-  const api::cl_int code = Enqueue(call.command_queue, call.num_events_in_wait_list,
-                                   call.event_wait_list, call.event, std::move(command));
+  const cl::cl_int code = Enqueue(call.command_queue, call.num_events_in_wait_list,
+                                  call.event_wait_list, call.event, std::move(command));
   if (code != 0) Fail(call, code);
   return code == 0;
 }
