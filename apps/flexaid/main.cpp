@@ -12,6 +12,7 @@
 
 #include "apps/flexaid/cards.h"
 #include "flexai/base/log.h"
+#include "flexai/base/prompt.h"
 #include "flexai/operate/daemon.h"
 #include "flexai/operate/listen.h"
 #include "flexai/slice/attach.h"
@@ -52,6 +53,7 @@ int Serve(const std::string& address, bool for_user) {
   stop.sa_handler = &OnStop;
   for (const int number : {SIGTERM, SIGINT}) sigaction(number, &stop, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  AskForPromptWakeups();
   const Status ended = daemon.Run();
   if (!for_user && address[0] == '/') unlink(address.c_str());
   return ended.ok() ? 0 : Fail(ended);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +10,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "flexai/slice/region.h"
 
 namespace flexai::slice {
 namespace {
@@ -50,12 +53,16 @@ Status ReadAll(int socket, void* data, size_t size, int timeout_ms, int* fd) {
     if (got <= 0) return Status(Code::kUnavailable, "the connection to the daemon was closed");
     for (cmsghdr* c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
       if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-      int passed;
-      memcpy(&passed, CMSG_DATA(c), sizeof(passed));
-      if (fd && *fd < 0) {
-        *fd = passed;
-      } else {
-        close(passed);
+      // The alignment of control messages leaves room for more than the one that is kept.
+      const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+      for (size_t i = 0; i < count; ++i) {
+        int passed;
+        memcpy(&passed, CMSG_DATA(c) + i * sizeof(int), sizeof(passed));
+        if (fd && *fd < 0) {
+          *fd = passed;
+        } else {
+          close(passed);
+        }
       }
     }
     at += got;
@@ -64,23 +71,41 @@ Status ReadAll(int socket, void* data, size_t size, int timeout_ms, int* fd) {
   return Status();
 }
 
+// Takes the next number of `text` and the colon behind it; false: no number, or one above `most`.
+bool TakeNumber(std::string_view* text, uint64_t most, uint64_t* number) {
+  const size_t length = std::min(text->find(':'), text->size());
+  const char* end = text->data() + length;
+  const auto read = std::from_chars(text->data(), end, *number);
+  text->remove_prefix(std::min(length + 1, text->size()));
+  return read.ec == std::errc() && read.ptr == end && *number <= most;
+}
+
 }  // namespace
 
 Result<AttachRequest> ReadSliceVariable(const char* text) {
   AttachRequest request = {};
-  request.region_version = 1;
+  request.region_version = kRegionVersion;
   request.slot = -1;
-  unsigned long long memory = 0;
-  unsigned priority = 0;
-  int used = 0;
-  const int fields = sscanf(text, "%31[^:]:%d:%d:%llu:%u:%d%n", request.slice, &request.share,
-                            &request.limit, &memory, &priority, &request.leader_pid, &used);
-  if (fields != 6 || text[used] != '\0') {
+  std::string_view rest = text;
+  const size_t id = std::min(rest.find(':'), rest.size());
+  uint64_t share = 0, limit = 0, priority = 0, leader = 0;
+  bool fits =
+      id > 0 && id < sizeof(request.slice) && std::count(text, text + rest.size(), ':') == 5;
+  if (fits) {
+    memcpy(request.slice, text, id);
+    rest.remove_prefix(id + 1);
+    fits = TakeNumber(&rest, INT32_MAX, &share) && TakeNumber(&rest, INT32_MAX, &limit) &&
+           TakeNumber(&rest, UINT64_MAX, &request.memory) &&
+           TakeNumber(&rest, UINT32_MAX, &priority) && TakeNumber(&rest, INT32_MAX, &leader);
+  }
+  if (!fits) {
     return Status(Code::kInvalidArgument, "FLEXAI_SLICE is '" + std::string(text) + "'",
                   "start the program with flexai run, which sets it");
   }
-  request.memory = memory;
-  request.priority = priority;
+  request.share = static_cast<int32_t>(share);
+  request.limit = static_cast<int32_t>(limit);
+  request.priority = static_cast<uint32_t>(priority);
+  request.leader_pid = static_cast<int32_t>(leader);
   return request;
 }
 

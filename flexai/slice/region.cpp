@@ -1,6 +1,7 @@
 #include "flexai/slice/region.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,12 @@
 #include <utility>
 
 namespace flexai::slice {
+namespace {
+
+// A peer that cut the file short would end everyone who has mapped it.
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+}  // namespace
 
 RegionMap& RegionMap::operator=(RegionMap&& other) noexcept {
   std::swap(region_, other.region_);
@@ -31,10 +38,14 @@ Region* RegionMap::Leak() {
 Result<RegionMap> RegionMap::Create(const std::string& slice) {
   RegionMap map;
   // The bare call: the wrapper is younger than the oldest C library that tenants may have.
-  map.fd_ = static_cast<int>(syscall(SYS_memfd_create, "flexai-region", 1u /* MFD_CLOEXEC */));
+  map.fd_ = static_cast<int>(
+      syscall(SYS_memfd_create, "flexai-region", 3u /* MFD_CLOEXEC | MFD_ALLOW_SEALING */));
   if (map.fd_ < 0) return ErrnoStatus(Code::kInternal, "cannot make a region");
   if (ftruncate(map.fd_, sizeof(Region)) != 0) {
     return ErrnoStatus(Code::kInternal, "cannot size a region");
+  }
+  if (fcntl(map.fd_, F_ADD_SEALS, kSeals) != 0) {
+    return ErrnoStatus(Code::kInternal, "cannot seal a region");
   }
   void* at = mmap(nullptr, sizeof(Region), PROT_READ | PROT_WRITE, MAP_SHARED, map.fd_, 0);
   if (at == MAP_FAILED) return ErrnoStatus(Code::kInternal, "cannot map a region");
@@ -55,6 +66,9 @@ Result<RegionMap> RegionMap::Open(int fd) {
   struct stat info;
   if (fstat(fd, &info) != 0 || info.st_size < static_cast<off_t>(sizeof(RegionHeader))) {
     return Status(Code::kDataLoss, "the file that was passed is not a region");
+  }
+  if (fcntl(fd, F_GET_SEALS) != kSeals) {
+    return Status(Code::kDataLoss, "the file that was passed is not a region: its size may change");
   }
   const bool whole = info.st_size == static_cast<off_t>(sizeof(Region));
   const size_t size = whole ? sizeof(Region) : sizeof(RegionHeader);

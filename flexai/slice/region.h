@@ -88,7 +88,8 @@ class RegionMap {
   static Result<RegionMap> Create(const std::string& slice);
 
   /// Maps a region that came over a socket; takes `fd`.
-  /// Errors: kFailedPrecondition (another version); kDataLoss (not a region).
+  /// Errors: kFailedPrecondition (another version); kDataLoss (not a region, or one whose size is
+  /// not sealed).
   static Result<RegionMap> Open(int fd);
 
   Region* get() const { return region_; }

@@ -1,15 +1,16 @@
 #include "flexai/slice/tenant.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "flexai/base/log.h"
+#include "flexai/base/prompt.h"
 
 namespace flexai::slice {
 namespace {
@@ -25,17 +26,10 @@ int MoveUp(int fd) {
   return high;
 }
 
-// A short time slice makes the scheduler wake this thread ahead of busy workers; kernels that do
-// not know the request ignore it.
-void AskForPromptWakeups() {
-  struct {
-    uint32_t size, policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime, deadline, period;
-  } attributes = {48, 0, 0, 0, 0, 100000, 0, 0};
-  syscall(SYS_sched_setattr, 0, &attributes, 0);
+// Whether the peer has closed: a daemon that is merely slow still holds its end.
+bool IsClosed(int socket) {
+  pollfd peer = {socket, POLLIN | POLLRDHUP, 0};
+  return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
 }
 
 }  // namespace
@@ -198,6 +192,7 @@ void Tenant::KeepOwnClock() {
 }
 
 bool Tenant::FindSuccessor() {
+  if (socket_ >= 0 && !IsClosed(socket_)) return false;
   Result<int> socket = Connect();
   if (!socket.ok()) return false;
   const Status met = Meet(*socket, /*again=*/true);
