@@ -56,6 +56,10 @@ void Daemon::OnAttach(Connection& peer, const slice::Frame& frame) {
                "use the library and the daemon of one release"),
         -1);
   }
+  if (Attached(peer.fd())) {
+    // The end of its connection is how a process's death is told: one connection for each.
+    return answer(Status(Code::kAlreadyExists, "this connection holds a slot already"), -1);
+  }
   Result<SliceRecord*> found = FindForAttach(peer, request, frame.fd);
   if (!found.ok()) return answer(found.status(), -1);
   SliceRecord& slice = **found;
@@ -68,6 +72,15 @@ void Daemon::OnAttach(Connection& peer, const slice::Frame& frame) {
   if (process->pidfd >= 0) Watch(process->pidfd);
   slice.processes.push_back(std::move(process));
   answer(Status(), request.slot >= 0 ? -1 : slice.region.fd());
+}
+
+bool Daemon::Attached(int connection) const {
+  for (const auto& [id, slice] : slices_) {
+    for (const auto& process : slice->processes) {
+      if (process->connection == connection) return true;
+    }
+  }
+  return false;
 }
 
 Result<SliceRecord*> Daemon::FindForAttach(const Connection& peer,
@@ -120,7 +133,11 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
   if (cards_.empty()) return Status(Code::kNotFound, "the daemon has no card");
   size_t card = 0;
   while (card + 1 < cards_.size() && cards_[card].id != spec.card) ++card;
-  if (!old) FLEXAI_RETURN_IF_ERROR(RoomOn(card, spec, nullptr));
+  if (!old) {
+    const Result<size_t> picked = PickCard(spec);
+    if (!picked.ok()) return picked.status();
+    card = *picked;
+  }
   auto slice = std::make_unique<SliceRecord>(request.slice, next_number_++);
   slice->spec = spec;
   slice->spec.card = cards_[card].id;

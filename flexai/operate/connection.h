@@ -26,6 +26,8 @@ class Connection {
   /// False: the peer is gone, or does not read.
   bool Send(slice::FrameType type, const void* data, size_t size, int fd = -1);
 
+  /// The peer is gone or speaks another protocol: nothing more will come of it.
+  bool broken() const { return broken_; }
   int fd() const { return fd_; }
   pid_t pid() const { return pid_; }
   uid_t uid() const { return uid_; }

@@ -105,7 +105,7 @@ void Daemon::Serve(int fd) {
     }
     if (frame.fd >= 0) close(frame.fd);
   }
-  if (!alive) Drop(fd);
+  if (!alive || peer.broken()) Drop(fd);
 }
 
 void Daemon::Drop(int fd) {
@@ -113,7 +113,8 @@ void Daemon::Drop(int fd) {
   for (auto& waiting : waiting_) {
     if (waiting.connection == fd && waiting.report_fd >= 0) close(waiting.report_fd);
   }
-  std::erase_if(waiting_, [&](const Waiting& w) { return w.connection == fd; });
+  // Those behind one that gave up may find room.
+  if (std::erase_if(waiting_, [&](const Waiting& w) { return w.connection == fd; })) ServeWaiting();
   for (auto& [id, slice] : slices_) {
     for (size_t i = 0; i < slice->processes.size(); ++i) {
       if (slice->processes[i]->connection != fd) continue;

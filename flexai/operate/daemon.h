@@ -39,6 +39,8 @@ class Daemon {
     int connection;
     uint64_t order;
     nlohmann::json request;
+    model::SliceSpec spec;  // what the request asks for
+    std::string command;
     int report_fd;
   };
 
@@ -60,6 +62,7 @@ class Daemon {
                                      int region_fd);
   Result<SliceRecord*> Adopt(const Connection& peer, const slice::AttachRequest& request,
                              int region_fd);
+  bool Attached(int connection) const;
   Result<uint32_t> TakeSlot(SliceRecord& slice, const slice::AttachRequest& request);
   void SweepSlots(SliceRecord& slice);
   void LeaderGone(SliceRecord& slice);

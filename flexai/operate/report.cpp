@@ -122,9 +122,9 @@ json Daemon::Report() const {
   }
   for (const Waiting& w : waiting_) {
     waiting.push_back({{"position", waiting.size() + 1},
-                       {"command", w.request.value("command", "")},
-                       {"share_permille", w.request.value("share_permille", 0)},
-                       {"memory_limit_bytes", w.request.value("memory_limit_bytes", uint64_t{0})}});
+                       {"command", w.command},
+                       {"share_permille", w.spec.share},
+                       {"memory_limit_bytes", w.spec.memory}});
   }
   return {{"version", options_.version},
           {"protocol", slice::kProtocolVersion},

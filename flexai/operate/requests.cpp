@@ -15,6 +15,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kMaxDepth = 8;
+
 json ErrorReply(const Status& status) {
   return {{"error",
            {{"code", CodeName(status.code())},
@@ -72,7 +74,9 @@ void Daemon::Reply(Connection& peer, const json& reply) {
 }
 
 void Daemon::OnRequest(Connection& peer, slice::Frame& frame) {
-  const json request = json::parse(frame.data, nullptr, /*allow_exceptions=*/false);
+  // Copying and printing recurse: what lies deeper than any request of ours is left out.
+  const auto is_shallow = [](int depth, json::parse_event_t, json&) { return depth <= kMaxDepth; };
+  const json request = json::parse(frame.data, is_shallow, /*allow_exceptions=*/false);
   if (!request.is_object()) {
     return Reply(peer, ErrorReply(Status(Code::kInvalidArgument, "the request is not JSON")));
   }
@@ -94,19 +98,24 @@ Result<json> Daemon::Answer(Connection& peer, const json& request, int fd) {
 }
 
 Result<json> Daemon::Create(Connection& peer, const json& request, int fd) {
-  // Only what waits shall stand in front of others that wait.
-  const bool in_line = !waiting_.empty();
-  Result<SliceRecord*> made =
-      in_line ? Result<SliceRecord*>(Status(Code::kResourceExhausted, "others wait already",
-                                            "wait, or see who holds the card: flexai status"))
-              : TryCreate(peer.pid(), peer.uid(), request, fd);
-  if (made.ok()) return json{{"slice", DescribeSlice(**made)}};
-  if (made.status().code() != Code::kResourceExhausted || !Flag(request, "wait", true)) {
-    if (fd >= 0) close(fd);
-    return made.status();
+  // Read before anything else: nobody shall wait for an error.
+  model::SliceSpec spec;
+  Status status = ReadSpec(request, &spec);
+  if (status.ok() && !waiting_.empty()) {
+    // Only what waits shall stand in front of others that wait.
+    status = Status(Code::kResourceExhausted, "others wait already",
+                    "wait, or see who holds the card: flexai status");
+  } else if (status.ok()) {
+    const auto made = TryCreate(peer.pid(), peer.uid(), request, fd);
+    if (made.ok()) return json{{"slice", DescribeSlice(**made)}};
+    status = made.status();
   }
-  waiting_.push_back({peer.fd(), next_number_++, request, fd});
-  Reply(peer, {{"waiting", {{"position", waiting_.size()}, {"reason", made.status().message()}}}});
+  if (status.code() != Code::kResourceExhausted || !Flag(request, "wait", true)) {
+    if (fd >= 0) close(fd);
+    return status;
+  }
+  waiting_.push_back({peer.fd(), next_number_++, request, spec, Text(request, "command"), fd});
+  Reply(peer, {{"waiting", {{"position", waiting_.size()}, {"reason", status.message()}}}});
   return json();
 }
 
