@@ -78,19 +78,24 @@ std::string BashArm(const Command& command) {
   return text + "      ;;\n";
 }
 
+// The options of `run` that take the word behind them.
+std::string ValueOptions(const std::string& between) {
+  std::string names;
+  for (const Option& option : FindCommand("run")->options) {
+    if (option.value) names += (names.empty() ? "--" : between + "--") + std::string(option.name);
+  }
+  return names;
+}
+
 // Behind `run`, the first word that is no option begins the program: from there the program's own
 // completion answers. Options that take a value are skipped together with it.
 std::string BashProgramJump() {
-  std::string with_value;
-  for (const Option& option : FindCommand("run")->options) {
-    if (option.value) with_value += (with_value.empty() ? "--" : "|--") + std::string(option.name);
-  }
   return "  if [[ ${COMP_WORDS[1]} == run ]]; then\n"
          "    for ((i = 2; i < COMP_CWORD; i++)); do\n"
          "      case ${COMP_WORDS[i]} in\n"
          "        --) ((i++)); break ;;\n"
          "        " +
-         with_value +
+         ValueOptions("|") +
          ") ((i++)) ;;\n"
          "        -*) ;;\n"
          "        *) break ;;\n"
@@ -218,7 +223,9 @@ std::string FishCompletion() {
           when + (positional.offer == Offer::kFile ? "-F\n"
                                                    : "-a '" + FishWords(positional.offer) + "'\n");
     }
-    if (command.takes_program) text += when + "-a '(__fish_complete_subcommand)'\n";
+    if (command.takes_program)
+      text +=
+          when + "-a '(__fish_complete_subcommand --fcs-skip=2 -- " + ValueOptions(" ") + ")'\n";
   }
   return text;
 }

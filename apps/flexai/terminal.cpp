@@ -32,24 +32,30 @@ void WriteAll(std::string_view text) {
   }
 }
 
+void SetModes(const termios& modes) {
+  while (tcsetattr(STDIN_FILENO, TCSADRAIN, &modes) != 0 && errno == EINTR) {
+  }
+}
+
 void EnterRaw() {
   termios raw = g_before;
   raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);  // ISIG stays: Ctrl-C and Ctrl-Z work
   raw.c_cc[VMIN] = 0;
   raw.c_cc[VTIME] = 0;
-  tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+  SetModes(raw);
   WriteAll(kEnter);
 }
 
 void GiveBack() {
-  if (!g_open.exchange(false)) return;
-  WriteAll(kLeave);
-  // From the background this would stop us; the shell has set the terminal for itself by then.
-  sigset_t out, before;
-  sigemptyset(&out);
-  sigaddset(&out, SIGTTOU);
-  sigprocmask(SIG_BLOCK, &out, &before);
-  tcsetattr(STDIN_FILENO, TCSANOW, &g_before);
+  // No signal may come between: a second one would end us with the terminal half restored, and
+  // SIGTTOU would stop us in the background.
+  sigset_t all, before;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, &before);
+  if (g_open.exchange(false)) {
+    WriteAll(kLeave);
+    SetModes(g_before);
+  }
   sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -81,7 +87,7 @@ void Handle(int number, void (*handler)(int)) {
   if (old.sa_handler == SIG_IGN) return;  // whoever started us wants it ignored
   struct sigaction action {};
   action.sa_handler = handler;
-  sigemptyset(&action.sa_mask);
+  sigfillset(&action.sa_mask);
   sigaction(number, &action, nullptr);
 }
 
