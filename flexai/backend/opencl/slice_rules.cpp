@@ -75,9 +75,19 @@ uint64_t ImageBytes(const api::cl_image_format* format, uint64_t width, uint64_t
 uint64_t ImageBytes(const api::cl_image_format* format, const api::cl_image_desc* desc) {
   // An image made from a buffer or another image holds no memory of its own.
   if (!desc || desc->mem_object) return 0;
-  const uint64_t layers = std::max<uint64_t>(desc->image_array_size, 1);
-  return Times(ImageBytes(format, desc->image_width, desc->image_height, desc->image_depth),
-               layers);
+  // Fields that a type does not use may hold anything.
+  switch (desc->image_type) {
+    case api::CL_MEM_OBJECT_IMAGE2D:
+      return ImageBytes(format, desc->image_width, desc->image_height, 1);
+    case api::CL_MEM_OBJECT_IMAGE2D_ARRAY:
+      return ImageBytes(format, desc->image_width, desc->image_height, desc->image_array_size);
+    case api::CL_MEM_OBJECT_IMAGE1D:
+      return ImageBytes(format, desc->image_width, 1, 1);
+    case api::CL_MEM_OBJECT_IMAGE1D_ARRAY:
+      return ImageBytes(format, desc->image_width, desc->image_array_size, 1);
+    default:  // in three dimensions, or what the driver will say is invalid
+      return ImageBytes(format, desc->image_width, desc->image_height, desc->image_depth);
+  }
 }
 
 bool IsMemObject(uint16_t index) {
