@@ -1,0 +1,191 @@
+"""What tests of slices share: a daemon of their own, programs in slices that do what they are told, and waiting with a
+deadline. Every process that is started here is ended here, by its pid."""
+import json
+import os
+import pathlib
+import select
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+import uuid
+
+BUILD = pathlib.Path(os.environ.get("FLEXAI_BUILD") or "build/release").resolve()
+FLEXAI, FLEXAID, PROGRAM = BUILD / "bin/flexai", BUILD / "bin/flexaid", BUILD / "test/card_program"
+HEADER = struct.Struct("<IHHI")
+MAGIC, VERSION, REQUEST, REPLY, ATTACH, ATTACHED = 0x41584C46, 1, 1, 2, 3, 4
+DEADLINE_S = 30
+MIB = 1 << 20
+
+
+def until(what, answer, deadline_s=DEADLINE_S):
+    """Polls until `answer()` is true, and returns what it is."""
+    end = time.monotonic() + deadline_s
+    while not (value := answer()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s: {what}")
+        select.select([], [], [], 0.005)  # poll
+    return value
+
+
+def connect(address):
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(DEADLINE_S)
+    try:
+        peer.connect("\0" + address[1:] if address[0] == "@" else address)
+    except OSError:
+        peer.close()
+        raise
+    return peer
+
+
+def read_exactly(peer, size):
+    data = b""
+    while len(data) < size:
+        if not (more := peer.recv(size - len(data))):
+            raise ConnectionError("the daemon closed the connection")
+        data += more
+    return data
+
+
+def clean_environment(**more):
+    """The environment without what people or other tests have set for flexai and for layers."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("FLEXAI_") and not key.endswith("_LAYERS")}
+    return {**clean, **more}
+
+
+class Daemon:
+    """flexaid at an address of its own."""
+
+    def __init__(self, address=None):
+        self.address = address or f"@flexai-test-{uuid.uuid4().hex[:12]}"
+        self.env = clean_environment(FLEXAI_SOCKET=self.address)
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen([FLEXAID, "--socket", self.address], env=self.env, stdin=subprocess.DEVNULL)
+        until("the daemon answers", self.answers)
+        return self
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the daemon ended with {self.process.returncode}")
+        try:
+            return bool(self.status())
+        except OSError:
+            return False
+
+    def ask(self, **request):
+        data = json.dumps(request).encode()
+        with connect(self.address) as peer:
+            peer.sendall(HEADER.pack(MAGIC, VERSION, REQUEST, len(data)) + data)
+            return json.loads(read_exactly(peer, HEADER.unpack(read_exactly(peer, HEADER.size))[3]))
+
+    def status(self):
+        return self.ask(op="status")
+
+    def slices(self):
+        return {each["slice"]: each for each in self.status()["slices"]}
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(DEADLINE_S)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(DEADLINE_S)
+
+    def flexai(self, *words):
+        return subprocess.run([FLEXAI, *words], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=DEADLINE_S)
+
+
+class Program:
+    """card_program in a slice. `do` gives it a command and returns its answer."""
+
+    def __init__(self, daemon, *options, command=None, commands=("-",), prefix=(), env=None, **popen):
+        self.daemon = daemon
+        self.log = tempfile.TemporaryFile("w+")
+        words = [*prefix, FLEXAI, "run", "--quiet", *options, "--", *(command or [PROGRAM, *commands])]
+        self.process = subprocess.Popen(words, env={**daemon.env, **(env or {})}, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=self.log, bufsize=0, **popen)
+        self.pid = self.process.pid
+        self.buffer = b""
+
+    def line(self, deadline_s=DEADLINE_S):
+        end = time.monotonic() + deadline_s
+        while b"\n" not in self.buffer:
+            ready = select.select([self.process.stdout], [], [], max(end - time.monotonic(), 0))[0]
+            if not ready:
+                raise AssertionError(f"no answer within {deadline_s} s")
+            if not (more := os.read(self.process.stdout.fileno(), 65536)):
+                raise AssertionError(f"the program ended ({self.process.wait(DEADLINE_S)}): {self.told()}")
+            self.buffer += more
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return line.decode()
+
+    def tell(self, command):
+        self.process.stdin.write(command.encode() + b"\n")
+
+    def do(self, command):
+        self.tell(command)
+        return self.line()
+
+    def slice(self):
+        """This program's slice as the daemon describes it."""
+        return next((each for each in self.daemon.status()["slices"] if each["leader_pid"] == self.pid), None)
+
+    def used(self):
+        return self.slice()["memory_used_bytes"]
+
+    def told(self):
+        """What came on stderr so far."""
+        self.log.seek(0)
+        return self.log.read()
+
+    def leave(self):
+        """Lets the program come to its end; its exit code."""
+        self.process.stdin.close()
+        code = self.process.wait(DEADLINE_S)
+        self.process.stdout.close()
+        return code
+
+    def end(self):
+        """Ends it in whatever state it is."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(DEADLINE_S)
+        for each in (self.process.stdin, self.process.stdout, self.log):
+            each.close()
+
+
+class WithDaemon(unittest.TestCase):
+    """A daemon for each class of tests; a test leaves no slice behind."""
+
+    @classmethod
+    def setUpClass(cls):
+        for each in (FLEXAI, FLEXAID, PROGRAM):
+            if not each.exists():
+                raise unittest.SkipTest(f"{each} is not built")
+        cls.daemon = Daemon().start()
+        cls.addClassCleanup(cls.daemon.stop)
+        if not cls.daemon.status()["cards"]:
+            raise unittest.SkipTest("this machine has no card")
+
+    def setUp(self):
+        self.addCleanup(self.no_slice_is_left)
+
+    def no_slice_is_left(self):
+        until("the daemon has no slice", lambda: not self.daemon.slices())
+
+    def run_program(self, *options, **more):
+        program = Program(self.daemon, *options, **more)
+        self.addCleanup(program.end)
+        return program
+
+    def until_used(self, program, expected):
+        until(f"{expected} bytes used", lambda: (found := program.slice()) and found["memory_used_bytes"] == expected)
