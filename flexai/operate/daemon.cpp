@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "flexai/base/log.h"
+#include "flexai/operate/bypass.h"
 
 namespace flexai::operate {
 namespace {
@@ -178,8 +179,26 @@ void Daemon::SecondTick(Nanos now) {
       over.push_back(id);
     }
     for (auto& process : slice->processes) process->meter.Find(kWorkerThreadName);
+    LookForBypass(*slice);
   }
   for (const std::string& id : over) EndIfOver(id);
+}
+
+// One that is between loading the driver and attaching is seen once; one that stays is named.
+void Daemon::LookForBypass(SliceRecord& slice) const {
+  std::map<pid_t, std::string> found;
+  slice.bypass_warning.clear();
+  for (const pid_t pid : slice.leader_alive ? DescendantsOf(slice.leader) : std::vector<pid_t>()) {
+    const bool attached = std::any_of(slice.processes.begin(), slice.processes.end(),
+                                      [&](const auto& p) { return p->pid == pid; });
+    const std::string driver = attached ? "" : MappedDriver(pid, cards_[slice.card].libraries);
+    if (driver.empty()) continue;
+    found[pid] = driver;
+    if (!slice.unattached.count(pid)) continue;
+    slice.bypass_warning = "process " + std::to_string(pid) + " uses " + driver +
+                           " without being attached: neither its memory nor its share is held";
+  }
+  slice.unattached = std::move(found);
 }
 
 Nanos Daemon::NextTick(Nanos now) const {

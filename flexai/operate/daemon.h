@@ -53,6 +53,7 @@ class Daemon {
   void Tick(Nanos now);
   void ArbitrateCard(size_t card, Nanos now);
   void SecondTick(Nanos now);
+  void LookForBypass(SliceRecord& slice) const;
   Nanos NextTick(Nanos now) const;
   bool IdleForLong(Nanos now);
 

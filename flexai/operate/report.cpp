@@ -52,6 +52,7 @@ json Daemon::DescribeSlice(const SliceRecord& slice) const {
                          {"workers", process->meter.workers()}});
     if (!process->warning.empty()) warnings.push_back(process->warning);
   }
+  if (!slice.bypass_warning.empty()) warnings.push_back(slice.bypass_warning);
   return {{"slice", slice.id},
           {"card", slice.spec.card},
           {"owner", UserName(slice.owner)},

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -75,6 +76,9 @@ class SliceRecord {
   Nanos sweep_at = 0;  // when slots that nobody claimed are cleared; 0 = never
   slice::RegionMap region;
   std::vector<std::unique_ptr<Process>> processes;
+  std::map<pid_t, std::string>
+      unattached;  // processes that use a driver on their own, as seen last
+  std::string bypass_warning;
   slice::ArbiterAccount account;
   uint64_t refused_by_the_gone = 0;
   double received_ratio = 0;

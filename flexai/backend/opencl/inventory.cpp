@@ -68,8 +68,9 @@ std::vector<std::string> LoadedDrivers() {
         const char* slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : nullptr;
         void* handle = slash ? dlopen(info->dlpi_name, RTLD_NOW | RTLD_NOLOAD) : nullptr;
         if (!handle) return 0;
-        // Loaders have this entry too, but only drivers have the one for loaders.
-        if (dlsym(handle, "clIcdGetPlatformIDsKHR")) {
+        // Drivers and loaders both have this entry.
+        const bool loader = strncmp(slash + 1, "libOpenCL", strlen("libOpenCL")) == 0;
+        if (!loader && dlsym(handle, "clGetExtensionFunctionAddress")) {
           static_cast<std::vector<std::string>*>(out)->push_back(slash + 1);
         }
         dlclose(handle);
