@@ -117,9 +117,6 @@ json Daemon::Report() const {
   }
   for (const auto& [id, slice] : slices_) {
     slices.push_back(DescribeSlice(*slice));
-    for (const auto& warning : slices.back()["warnings"]) {
-      warnings.push_back("slice " + id + ": " + warning.get<std::string>());
-    }
   }
   for (const Waiting& w : waiting_) {
     waiting.push_back({{"position", waiting.size() + 1},
