@@ -55,12 +55,12 @@ Status Explain(const CLI::ParseError& error, const Command& command,
     return error.get_exit_code() == static_cast<int>(code);
   };
   if (is(CLI::ExitCodes::ExtrasError)) {
-    for (const std::string& word : words) {
-      if (word.size() > 1 && word[0] == '-' && !FindOption(command, word)) {
-        return Misuse(name + " has no option '" + word + "'", &command);
-      }
-    }
-    return Misuse(name + " was given more words than it takes", &command);
+    const auto unknown = std::find_if(words.begin(), words.end(), [&](const std::string& word) {
+      return word.size() > 1 && word[0] == '-' && !FindOption(command, word);
+    });
+    if (unknown == words.end())
+      return Misuse(name + " was given more words than it takes", &command);
+    return Misuse(name + " has no option '" + *unknown + "'", &command);
   }
   if (is(CLI::ExitCodes::RequiredError) && !command.positionals.empty()) {
     return Misuse(name + " needs " + command.positionals[0].name, &command);

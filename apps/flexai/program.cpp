@@ -47,8 +47,9 @@ Result<std::string> FindProgram(const std::string& name) {
   std::string unusable;
   for (size_t at = 0; at <= list.size();) {
     const size_t colon = std::min(list.find(':', at), list.size());
-    const std::string folder = list.substr(at, colon - at);
-    const std::string path = folder.empty() ? "./" + name : folder + "/" + name;
+    std::string path = list.substr(at, colon - at);
+    if (path.empty()) path = ".";
+    path.append("/").append(name);
     at = colon + 1;
     const Found found = Look(path);
     if (found == Found::kProgram) return path;
@@ -63,6 +64,7 @@ Result<std::string> FindProgram(const std::string& name) {
 
 Status Become(const std::vector<std::string>& program) {
   std::vector<char*> words;
+  words.reserve(program.size() + 1);
   for (const std::string& word : program) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   execvp(words[0], words.data());
