@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from programs import FLEXAI, PLACE, Hashcat, Train, environment
+from programs import FLEXAI, FLEXAID, PLACE, SOCKET, Hashcat, Train, environment
 from view import View, mebibytes
 
 WINDOW_S = 20        # a figure is measured over this time
@@ -29,7 +29,8 @@ class DemoError(Exception):
 
 def flexai(*words):
     """The JSON answer of `flexai words`."""
-    ran = subprocess.run([str(FLEXAI), *words], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    ran = subprocess.run([str(FLEXAI), *words], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL,
+                         env=environment())
     if ran.returncode != 0:
         raise DemoError(f"flexai {' '.join(words)} ended with {ran.returncode}: {ran.stderr.strip()}")
     return json.loads(ran.stdout) if ran.stdout.strip() else {}
@@ -44,6 +45,7 @@ class Demo:
     def __init__(self):
         self.view = View()
         self.running = []
+        self.daemon = None
         self.report = {"acts": []}
 
     def start(self, kind, name, options, more=()):
@@ -62,6 +64,8 @@ class Demo:
         while time.monotonic() < end:
             now = slices()
             self.view.table(what, [self.row(program, now.get(program.pid)) for program in programs])
+            if self.daemon.poll() is not None:
+                raise DemoError(f"flexaid ended by itself with status {self.daemon.returncode}; see {PLACE}/flexaid.log")
             for program in programs:
                 if not program.running():
                     raise DemoError(f"{program.name} ended by itself; its output:\n{program.output()[-2000:]}")
@@ -166,13 +170,26 @@ class Demo:
             self.running.remove(program)
         done.touch()
 
+    def start_daemon(self):
+        with open(PLACE / "flexaid.log", "w") as log:
+            self.daemon = subprocess.Popen([str(FLEXAID), "--socket", SOCKET], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + 30
+        while subprocess.run([str(FLEXAI), "status"], env=environment(), capture_output=True, stdin=subprocess.DEVNULL).returncode != 0:
+            if time.monotonic() > end or self.daemon.poll() is not None:
+                raise DemoError(f"flexaid does not answer; see {PLACE}/flexaid.log")
+            time.sleep(0.1)
+
+    def stop_all(self):
+        for program in self.running:
+            program.stop()
+        if self.daemon:
+            self.daemon.terminate()
+            self.daemon.wait()
+
     def run(self):
         begin = time.monotonic()
         self.warm_up()
-        already = flexai("status", "-o", "json") if daemon_answers() else {"slices": []}
-        if already["slices"]:
-            raise DemoError(f"{len(already['slices'])} slices are in use on this card; the demo needs all of it. "
-                            "See flexai status, and run it again when they have ended")
+        self.start_daemon()
         self.side_by_side()
         self.memory()
         self.borrowing()
@@ -203,11 +220,6 @@ class Demo:
         return fine
 
 
-def daemon_answers():
-    ran = subprocess.run([str(FLEXAI), "status", "-o", "json"], capture_output=True, stdin=subprocess.DEVNULL)
-    return ran.returncode == 0
-
-
 def main():
     PLACE.mkdir(parents=True, exist_ok=True)
     demo = Demo()
@@ -221,8 +233,7 @@ def main():
         print("\ndemo: stopped", file=sys.stderr)
         return 130
     finally:
-        for program in demo.running:
-            program.stop()
+        demo.stop_all()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PLACE = ROOT / "build/demo"
 FLEXAI = ROOT / "build/release/bin/flexai"
+FLEXAID = ROOT / "build/release/bin/flexaid"
+SOCKET = f"@flexai-demo-{os.getpid()}"  # a daemon of the demo's own, so that it meets nobody else's slices
 PYTHON = ROOT / "build/venv/bin/python"
 TRAIN = ROOT / "examples/1_share_one_card/train.py"
 
@@ -19,10 +21,10 @@ HASHCAT = ["hashcat", "-m", "0", "-a", "3", "-w", "1", "-D", "1", "--status", "-
 
 
 def environment():
-    """Kernel caches stay in build/demo; tinygrad is told to use OpenCL."""
+    """The demo's daemon; kernel caches that stay in build/demo; tinygrad is told to use OpenCL."""
     caches = PLACE / "cache"
     (caches / "pocl").mkdir(parents=True, exist_ok=True)
-    return {**os.environ, "DEV": "CL", "POCL_CACHE_DIR": str(caches / "pocl"), "XDG_CACHE_HOME": str(caches),
+    return {**os.environ, "FLEXAI_SOCKET": SOCKET, "DEV": "CL", "POCL_CACHE_DIR": str(caches / "pocl"), "XDG_CACHE_HOME": str(caches),
             "PYTHONUNBUFFERED": "1"}
 
 
