@@ -159,10 +159,12 @@ void Daemon::ArbitrateCard(size_t card, Nanos now) {
                       slice->paused, slice->Busy(now), slice->TakeLateness()});
   }
   const auto& accounts = arbiters_[card].Step(now, inputs);
+  bool handed_over = false;
+  for (size_t i = 0; i < here.size(); ++i) handed_over |= accounts[i].run && here[i]->busy;
   // The next one starts before the last one stops: the card is never without work between them.
   for (const bool run : {true, false}) {
     for (size_t i = 0; i < here.size(); ++i) {
-      if (accounts[i].run == run) here[i]->SetRun(run, now);
+      if (accounts[i].run == run) here[i]->SetRun(run, handed_over, now);
       here[i]->account = accounts[i];
     }
   }

@@ -69,11 +69,11 @@ bool SliceRecord::Busy(Nanos now) {
   return busy = now - active_at_ < kIdleAfter;
 }
 
-void SliceRecord::SetRun(bool run, Nanos now) {
+void SliceRecord::SetRun(bool run, bool handed_over, Nanos now) {
   if (run == run_) return;
   run_ = run;
   changed_at_ = now;
-  lateness_told_ = run;
+  lateness_told_ = run || handed_over;
   if (run) active_at_ = now;
   for (auto& process : processes) process->time_when_held = -1;
   std::atomic<uint32_t>& gate = header().gate;

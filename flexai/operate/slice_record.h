@@ -46,8 +46,9 @@ class SliceRecord {
   void Publish();
   /// Whether its processes had work since the last call. `now` dates what is seen.
   bool Busy(Nanos now);
-  /// Puts the arbiter's word into the region, and wakes the agents if it changed.
-  void SetRun(bool run, Nanos now);
+  /// Puts the arbiter's word into the region, and wakes the agents if it changed. `handed_over`: a
+  /// hold comes with another tenant's start, so both are late by the same time, and it cancels out.
+  void SetRun(bool run, bool handed_over, Nanos now);
   /// Time by which the last hold was late, once all agents have obeyed; else 0. Told once.
   Nanos TakeLateness();
   /// Compares workers' time while they are held: names processes that do not stop.
