@@ -21,8 +21,10 @@ TaskPtr Launch(Card& card, Stream& stream, Nanos cost, std::function<int64_t()> 
 TEST(Card, VirtualTimeIsExact) {
   Card card(CardConfig{});
   Stream one, two;
-  const TaskPtr first = Launch(card, one, 3 * kSecond);
+  const TaskPtr gate = card.NewManual();  // both are there before either begins
+  const TaskPtr first = Launch(card, one, 3 * kSecond, nullptr, {gate});
   const TaskPtr second = Launch(card, one, 2 * kSecond);
+  card.Complete(gate, 0);
   card.Drain(one);
   const Task a = card.Look(first), b = card.Look(second);
   EXPECT_EQ(a.ended_at - a.started_at, 3 * kSecond);
