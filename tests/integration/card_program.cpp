@@ -59,6 +59,7 @@ void SayObject(const Object& object) {
 }
 
 void Do(const std::string& command);
+void DoStdin();
 
 // The rest of the command, done in a child; "ended STATUS" when it is over.
 void Fork(const std::string& rest) {
@@ -169,6 +170,10 @@ void Do(const std::string& command) {
     TakeSignal(SIGRTMIN + static_cast<int>(Number(words, 1)));
   } else if (verb == "answer-to") {
     AnswerTo(words.at(1));
+  } else if (verb == "-") {
+    DoStdin();
+  } else if (verb == "leave") {
+    exit(0);
   } else if (verb == "me") {
     Say("me %d %d", getpid(), static_cast<int>(geteuid()));
   } else {
@@ -192,13 +197,7 @@ void DoStdin() {
 }
 
 int Main(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    if (strcmp(argv[i], "-") == 0) {
-      DoStdin();
-    } else {
-      Do(argv[i]);
-    }
-  }
+  for (int i = 1; i < argc; ++i) Do(argv[i]);
   while (wait(nullptr) > 0) {
   }
   return 0;

@@ -51,6 +51,26 @@ def read_exactly(peer, size):
     return data
 
 
+def worker_time(pid):
+    """Time that the driver's threads of a process spent on cores. Units: ns."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        if int(task.name) != pid and (task / "comm").read_text().startswith("flexai-worker"):
+            total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def standing_still(pids, for_s=0.2):
+    """Whether no worker of these processes computes for a while."""
+    before = [worker_time(pid) for pid in pids]
+    end = time.monotonic() + for_s
+    while time.monotonic() < end:
+        select.select([], [], [], 0.01)  # poll
+        if [worker_time(pid) for pid in pids] != before:
+            return False
+    return True
+
+
 def clean_environment(**more):
     """The environment without what people or other tests have set for flexai and for layers."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("FLEXAI_") and not key.endswith("_LAYERS")}
@@ -136,8 +156,9 @@ class Program:
         return self.line()
 
     def slice(self):
-        """This program's slice as the daemon describes it."""
-        return next((each for each in self.daemon.status()["slices"] if each["leader_pid"] == self.pid), None)
+        """This program's slice as the daemon describes it, once there is one."""
+        return until(f"process {self.pid} has a slice", lambda: next(
+            (each for each in self.daemon.status()["slices"] if each["leader_pid"] == self.pid), None))
 
     def used(self):
         return self.slice()["memory_used_bytes"]
@@ -188,4 +209,4 @@ class WithDaemon(unittest.TestCase):
         return program
 
     def until_used(self, program, expected):
-        until(f"{expected} bytes used", lambda: (found := program.slice()) and found["memory_used_bytes"] == expected)
+        until(f"{expected} bytes used", lambda: program.used() == expected)
