@@ -99,7 +99,7 @@ TEST(Codec, NewObjectsAreBoundOnlyWhenTheCallWorked) {
 }
 
 TEST(Codec, AnswersThatAreObjectsAreTranslated) {
-  uint64_t answer[2] = {};
+  uint64_t answer[2] = {0, 0x55};
   size_t needed = 0;
   toy::ToyAskCall call{reinterpret_cast<toy::toy_card>(1),
                        static_cast<toy::toy_question>(toy::TOY_CARD_PARENT), sizeof answer, answer,
@@ -113,6 +113,7 @@ TEST(Codec, AnswersThatAreObjectsAreTranslated) {
   EXPECT_EQ(handles.kinds.back(), static_cast<uint8_t>(toy::HandleKind::kCard));
   ASSERT_TRUE(Decoded(call, reply).ok());
   EXPECT_EQ(answer[0], 0x33u);
+  EXPECT_EQ(answer[1], 0x55u);  // past what the driver wrote nothing comes back
   EXPECT_EQ(needed, 8u);
 
   // An object that the server does not know must not leave it as an address.
