@@ -61,19 +61,6 @@ function(flexai_exports)
   flexai_in_process(TARGET flexai_${A_NAME}_exports MAP ${folder}/exports.map)
 endfunction()
 
-# flexai_fake_driver(NAME x SONAME libX.so.1 SOURCES ... LINK ...): lib/fake/<soname>, the pretend driver with the
-# vendor's symbols; needs flexai/fake/entry.h.
-function(flexai_fake_driver)
-  cmake_parse_arguments(A "" "NAME;SONAME" "SOURCES;LINK" ${ARGN})
-  set(folder ${CMAKE_BINARY_DIR}/generated/${A_NAME})
-  add_library(flexai_fake_driver_${A_NAME} SHARED ${folder}/fake_exports.cpp ${A_SOURCES})
-  add_dependencies(flexai_fake_driver_${A_NAME} flexai_generate_${A_NAME})
-  set_target_properties(flexai_fake_driver_${A_NAME} PROPERTIES OUTPUT_NAME ${A_SONAME} PREFIX "" SUFFIX ""
-    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/fake)
-  target_link_libraries(flexai_fake_driver_${A_NAME} PRIVATE flexai_api_${A_NAME} ${A_LINK})
-  flexai_in_process(TARGET flexai_fake_driver_${A_NAME} MAP ${folder}/exports.map)
-endfunction()
-
 function(flexai_add_backend name)
   flexai_generate(NAME ${name})
   add_subdirectory(${name})
