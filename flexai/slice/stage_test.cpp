@@ -1,0 +1,287 @@
+// The slice on the way of calls of the made-up library toy: what is refused, what is charged, when
+// a launch waits, and what a launch must not cost.
+#include "flexai/slice/stage.h"
+
+#include <gtest/gtest.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <map>
+#include <thread>
+
+#include "flexai/intercept/toy_driver.h"
+#include "flexai/slice/pretend_daemon_test.h"
+
+// Counted in every object of this program: the linker leads these names here (--wrap).
+namespace {
+thread_local uint64_t t_allocations = 0;
+thread_local uint64_t t_locks = 0;
+}  // namespace
+#define FLEXAI_COUNTED(counter, result, name, parameters, arguments) \
+  extern "C" result __real_##name parameters;                        \
+  extern "C" result __wrap_##name parameters;                        \
+  extern "C" result __wrap_##name parameters {                       \
+    ++counter;                                                       \
+    return __real_##name arguments;                                  \
+  }
+FLEXAI_COUNTED(t_allocations, void*, malloc, (size_t bytes), (bytes))
+FLEXAI_COUNTED(t_allocations, void*, calloc, (size_t count, size_t bytes), (count, bytes))
+FLEXAI_COUNTED(t_allocations, void*, realloc, (void* at, size_t bytes), (at, bytes))
+FLEXAI_COUNTED(t_locks, int, pthread_mutex_lock, (pthread_mutex_t * mutex), (mutex))
+FLEXAI_COUNTED(t_locks, int, pthread_mutex_trylock, (pthread_mutex_t * mutex), (mutex))
+FLEXAI_COUNTED(t_locks, int, pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock))
+FLEXAI_COUNTED(t_locks, int, pthread_rwlock_wrlock, (pthread_rwlock_t * lock), (lock))
+
+// Not inlined: the compiler would see malloc and free through them and call the pairs mismatched.
+__attribute__((noinline)) void* operator new(size_t bytes) {
+  ++t_allocations;
+  if (void* memory = __real_malloc(bytes ? bytes : 1)) return memory;
+  abort();
+}
+__attribute__((noinline)) void operator delete(void* memory) noexcept { free(memory); }
+__attribute__((noinline)) void operator delete(void* memory, size_t) noexcept { free(memory); }
+
+namespace flexai::slice {
+namespace {
+
+namespace toy = intercept::toy;
+using intercept::Call;
+
+constexpr uint64_t kLimit = 1000;
+constexpr int kManyLaunches = 6400;
+
+class ToyRules : public Rules {
+ public:
+  uint64_t Asked(Call& call) override { return call.charge(); }
+  uint64_t Held(Call&, uint64_t asked) override { return asked + rounding; }
+  void Keep(Call& call, uint64_t bytes, Ledger&) override { kept[call.created()] = bytes; }
+  void Undo(Call&) override { ++undone; }
+  void Drop(Call& call, Ledger& ledger) override {
+    ledger.Release(kept[call.dropped()]);
+    kept.erase(call.dropped());
+  }
+  void BeforeStart(Call&) override {}
+  void AfterStart(Call&) override {}
+  void Answer(Call&, const Ledger&) override {}
+
+  uint64_t rounding = 0;
+  int undone = 0;
+  std::map<uint64_t, uint64_t> kept;
+};
+
+// A chassis is constant-initialised in a library; here each test has its own.
+template <int kTest>
+intercept::ToyChassis g_chassis(toy::kLibrary, nullptr);
+
+std::atomic<int> g_driver_launches{0};
+
+class StageTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    intercept::Log().clear();
+    g_driver_launches = 0;
+    driver_.toyLaunch = [](toy::toy_module, const toy::toy_grid*, toy::toy_u32*) {
+      g_driver_launches.fetch_add(1, std::memory_order_relaxed);
+      return toy::toy_status{toy::TOY_OK};
+    };
+  }
+
+  template <auto& kChassis>
+  void Start() {
+    ASSERT_TRUE(tenant_.Attach().ok());
+    StartUnattached<kChassis>();
+  }
+  template <auto& kChassis>
+  void StartUnattached() {
+    kChassis.SetForwarder(0, intercept::DoorLevel::kOuter, toy::AsTable(driver_));
+    ASSERT_TRUE(kChassis.AddStage(&stage_).ok());
+    kChassis.Start();
+    alloc_ = [this](size_t bytes) {
+      return intercept::Entry<toy::ToyAllocCall, kChassis, 0>::Invoke(nullptr, &memory_, bytes);
+    };
+    free_ = [this] { return intercept::Entry<toy::ToyFreeCall, kChassis, 0>::Invoke(memory_); };
+  }
+  template <auto& kChassis>
+  static toy::toy_status Launch() {
+    return intercept::Entry<toy::ToyLaunchCall, kChassis, 0>::Invoke(nullptr, nullptr, nullptr);
+  }
+  // A launch on another thread meets a closed gate; after `open` it has gone through, not before.
+  template <auto& kChassis>
+  void ExpectLaunchWaitsFor(const std::function<void()>& open) {
+    std::atomic<bool> begun{false};
+    std::thread launcher([&] {
+      begun = true;
+      Launch<kChassis>();
+    });
+    while (!begun) std::this_thread::yield();
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();  // it could have gone through by now
+    EXPECT_EQ(g_driver_launches, 0);
+    open();
+    launcher.join();
+    EXPECT_EQ(g_driver_launches, 1);
+  }
+
+  PretendDaemon daemon_{kLimit};
+  // Never freed: the agent's thread and the chassis keep pointers to them.
+  GateLever& gate_ = *new GateLever();
+  Tenant& tenant_ = *new Tenant(&gate_);
+  ToyRules& rules_ = *new ToyRules();
+  SliceStage& stage_ = *new SliceStage(&tenant_, &rules_, &gate_);
+  toy::Real& driver_ = *new toy::Real(intercept::ToyDriver());
+  toy::toy_memory memory_ = 0;
+  std::function<toy::toy_status(size_t)> alloc_;
+  std::function<toy::toy_status()> free_;
+};
+
+using Lines = std::vector<std::string>;
+
+TEST_F(StageTest, RefusesPastTheLimitBeforeTheDriver) {
+  Start<g_chassis<1>>();
+  EXPECT_EQ(alloc_(kLimit + 1), toy::TOY_ERROR_MEMORY);
+  EXPECT_EQ(intercept::Log(), Lines{});
+  EXPECT_EQ(tenant_.ledger()->used(), 0u);
+  EXPECT_EQ(daemon_.region().slots[0].refused, 1u);
+  EXPECT_EQ(alloc_(kLimit), toy::TOY_OK);
+  EXPECT_EQ(alloc_(1), toy::TOY_ERROR_MEMORY);
+  EXPECT_EQ(free_(), toy::TOY_OK);
+  EXPECT_EQ(tenant_.ledger()->used(), 0u);
+  EXPECT_EQ(intercept::Log(), (Lines{"driver alloc", "driver free"}));
+}
+
+TEST_F(StageTest, ChargesWhatTheObjectHolds) {
+  Start<g_chassis<2>>();
+  rules_.rounding = 24;
+  EXPECT_EQ(alloc_(1000 - 24), toy::TOY_OK);
+  EXPECT_EQ(tenant_.ledger()->used(), kLimit);
+  EXPECT_EQ(free_(), toy::TOY_OK);
+  EXPECT_EQ(tenant_.ledger()->used(), 0u);
+}
+
+TEST_F(StageTest, UndoesWhatTurnsOutTooLarge) {
+  Start<g_chassis<3>>();
+  rules_.rounding = 24;
+  EXPECT_EQ(alloc_(1000 - 23), toy::TOY_ERROR_MEMORY);
+  EXPECT_EQ(rules_.undone, 1);
+  EXPECT_EQ(tenant_.ledger()->used(), 0u);
+}
+
+TEST_F(StageTest, GivesBackWhatTheDriverRefused) {
+  driver_.toyAlloc = [](toy::toy_context, toy::toy_memory*, size_t) {
+    return toy::toy_status{toy::TOY_ERROR_OTHER};
+  };
+  Start<g_chassis<4>>();
+  EXPECT_EQ(alloc_(500), toy::TOY_ERROR_OTHER);
+  EXPECT_EQ(tenant_.ledger()->used(), 0u);
+  EXPECT_TRUE(rules_.kept.empty());
+}
+
+TEST_F(StageTest, NoAllocationPassesWithoutARegion) {
+  StartUnattached<g_chassis<5>>();
+  setenv("FLEXAI_SLICE", "not a slice", 1);
+  EXPECT_EQ(alloc_(1), toy::TOY_ERROR_MEMORY);
+  EXPECT_EQ(intercept::Log(), Lines{});
+  // As soon as there is one, it is found.
+  setenv("FLEXAI_SLICE", WriteSliceVariable("s-pretend", {}, getpid()).c_str(), 1);
+  EXPECT_EQ(alloc_(1), toy::TOY_OK);
+}
+
+TEST_F(StageTest, ADaemonsRefusalIsToldAndHolds) {
+  PretendDaemon unwilling(kLimit, Status(Code::kPermissionDenied, "not yours"));
+  StartUnattached<g_chassis<6>>();
+  EXPECT_EQ(alloc_(1), toy::TOY_ERROR_MEMORY);
+  const Status attached = tenant_.Attach();
+  EXPECT_EQ(attached.code(), Code::kPermissionDenied);
+  EXPECT_EQ(attached.message(), "not yours");
+}
+
+TEST_F(StageTest, CountsLaunchesInTheSlot) {
+  Start<g_chassis<7>>();
+  for (int i = 0; i < kManyLaunches; ++i) Launch<g_chassis<7>>();
+  EXPECT_EQ(daemon_.region().slots[0].launches, static_cast<uint64_t>(kManyLaunches));
+  EXPECT_EQ(g_driver_launches, kManyLaunches);
+}
+
+TEST_F(StageTest, LaunchWaitsWhileTheGateIsClosed) {
+  StartUnattached<g_chassis<8>>();
+  gate_.Hold();
+  ExpectLaunchWaitsFor<g_chassis<8>>([&] { gate_.Release(); });
+}
+
+// Polls for what the agent's thread does in its own time.
+bool Await(const std::function<bool()>& happened) {
+  const Nanos deadline = MonotonicNow() + 20 * kSecond;
+  while (!happened()) {
+    if (MonotonicNow() > deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+TEST_F(StageTest, AgentHoldsAndReleasesOnTheDaemonsWord) {
+  Start<g_chassis<9>>();
+  std::atomic<uint32_t>& gate = daemon_.region().header.gate;
+  const auto tell = [&](uint32_t word) {
+    gate = word;
+    FutexWake(gate);
+    EXPECT_TRUE(Await([&] { return daemon_.region().slots[0].obeyed == word; }));
+  };
+  tell(2 | kGateHeld);
+  EXPECT_GT(daemon_.region().slots[0].held_at, 0);
+  ExpectLaunchWaitsFor<g_chassis<9>>([&] { tell(4); });
+}
+
+TEST_F(StageTest, KeepsToItsLimitByItsOwnClockWithoutADaemon) {
+  Start<g_chassis<10>>();
+  RegionHeader& header = daemon_.region().header;
+  header.window_period = 50 * kMillisecond;
+  header.window_length = 0;  // never
+  daemon_.Die();
+  // It looks for a successor once it has begun to hold by itself.
+  ASSERT_TRUE(Await([&] { return daemon_.attached() == 2; }));
+  ExpectLaunchWaitsFor<g_chassis<10>>([&] { header.window_length = 50 * kMillisecond; });
+  daemon_.ComeBack();
+  header.gate = 8;
+  EXPECT_TRUE(Await([&] { return daemon_.region().slots[0].obeyed == 8; }));
+}
+
+TEST_F(StageTest, LaunchMakesNoSystemCall) {
+  Start<g_chassis<11>>();
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) syscall(SYS_exit, 2);
+    for (int i = 0; i < kManyLaunches; ++i) Launch<g_chassis<11>>();
+    syscall(SYS_exit, g_driver_launches == kManyLaunches ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "killed by signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  // They went through the slice: the child shares the region.
+  EXPECT_EQ(daemon_.region().slots[0].launches, static_cast<uint64_t>(kManyLaunches));
+}
+
+TEST_F(StageTest, LaunchTakesNoLockAndNoMemory) {
+  Start<g_chassis<12>>();
+  const uint64_t allocations = t_allocations;
+  const uint64_t locks = t_locks;
+  for (int i = 0; i < kManyLaunches; ++i) Launch<g_chassis<12>>();
+  EXPECT_EQ(t_allocations, allocations);
+  EXPECT_EQ(t_locks, locks);
+  // The counters count: an allocation through the same stage takes the ledger's lock.
+  ASSERT_EQ(alloc_(1), toy::TOY_OK);
+  EXPECT_GT(t_locks, locks);
+  EXPECT_GT(t_allocations, allocations);
+  const uint64_t then = t_allocations;
+  free(malloc(1));
+  EXPECT_EQ(t_allocations, then + 1);
+}
+
+}  // namespace
+}  // namespace flexai::slice
