@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <utility>
 
 #include "flexai/base/clock.h"
@@ -29,31 +31,50 @@ Result<std::pair<int, std::string>> ConnectAny() {
   return first;
 }
 
+// Becomes the daemon: nothing of the caller's stays open but `report`, which tells a failed exec.
+[[noreturn]] void BecomeDaemon(const std::string& path, int report) {
+  setsid();
+  const int null = open("/dev/null", O_RDWR);
+  for (int fd = 0; fd < 3; ++fd) dup2(null, fd);
+  const int keep = dup2(report, 3);
+  fcntl(keep, F_SETFD, FD_CLOEXEC);
+  if (syscall(SYS_close_range, 4u, ~0u, 0u) != 0) {
+    for (int fd = 4; fd < 1024; ++fd) close(fd);
+  }
+  if (chdir("/") == 0) {
+    execl(path.c_str(), "flexaid", "--user", nullptr);
+    execlp("flexaid", "flexaid", "--user", nullptr);
+  }
+  [[maybe_unused]] const ssize_t told = write(keep, &errno, sizeof(errno));
+  _exit(127);
+}
+
 // Starts `flexaid --user` in a session of its own; returns when it has gone its way.
 Status StartDaemon() {
   char own[PATH_MAX];
   const ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
-  std::string beside = "flexaid";
+  std::string path = "flexaid";
   if (length > 0) {
-    beside = std::string(own, static_cast<size_t>(length));
-    beside = beside.substr(0, beside.rfind('/')) + "/flexaid";
+    path = std::string(own, static_cast<size_t>(length));
+    path = path.substr(0, path.rfind('/')) + "/flexaid";
   }
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) return ErrnoStatus(Code::kUnavailable, "cannot make a pipe");
   const pid_t child = fork();
-  if (child < 0) return ErrnoStatus(Code::kUnavailable, "cannot start flexaid");
   if (child == 0) {
     if (fork() != 0) _exit(0);
-    setsid();
-    const int null = open("/dev/null", O_RDWR);
-    for (int fd = 0; fd < 3; ++fd) dup2(null, fd);
-    if (chdir("/") != 0) _exit(127);
-    execl(beside.c_str(), "flexaid", "--user", nullptr);
-    execlp("flexaid", "flexaid", "--user", nullptr);
-    _exit(127);
+    BecomeDaemon(path, report[1]);
   }
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  close(report[1]);
+  int error = child < 0 ? errno : 0;
+  while (child > 0 && waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
   }
-  return Status();
+  // Closed without a word: the daemon runs.
+  if (child > 0 && read(report[0], &error, sizeof(error)) < 0) error = errno;
+  close(report[0]);
+  if (error == 0) return Status();
+  return Status(Code::kUnavailable, "cannot start " + path + ": " + std::strerror(error),
+                "install flexaid beside flexai, or start it as a service");
 }
 
 }  // namespace

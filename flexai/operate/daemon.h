@@ -42,6 +42,7 @@ class Daemon {
     model::SliceSpec spec;  // what the request asks for
     std::string command;
     int report_fd;
+    std::string reason;  // why it waits, as last found
   };
 
   // daemon.cpp: the loop

@@ -120,6 +120,7 @@ json Daemon::Report() const {
   }
   for (const Waiting& w : waiting_) {
     waiting.push_back({{"position", waiting.size() + 1},
+                       {"reason", w.reason},
                        {"command", w.command},
                        {"share_permille", w.spec.share},
                        {"memory_limit_bytes", w.spec.memory}});

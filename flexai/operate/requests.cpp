@@ -114,7 +114,8 @@ Result<json> Daemon::Create(Connection& peer, const json& request, int fd) {
     if (fd >= 0) close(fd);
     return status;
   }
-  waiting_.push_back({peer.fd(), next_number_++, request, spec, Text(request, "command"), fd});
+  waiting_.push_back({peer.fd(), next_number_++, request, spec, Text(request, "command"), fd,
+                      std::string(status.message())});
   Reply(peer, {{"waiting", {{"position", waiting_.size()}, {"reason", status.message()}}}});
   return json();
 }
@@ -167,7 +168,10 @@ void Daemon::ServeWaiting() {
     Waiting& first = waiting_.front();
     Connection& peer = *connections_.at(first.connection);
     const auto made = TryCreate(peer.pid(), peer.uid(), first.request, first.report_fd);
-    if (!made.ok() && made.status().code() == Code::kResourceExhausted) return;
+    if (!made.ok() && made.status().code() == Code::kResourceExhausted) {
+      first.reason = made.status().message();
+      return;
+    }
     if (made.ok()) {
       Reply(peer, {{"slice", DescribeSlice(**made)}});
     } else {
