@@ -50,6 +50,8 @@ Status Ledger::Reserve(uint64_t bytes) {
 }
 
 void Ledger::Release(uint64_t bytes) {
+  // Before the lock, which another thread of the parent may have held at the fork.
+  if (abandoned_.load(std::memory_order_relaxed)) return;
   std::lock_guard<std::mutex> lock(mu_);
   const uint64_t used = slot_->used.load(std::memory_order_relaxed);
   slot_->used.store(used > bytes ? used - bytes : 0, std::memory_order_seq_cst);

@@ -3,6 +3,7 @@
 // when a process dies at any instruction: its slot is cleared, and the sum is exact again.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 
@@ -25,6 +26,10 @@ class Ledger {
   /// Gives `bytes` back; never below zero. Thread: any.
   void Release(uint64_t bytes);
 
+  /// In the child of a fork: the slot is the parent's, so what the child gives up of the objects
+  /// that it inherited counts for nothing. Thread: the child's only one.
+  void Abandon() { abandoned_.store(true, std::memory_order_relaxed); }
+
   uint64_t limit() const { return region_->header.memory_limit.load(std::memory_order_relaxed); }
   uint64_t used() const { return UsedBytes(*region_); }
   /// What can still be reserved; 0 when a limit was lowered below use.
@@ -36,6 +41,7 @@ class Ledger {
   Region* region_;
   ProcessSlot* slot_;
   std::mutex mu_;
+  std::atomic<bool> abandoned_{false};
 };
 
 }  // namespace flexai::slice

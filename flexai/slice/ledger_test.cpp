@@ -41,6 +41,22 @@ TEST_F(LedgerTest, GivesBackWhatWasReleased) {
   EXPECT_TRUE(ledger.Reserve(kLimit).ok());
 }
 
+TEST_F(LedgerTest, AForksChildGivesNothingOfItsParentBack) {
+  Ledger ledger(region_.get(), 0);
+  ASSERT_TRUE(ledger.Reserve(600).ok());
+  const pid_t child = fork();
+  if (child == 0) {
+    ledger.Abandon();
+    ledger.Release(600);
+    _exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(ledger.used(), 600u);
+  EXPECT_FALSE(ledger.Reserve(500).ok());
+}
+
 TEST_F(LedgerTest, SumsTheProcessesOfATenant) {
   Ledger first(region_.get(), 0);
   Ledger second(region_.get(), 5);

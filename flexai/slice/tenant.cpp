@@ -222,6 +222,7 @@ void Tenant::AfterFork() {
   if (socket_ >= 0) close(socket_);
   if (region_fd_ >= 0) close(region_fd_);
   socket_ = region_fd_ = -1;
+  if (Ledger* parents = ledger()) parents->Abandon();
   region_.store(nullptr, std::memory_order_relaxed);
   ledger_.store(nullptr, std::memory_order_relaxed);
   slot_ = nullptr;
