@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "flexai/base/log.h"
 #include "flexai/slice/region.h"
 
@@ -55,8 +57,11 @@ bool WorkerFreeze::InstallHandler() {
   struct sigaction now = {};
   sigaction(FreezeSignal(), nullptr, &now);
   if (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN && now.sa_handler != &OnSignal) {
-    Notice("signal %d is taken by the program: its share is held by gating launches, less exactly",
-           FreezeSignal());
+    if (!std::exchange(told_, true)) {
+      Notice(
+          "signal %d is taken by the program: its share is held by gating launches, less exactly",
+          FreezeSignal());
+    }
     return false;
   }
   struct sigaction action = {};

@@ -42,8 +42,9 @@ class WorkerFreeze : public slice::Lever {
 
   static constexpr uint32_t kMaxWorkers = 1024;
   slice::GateLever* gate_;
-  std::mutex mu_;  // guards finding
+  std::mutex mu_;  // guards finding, and the two below
   bool handler_installed_ = false;
+  bool told_ = false;
   std::atomic<uint32_t> count_{0};
   std::atomic<int> tids_[kMaxWorkers] = {};
   std::atomic<bool> gate_needed_{false};
