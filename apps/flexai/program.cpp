@@ -48,7 +48,7 @@ Result<std::string> FindProgram(const std::string& name) {
   for (size_t at = 0; at <= list.size();) {
     const size_t colon = std::min(list.find(':', at), list.size());
     std::string path = list.substr(at, colon - at);
-    if (path.empty()) path = ".";
+    if (path.empty()) path.push_back('.');
     path.append("/").append(name);
     at = colon + 1;
     const Found found = Look(path);
