@@ -10,6 +10,8 @@ endif()
 add_library(flexai_options INTERFACE)
 target_include_directories(flexai_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
 target_compile_options(flexai_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wundef -Wformat=2 -Werror)
+# gcc 12 sees overlaps in std::string's operator+ that are not there (gcc bug 105651).
+target_compile_options(flexai_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 target_compile_definitions(flexai_options INTERFACE FLEXAI_VERSION="${PROJECT_VERSION}")
 
 # flexai_library(NAME slice FLOOR 4 SOURCES a.cpp ... USES base model ... [LINK extern ...])
