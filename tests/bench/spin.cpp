@@ -2,7 +2,6 @@
 // many it did in a window of wall-clock time, so that programs started apart can be compared.
 //   spin MS[,MS...] BATCH START_EPOCH SECONDS ITERATIONS_PER_MS    rate in the window
 //   spin --calibrate    iterations a millisecond, card alone
-//   alone
 // Work is counted in iterations, so that a kernel cut by the window's end counts by its part.
 #include <CL/cl.h>
 #include <stdio.h>
