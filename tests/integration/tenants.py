@@ -127,10 +127,10 @@ class Daemon:
 class Program:
     """card_program in a slice. `do` gives it a command and returns its answer."""
 
-    def __init__(self, daemon, *options, command=None, commands=("-",), prefix=(), env=None, **popen):
+    def __init__(self, daemon, *options, command=None, commands=("-",), prefix=(), env=None, flexai=FLEXAI, **popen):
         self.daemon = daemon
         self.log = tempfile.TemporaryFile("w+")
-        words = [*prefix, FLEXAI, "run", "--quiet", *options, "--", *(command or [PROGRAM, *commands])]
+        words = [*prefix, flexai, "run", "--quiet", *options, "--", *(command or [PROGRAM, *commands])]
         self.process = subprocess.Popen(words, env={**daemon.env, **(env or {})}, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=self.log, bufsize=0, **popen)
         self.pid = self.process.pid
