@@ -12,7 +12,6 @@ constexpr int kTries = 64;
 // one of them sees the other's: together they can never pass the limit.
 bool Ledger::TryClaim(uint64_t bytes, bool* only_claims_in_the_way) {
   slot_->claim.store(bytes, std::memory_order_seq_cst);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   uint64_t granted = 0;
   uint64_t claimed = 0;
   const uint32_t slots = region_->header.slots_used.load(std::memory_order_acquire);

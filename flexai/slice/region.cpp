@@ -55,7 +55,6 @@ Result<RegionMap> RegionMap::Create(const std::string& slice) {
   header.size = sizeof(Region);
   header.max_processes = kMaxProcesses;
   strncpy(header.slice, slice.c_str(), sizeof(header.slice) - 1);
-  std::atomic_thread_fence(std::memory_order_release);
   header.magic = kRegionMagic;
   return map;
 }
