@@ -37,6 +37,9 @@ function(flexai_library)
   endforeach()
 endfunction()
 
+# What sanitizer builds need: the unit tests alone, not every program.
+add_custom_target(unit_tests)
+
 # flexai_test(NAME slice_ledger_test SOURCES ledger_test.cpp USES slice [LABEL unit] [LINK ...])
 # A GoogleTest program, registered with ctest as one test with its label (unit by default).
 function(flexai_test)
@@ -55,6 +58,9 @@ function(flexai_test)
   endforeach()
   add_test(NAME ${A_NAME} COMMAND ${A_NAME})
   set_tests_properties(${A_NAME} PROPERTIES LABELS ${A_LABEL} TIMEOUT 300)
+  if(A_LABEL STREQUAL "unit")
+    add_dependencies(unit_tests ${A_NAME})
+  endif()
 endfunction()
 
 find_package(Threads REQUIRED)
