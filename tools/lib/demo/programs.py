@@ -105,3 +105,19 @@ class Train(Program):
 
     def __init__(self, name, slice_options=None, more=()):
         super().__init__(name, [PYTHON, TRAIN, *more], slice_options)
+
+
+def machine_seconds():
+    """Processor seconds that all programs of this machine have used since it started."""
+    fields = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def process_seconds(pid):
+    """Processor seconds that one process has used, all its threads together."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
