@@ -2,6 +2,8 @@
 // enqueued; the bytes move when the card gets there.
 #include <string.h>
 
+#include <utility>
+
 #include "flexai/backend/opencl/fake_objects.h"
 
 namespace flexai::fake {
@@ -76,7 +78,8 @@ void EnqueueBox(C& call, int64_t type, bool blocking, Box to, Box from, const si
                 Ref<Mem> first, Ref<Mem> second = {}) {
   const size_t x = bytes[0], y = bytes[1], z = bytes[2];
   EnqueueCall(call, {type, blocking, CopyCost(x * y * z), false,
-                     [to, from, x, y, z, first, second]() -> int64_t {
+                     [to, from, x, y, z, first = std::move(first),
+                      second = std::move(second)]() -> int64_t {
                        const size_t region[3] = {x, y, z};
                        CopyBox(to, from, region);
                        return 0;
