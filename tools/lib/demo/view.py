@@ -1,5 +1,6 @@
 """What the demo shows while it runs: a live table on a terminal, a line now and then elsewhere."""
 import os
+import shutil
 import sys
 import time
 
@@ -39,15 +40,16 @@ class View:
             print(f"  {what}: " + "; ".join(f"{row['program']} asked {row['asked']}, receives {row['received']}, {row['speed']}"
                                             for row in rows), flush=True)
             return
-        head = f"  {'SLICE':9}{'PROGRAM':16}{'ASKED':>7}{'RECEIVED':>10}  {'':20}{'MEMORY':>9}{'LIMIT':>9}{'SPEED':>14}"
+        head = f"  {'SLICE':7}{'PROGRAM':13}{'ASKED':>6}{'RECEIVED':>9}  {'':10}{'MEMORY':>8}{'LIMIT':>9}{'SPEED':>13}"
         lines = [f"  {what}", head]
         for row in rows:
             part = row["ratio"] or 0.0
-            bar = "#" * round(20 * min(1.0, part))
-            lines.append(f"  {row['slice']:9}{row['program']:16}{row['asked']:>7}{row['received']:>10}  {bar:20}"
-                         f"{row['memory']:>9}{row['limit']:>9}{row['speed']:>14}")
+            bar = "#" * round(10 * min(1.0, part))
+            lines.append(f"  {row['slice']:7}{row['program']:13}{row['asked']:>6}{row['received']:>9}  {bar:10}"
+                         f"{row['memory']:>8}{row['limit']:>9}{row['speed']:>13}")
         if self.lines:
             sys.stdout.write(f"\033[{self.lines}A")
-        sys.stdout.write("".join(f"\033[2K{line}\n" for line in lines))
+        width = shutil.get_terminal_size().columns  # a line that wraps would not be overwritten
+        sys.stdout.write("".join(f"\033[2K{line[:width]}\n" for line in lines))
         sys.stdout.flush()
         self.lines = len(lines)
