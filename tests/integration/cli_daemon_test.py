@@ -108,7 +108,7 @@ class Sharing(WithDaemon):
         second = self.wait_in_line()
         waiting = until("a wait", lambda: self.status()["waiting"])
         self.assertEqual([(each["position"], each["command"], each["share_permille"]) for each in waiting], [(1, "true", 600)])
-        self.assertIn("waiting: true: asks for 60 %", self.flexai("status").stdout)
+        self.assertIn("waiting: true: card 0 has no room: asked for 60 %", self.flexai("status").stdout)
         first.stdin.close()
         self.assertEqual(second.wait(DEADLINE_S), 0)
 
