@@ -81,6 +81,14 @@ intercept::ToyChassis g_chassis(toy::kLibrary, nullptr);
 
 std::atomic<int> g_driver_launches{0};
 
+// Never freed, and never looked for: the agent's thread and the chassis keep pointers to them.
+template <class T>
+T& Keep(T* made) {
+  static auto& kept = *new std::vector<void*>();
+  kept.push_back(made);
+  return *made;
+}
+
 class StageTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -128,12 +136,11 @@ class StageTest : public testing::Test {
   }
 
   PretendDaemon daemon_{kLimit};
-  // Never freed: the agent's thread and the chassis keep pointers to them.
-  GateLever& gate_ = *new GateLever();
-  Tenant& tenant_ = *new Tenant(&gate_);
-  ToyRules& rules_ = *new ToyRules();
-  SliceStage& stage_ = *new SliceStage(&tenant_, &rules_, &gate_);
-  toy::Real& driver_ = *new toy::Real(intercept::ToyDriver());
+  GateLever& gate_ = Keep(new GateLever());
+  Tenant& tenant_ = Keep(new Tenant(&gate_));
+  ToyRules& rules_ = Keep(new ToyRules());
+  SliceStage& stage_ = Keep(new SliceStage(&tenant_, &rules_, &gate_));
+  toy::Real& driver_ = Keep(new toy::Real(intercept::ToyDriver()));
   toy::toy_memory memory_ = 0;
   std::function<toy::toy_status(size_t)> alloc_;
   std::function<toy::toy_status()> free_;
