@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <thread>
+#include <vector>
 
 #include "flexai/intercept/toy_driver.h"
 #include "flexai/slice/pretend_daemon_test.h"
@@ -289,7 +290,8 @@ TEST_F(StageTest, LaunchTakesNoLockAndNoMemory) {
   EXPECT_GT(t_locks, locks);
   EXPECT_GT(t_allocations, allocations);
   const uint64_t then = t_allocations;
-  free(malloc(1));
+  void* volatile kept_by_the_compiler = malloc(1);
+  free(kept_by_the_compiler);
   EXPECT_EQ(t_allocations, then + 1);
 }
 
