@@ -55,7 +55,8 @@ int Serve(const std::string& address, bool for_user) {
   signal(SIGPIPE, SIG_IGN);
   AskForPromptWakeups();
   const Status ended = daemon.Run();
-  if (!for_user && address[0] == '/') unlink(address.c_str());
+  // A service manager's socket stays: it starts us again.
+  if (inherited < 0) operate::StopListening(address);
   return ended.ok() ? 0 : Fail(ended);
 }
 

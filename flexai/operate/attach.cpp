@@ -1,9 +1,12 @@
 // Processes come and go: who belongs to which slice, and when a slice is over.
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +25,35 @@ constexpr Nanos kAdoptionTime = kSecond;
 ino_t Inode(int fd) {
   struct stat info = {};
   return fstat(fd, &info) == 0 ? info.st_ino : 0;
+}
+
+// The number of a slot's owner: when it came, in ms since the machine's start, and who it is. So it
+// is never used again, and a daemon's successor can tell the dead from those who are only silent.
+constexpr int kPidBits = 22;
+
+uint64_t OwnerNumber(pid_t pid) {
+  timespec now = {};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  const auto ms = static_cast<uint64_t>(now.tv_sec * 1000 + now.tv_nsec / kMillisecond);
+  return (ms << kPidBits) | (static_cast<uint64_t>(pid) & ((1u << kPidBits) - 1));
+}
+
+// Whether the process that `owner` names still lives: the pid may be another's by now.
+bool OwnerLives(uint64_t owner) {
+  const std::string path = "/proc/" + std::to_string(owner & ((1u << kPidBits) - 1)) + "/stat";
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  char text[1024];
+  const ssize_t got = read(fd, text, sizeof(text) - 1);
+  close(fd);
+  text[std::max<ssize_t>(got, 0)] = '\0';
+  // Behind the name come the state and 18 numbers, then the start, in ticks since the machine's.
+  const char* at = strrchr(text, ')');
+  if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X') return false;
+  for (int field = 0; field < 20 && at; ++field) at = strchr(at + 1, ' ');
+  if (!at) return false;
+  const uint64_t ticks = strtoull(at, nullptr, 10);
+  return ticks * 1000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK)) <= owner >> kPidBits;
 }
 
 bool IsText(const char* text, size_t size) { return memchr(text, '\0', size) != nullptr; }
@@ -63,7 +95,7 @@ void Daemon::OnAttach(Connection& peer, const slice::Frame& frame) {
   Result<SliceRecord*> found = FindForAttach(peer, request, frame.fd);
   if (!found.ok()) return answer(found.status(), -1);
   SliceRecord& slice = **found;
-  Result<uint32_t> slot = TakeSlot(slice, request);
+  Result<uint32_t> slot = TakeSlot(slice, peer.pid(), request);
   if (!slot.ok()) return answer(slot.status(), -1);
   reply.slot = static_cast<int32_t>(*slot);
   reply.owner = slice.region->slots[*slot].owner;
@@ -71,6 +103,7 @@ void Daemon::OnAttach(Connection& peer, const slice::Frame& frame) {
   process->pidfd = OpenPidfd(peer.pid());
   if (process->pidfd >= 0) Watch(process->pidfd);
   slice.processes.push_back(std::move(process));
+  if (slice.sweep_at != 0) SweepSlots(slice, MonotonicNow());
   answer(Status(), request.slot >= 0 ? -1 : slice.region.fd());
 }
 
@@ -113,6 +146,10 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
     if (region->header.owner_uid != peer.uid() && peer.uid() != 0) {
       return Status(Code::kPermissionDenied, "the region belongs to another user");
     }
+    if (request.slot >= static_cast<int32_t>(slice::kMaxProcesses) ||
+        region->slots[request.slot].owner != request.owner) {
+      return Status(Code::kAborted, "the slot of the region belongs to another process");
+    }
   } else if (now - started_ < kAdoptionTime) {
     return Status(Code::kUnavailable, "the daemon has just started and collects its slices");
   } else {
@@ -137,6 +174,9 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
     const Result<size_t> picked = PickCard(spec);
     if (!picked.ok()) return picked.status();
     card = *picked;
+  } else if (spec.share > model::kWholeCard - GrantedShare(card, nullptr)) {
+    // It was silent for so long that others have its room, or the page lies.
+    return Status(Code::kResourceExhausted, "card " + cards_[card].id + " has no room any more");
   }
   auto slice = std::make_unique<SliceRecord>(request.slice, next_number_++);
   slice->spec = spec;
@@ -146,23 +186,24 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
   slice->leader = old ? h.leader_pid : request.leader_pid;
   slice->leader_pidfd = OpenPidfd(slice->leader);
   slice->leader_alive = slice->leader_pidfd >= 0 || kill(slice->leader, 0) == 0;
-  if (old) slice->sweep_at = now + kAdoptionTime;
   slice->paused = old && h.paused.load() != 0;
   slice->command = old ? std::string(h.command, strnlen(h.command, sizeof(h.command))) : "";
   slice->created = old ? h.created : now;
   slice->region = std::move(region);
   if (slice->leader_pidfd >= 0) Watch(slice->leader_pidfd);
-  // Whatever the last daemon said about running is void; slots of the dead go when nobody claims
-  // them, because every living process announces itself within the time above.
-  slice->header().gate.fetch_add(2);
+  // Whatever the last daemon said about running is void: we begin with a tenant that may run.
+  std::atomic<uint32_t>& gate = slice->header().gate;
+  gate.store((gate.load() | slice::kGateHeld) + 1);
   slice->Publish();
+  if (old) slice->sweep_at = now;
   SliceRecord* adopted = slice.get();
   slices_[request.slice] = std::move(slice);
   SetWindows();
   return adopted;
 }
 
-Result<uint32_t> Daemon::TakeSlot(SliceRecord& slice, const slice::AttachRequest& request) {
+Result<uint32_t> Daemon::TakeSlot(SliceRecord& slice, pid_t pid,
+                                  const slice::AttachRequest& request) {
   slice::Region& region = *slice.region.get();
   if (request.slot >= 0) {
     const auto slot = static_cast<uint32_t>(request.slot);
@@ -178,7 +219,7 @@ Result<uint32_t> Daemon::TakeSlot(SliceRecord& slice, const slice::AttachRequest
     slice::ProcessSlot& fresh = region.slots[slot];
     fresh.used = fresh.claim = fresh.refused = fresh.launches = 0;
     fresh.workers = fresh.lever = fresh.obeyed = 0;
-    fresh.owner = static_cast<uint64_t>(MonotonicNow());
+    fresh.owner = OwnerNumber(pid);
     if (region.header.slots_used.load() <= slot) region.header.slots_used = slot + 1;
     return slot;
   }
@@ -188,13 +229,20 @@ Result<uint32_t> Daemon::TakeSlot(SliceRecord& slice, const slice::AttachRequest
                 "use fewer processes, or a slice for each part of them");
 }
 
-// Processes that died between two daemons left their slots; the living have announced themselves.
-void Daemon::SweepSlots(SliceRecord& slice) {
+// Processes that died between two daemons left their slots. One that is stopped may announce itself
+// much later: until then its memory counts.
+void Daemon::SweepSlots(SliceRecord& slice, Nanos now) {
   slice.sweep_at = 0;
   for (uint32_t slot = 0; slot < slice::kMaxProcesses; ++slot) {
-    const bool alive = std::any_of(slice.processes.begin(), slice.processes.end(),
-                                   [&](const auto& p) { return p->slot == slot; });
-    if (!alive && slice.region->slots[slot].owner.load() != 0) slice.ClearSlot(slot);
+    const uint64_t owner = slice.region->slots[slot].owner.load();
+    const bool attached = std::any_of(slice.processes.begin(), slice.processes.end(),
+                                      [&](const auto& p) { return p->slot == slot; });
+    if (owner == 0 || attached) continue;
+    if (OwnerLives(owner)) {
+      slice.sweep_at = now + kSecond;
+    } else {
+      slice.ClearSlot(slot);
+    }
   }
 }
 

@@ -174,7 +174,7 @@ void Daemon::SecondTick(Nanos now) {
   next_second_ = now + kSecond;
   std::vector<std::string> over;
   for (auto& [id, slice] : slices_) {
-    if (slice->sweep_at != 0 && now >= slice->sweep_at) SweepSlots(*slice);
+    if (slice->sweep_at != 0 && now >= slice->sweep_at) SweepSlots(*slice, now);
     // Kernels without pidfds do not tell of a leader's end.
     if (slice->leader_alive && slice->leader_pidfd < 0 && kill(slice->leader, 0) != 0) {
       LeaderGone(*slice);

@@ -65,8 +65,8 @@ class Daemon {
   Result<SliceRecord*> Adopt(const Connection& peer, const slice::AttachRequest& request,
                              int region_fd);
   bool Attached(int connection) const;
-  Result<uint32_t> TakeSlot(SliceRecord& slice, const slice::AttachRequest& request);
-  void SweepSlots(SliceRecord& slice);
+  Result<uint32_t> TakeSlot(SliceRecord& slice, pid_t pid, const slice::AttachRequest& request);
+  void SweepSlots(SliceRecord& slice, Nanos now);
   void LeaderGone(SliceRecord& slice);
   void EndIfOver(const std::string& id);
   void SetWindows();

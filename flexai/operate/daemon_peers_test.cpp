@@ -182,7 +182,6 @@ TEST_F(PeersTest, ProcessesGetSlotsOfTheirOwn) {
   const AttachReply first = Attach(Connect(), RequestFor(id));
   const AttachReply second = Attach(Connect(), RequestFor(id));
   EXPECT_NE(first.slot, second.slot);
-  EXPECT_NE(first.owner, second.owner);
 }
 
 TEST_F(PeersTest, OneAttachForEachConnection) {
@@ -275,6 +274,15 @@ TEST_F(PeersTest, SuccessorTakesNoForgery) {
   AttachRequest other = request;
   other.owner = 78;
   EXPECT_EQ(CodeOf(Attach(Connect(), other, map.fd())), Code::kAborted);
+  EXPECT_TRUE(Status()["slices"].empty()) << "what is refused leaves nothing";
+}
+
+TEST_F(PeersTest, SuccessorGivesNoRoomTwice) {
+  ASSERT_EQ(Ask(Create(700))["slice"]["share_permille"], 700);
+  RegionMap map = RegionMap::Create("s-old").value();
+  const AttachRequest request = Bring(map, RequestFor("s-old"));  // 400 of the card
+  EXPECT_EQ(CodeOf(Attach(Connect(), request, map.fd())), Code::kResourceExhausted);
+  EXPECT_EQ(Status()["slices"].size(), 1u);
 }
 
 }  // namespace

@@ -18,12 +18,21 @@ namespace {
 // One lock beside the socket decides who may replace a dead daemon's file; the kernel drops it with
 // the process. It stays open for the daemon's life.
 Status LockBeside(const std::string& path) {
-  const int lock = open((path + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock < 0) return ErrnoStatus(Code::kPermissionDenied, "cannot write beside " + path);
-  if (flock(lock, LOCK_EX | LOCK_NB) == 0) return Status();
-  close(lock);
-  return Status(Code::kAlreadyExists, "a daemon serves " + path + " already",
-                "stop it first, or name another --socket");
+  const std::string name = path + ".lock";
+  for (;;) {
+    const int lock = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0) return ErrnoStatus(Code::kPermissionDenied, "cannot write beside " + path);
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+      close(lock);
+      return Status(Code::kAlreadyExists, "a daemon serves " + path + " already",
+                    "stop it first, or name another --socket");
+    }
+    struct stat ours, there;
+    if (fstat(lock, &ours) == 0 && stat(name.c_str(), &there) == 0 && ours.st_ino == there.st_ino) {
+      return Status();
+    }
+    close(lock);  // a daemon that ended took the file away after we had opened it
+  }
 }
 
 Status PreparePath(const std::string& path) {
@@ -74,6 +83,13 @@ Result<int> Listen(const std::string& address, unsigned mode) {
     return status;
   }
   return fd;
+}
+
+void StopListening(const std::string& address) {
+  if (address[0] == '@') return;
+  unlink(address.c_str());
+  // Last, because who holds it may replace the socket.
+  unlink((address + ".lock").c_str());
 }
 
 int InheritedSocket() {

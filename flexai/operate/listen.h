@@ -12,6 +12,9 @@ namespace flexai::operate {
 /// Errors: kAlreadyExists (a daemon serves there); kPermissionDenied, kInternal (no socket).
 Result<int> Listen(const std::string& address, unsigned mode);
 
+/// Takes away the files that `Listen` made for `address`, when its daemon ends.
+void StopListening(const std::string& address);
+
 /// The socket that a service manager passed (LISTEN_FDS), or -1.
 int InheritedSocket();
 

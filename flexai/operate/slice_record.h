@@ -74,7 +74,7 @@ class SliceRecord {
   std::string command;
   int report_fd = -1;
   Nanos created = 0;
-  Nanos sweep_at = 0;  // when slots that nobody claimed are cleared; 0 = never
+  Nanos sweep_at = 0;  // when slots of silent processes are looked at again; 0 = never
   slice::RegionMap region;
   std::vector<std::unique_ptr<Process>> processes;
   std::map<pid_t, std::string>

@@ -116,11 +116,11 @@ std::string WriteSliceVariable(const std::string& id, const model::SliceSpec& sp
          std::to_string(leader_pid);
 }
 
-Result<int> ConnectDaemon(const std::string& address) {
+Result<int> ConnectDaemon(const std::string& address, bool wait) {
   sockaddr_un where;
   const Result<socklen_t> length = FillAddress(address, &where);
   if (!length.ok()) return length.status();
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK), 0);
   if (fd < 0) return ErrnoStatus(Code::kUnavailable, "cannot make a socket");
   if (connect(fd, reinterpret_cast<const sockaddr*>(&where), *length) != 0) {
     const Code code = errno == EACCES ? Code::kPermissionDenied : Code::kUnavailable;

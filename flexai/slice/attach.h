@@ -55,10 +55,11 @@ struct AttachReply {
 Result<AttachRequest> ReadSliceVariable(const char* text);
 std::string WriteSliceVariable(const std::string& id, const model::SliceSpec& spec, int leader_pid);
 
-/// A connected socket to the daemon at `address`: a path, or "@name" for an abstract name.
+/// A connected socket to the daemon at `address`: a path, or "@name" for an abstract name. Without
+/// `wait`, a daemon whose queue of newcomers is full counts as not there.
 /// Errors: kUnavailable (nobody there); kPermissionDenied (it belongs to another user than us or
 /// root, so what it says cannot be believed).
-Result<int> ConnectDaemon(const std::string& address);
+Result<int> ConnectDaemon(const std::string& address, bool wait = true);
 
 /// The addresses where a daemon may be, best first; FLEXAI_SOCKET alone if it is set.
 /// Shape: at most 3.

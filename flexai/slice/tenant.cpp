@@ -9,6 +9,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "flexai/base/log.h"
 #include "flexai/base/prompt.h"
 
@@ -34,19 +36,19 @@ bool IsClosed(int socket) {
 
 }  // namespace
 
-Result<int> Tenant::Connect() {
+Result<int> Tenant::Connect(bool wait) {
   std::string addresses[3];
   const int count = DaemonAddresses(addresses);
   Status first;
   for (int i = 0; i < count; ++i) {
-    Result<int> socket = ConnectDaemon(addresses[i]);
+    Result<int> socket = ConnectDaemon(addresses[i], wait);
     if (socket.ok()) return MoveUp(*socket);
     if (first.ok()) first = socket.status();
   }
   return first;
 }
 
-Status Tenant::Meet(int socket, bool again) {
+Status Tenant::Ask(int socket, bool again) {
   AttachRequest request = request_;
   request.region_version = kRegionVersion;
   request.slot = -1;
@@ -54,9 +56,11 @@ Status Tenant::Meet(int socket, bool again) {
     request.slot = static_cast<int32_t>(slot_ - region()->slots);
     request.owner = slot_->owner.load(std::memory_order_relaxed);
   }
-  FLEXAI_RETURN_IF_ERROR(
-      SendFrame(socket, FrameType::kAttach, &request, sizeof(request), again ? region_fd_ : -1));
-  Result<Frame> frame = ReceiveFrame(socket, kAttachTimeoutMs);
+  return SendFrame(socket, FrameType::kAttach, &request, sizeof(request), again ? region_fd_ : -1);
+}
+
+Status Tenant::TakeAnswer(int socket, bool again) {
+  Result<Frame> frame = ReceiveFrame(socket, again ? 0 : kAttachTimeoutMs);
   if (!frame.ok()) return frame.status();
   AttachReply reply;
   if (frame->type != FrameType::kAttached || frame->data.size() != sizeof(reply)) {
@@ -101,10 +105,11 @@ Status Tenant::Attach() {
   Status last;
   const Nanos deadline = MonotonicNow() + 2 * kSecond;
   do {
-    Result<int> socket = Connect();
+    Result<int> socket = Connect(/*wait=*/true);
     last = socket.status();
     if (socket.ok()) {
-      last = Meet(*socket, /*again=*/false);
+      last = Ask(*socket, /*again=*/false);
+      if (last.ok()) last = TakeAnswer(*socket, /*again=*/false);
       if (last.ok()) {
         socket_ = *socket;
         StartAgent();
@@ -146,14 +151,22 @@ void Tenant::RunAgent() {
   RegionHeader& header = region()->header;
   while (!ending_.load(std::memory_order_relaxed)) {
     const uint32_t gate = header.gate.load(std::memory_order_acquire);
-    const Nanos silence = MonotonicNow() - header.heartbeat.load(std::memory_order_relaxed);
-    if (silence > kHeartbeatLimit) {
+    if (IsSilent(MonotonicNow())) {
       KeepOwnClock();
       continue;
     }
     Follow(gate);
-    FutexWait(header.gate, gate, kHeartbeatLimit / 2);
+    // Another process of the tenant may have met the successor before us.
+    LookForSuccessor(MonotonicNow());
+    FutexWait(header.gate, gate, kHeartbeatLimit / 4);
   }
+}
+
+// A daemon may be slow, or stopped for a moment; one that hung up is gone.
+bool Tenant::IsSilent(Nanos now) const {
+  const Nanos silence = now - region()->header.heartbeat.load(std::memory_order_relaxed);
+  if (silence <= kHeartbeatLimit / 4) return false;
+  return silence > kHeartbeatLimit || (socket_ >= 0 && IsClosed(socket_));
 }
 
 void Tenant::Follow(uint32_t gate) {
@@ -173,38 +186,46 @@ void Tenant::Follow(uint32_t gate) {
 // The daemon is gone: run in our own window of each period, which overlaps with no other tenant's.
 void Tenant::KeepOwnClock() {
   RegionHeader& header = region()->header;
-  Nanos next_look = 0;
   while (!ending_.load(std::memory_order_relaxed)) {
     const Nanos now = MonotonicNow();
-    if (now - header.heartbeat.load(std::memory_order_relaxed) <= kHeartbeatLimit) return;
+    if (!IsSilent(now)) return;
     const bool paused = header.paused.load(std::memory_order_relaxed) != 0;
     const bool hold = paused || !InOwnWindow(header, now);
     if (lever_ && hold != held_) {
       hold ? lever_->Hold() : lever_->Release();
       held_ = hold;
     }
-    if (now >= next_look) {
-      next_look = now + kLookForSuccessor;
-      FindSuccessor();
-    }
+    LookForSuccessor(now);
     FutexWait(header.gate, header.gate.load(std::memory_order_relaxed), kMillisecond);
   }
 }
 
-bool Tenant::FindSuccessor() {
-  if (socket_ >= 0 && !IsClosed(socket_)) return false;
-  Result<int> socket = Connect();
-  if (!socket.ok()) return false;
-  const Status met = Meet(*socket, /*again=*/true);
-  if (!met.ok()) {
-    close(*socket);
-    FLEXAI_LOG("slice", kWarn, "the new daemon did not take slice %s: %s", request_.slice,
-               met.ToString().c_str());
-    return false;
+// Never waits, because the lever is to be moved in time: a successor that looks at its cards first
+// answers when it can.
+void Tenant::LookForSuccessor(Nanos now) {
+  if (asked_ < 0) {
+    if (now - looked_at_ < kLookForSuccessor || (socket_ >= 0 && !IsClosed(socket_))) return;
+    looked_at_ = now;
+    const Result<int> socket = Connect(/*wait=*/false);
+    if (!socket.ok()) return;
+    asked_ = *socket;
+    if (Ask(asked_, /*again=*/true).ok()) return;
+  } else {
+    pollfd answer = {asked_, POLLIN, 0};
+    if (poll(&answer, 1, 0) == 0 && now - looked_at_ < kAttachTimeoutMs * kMillisecond) return;
+    const Status met = TakeAnswer(asked_, /*again=*/true);
+    if (met.ok()) {
+      if (socket_ >= 0) close(socket_);
+      socket_ = std::exchange(asked_, -1);
+      told_ = false;
+      return;
+    }
+    if (!std::exchange(told_, true)) {
+      FLEXAI_LOG("slice", kWarn, "the new daemon did not take slice %s: %s", request_.slice,
+                 met.ToString().c_str());
+    }
   }
-  if (socket_ >= 0) close(socket_);
-  socket_ = *socket;
-  return true;
+  close(std::exchange(asked_, -1));
 }
 
 void Tenant::CountLaunches(uint64_t launches) {
@@ -219,9 +240,10 @@ void Tenant::PublishWorkers() {
 
 void Tenant::AfterFork() {
   // Closing is all that is safe here; the parent's mapping stays, unused.
-  if (socket_ >= 0) close(socket_);
-  if (region_fd_ >= 0) close(region_fd_);
-  socket_ = region_fd_ = -1;
+  for (int* fd : {&socket_, &asked_, &region_fd_}) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+  }
   if (Ledger* parents = ledger()) parents->Abandon();
   region_.store(nullptr, std::memory_order_relaxed);
   ledger_.store(nullptr, std::memory_order_relaxed);

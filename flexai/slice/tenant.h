@@ -45,14 +45,16 @@ class Tenant {
   void Exit();
 
  private:
-  Result<int> Connect();
-  Status Meet(int socket, bool again);
+  Result<int> Connect(bool wait);
+  Status Ask(int socket, bool again);
+  Status TakeAnswer(int socket, bool again);
   void StartAgent();
   static void* AgentMain(void* self);
   void RunAgent();
   void Follow(uint32_t gate);
+  bool IsSilent(Nanos now) const;
   void KeepOwnClock();
-  bool FindSuccessor();
+  void LookForSuccessor(Nanos now);
 
   Lever* lever_;
   std::mutex mu_;  // one attach at a time
@@ -62,6 +64,9 @@ class Tenant {
   ProcessSlot* slot_ = nullptr;
   int region_fd_ = -1;
   int socket_ = -1;
+  int asked_ = -1;       // a socket on which a successor shall answer; the agent's thread alone
+  Nanos looked_at_ = 0;  // when that was asked, or nobody found
+  bool told_ = false;    // that a successor refused us
   bool agent_runs_ = false;
   std::atomic<bool> ending_{false};
   bool held_ = false;  // the agent's thread alone

@@ -198,6 +198,48 @@ double Now() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
+// A kernel that computes for some milliseconds and writes 1 KiB. The fake card knows it by its
+// name.
+class Spinner {
+ public:
+  Spinner() {
+    static const char* source =
+        "kernel void flexai_spin(global uint* out, uint rounds) {"
+        "  uint x = get_global_id(0);"
+        "  for (uint i = 0; i < rounds; ++i) x = x * 1664525u + 1013904223u;"
+        "  out[get_global_id(0)] = x; }";
+    const Card& card = TheCard();
+    cl_int error = 0;
+    const cl_program program = clCreateProgramWithSource(card.context, 1, &source, nullptr, &error);
+    if (clBuildProgram(program, 1, &card.device, "", nullptr, nullptr) != CL_SUCCESS) return;
+    kernel_ = clCreateKernel(program, "flexai_spin", &error);
+  }
+
+  /// Whether it came to its end.
+  bool Launch(cl_mem out) const {
+    const cl_uint rounds = 20000;
+    const size_t items = 256;
+    clSetKernelArg(kernel_, 0, sizeof(out), &out);
+    clSetKernelArg(kernel_, 1, sizeof(rounds), &rounds);
+    const cl_command_queue queue = TheCard().queue;
+    const bool done = clEnqueueNDRangeKernel(queue, kernel_, 1, nullptr, &items, nullptr, 0,
+                                             nullptr, nullptr) == CL_SUCCESS &&
+                      clFinish(queue) == CL_SUCCESS;
+    // A driver may keep what a kernel was given, until it is given something else.
+    const cl_mem none = nullptr;
+    clSetKernelArg(kernel_, 0, sizeof(none), &none);
+    return done;
+  }
+
+ private:
+  cl_kernel kernel_ = nullptr;
+};
+
+const Spinner& TheSpinner() {
+  static const auto* spinner = new Spinner;
+  return *spinner;
+}
+
 }  // namespace
 
 std::vector<const char*> Rows() {
@@ -298,34 +340,26 @@ Contention Contend(size_t threads, size_t rounds, size_t bytes) {
   return {granted, refused, most};
 }
 
+void Churn(size_t bytes) {
+  const Spinner& spinner = TheSpinner();
+  for (;;) {
+    const Object made = CreateBuffer(bytes);
+    if (!made.handle) continue;
+    spinner.Launch(AsMemory(made));
+    Release(made);
+  }
+}
+
 size_t Spin(size_t milliseconds) {
-  static const char* source =
-      "kernel void spin(global uint* out, uint rounds) {"
-      "  uint x = get_global_id(0);"
-      "  for (uint i = 0; i < rounds; ++i) x = x * 1664525u + 1013904223u;"
-      "  out[get_global_id(0)] = x; }";
-  const Card& card = TheCard();
-  cl_int error = 0;
-  const cl_program program = clCreateProgramWithSource(card.context, 1, &source, nullptr, &error);
-  if (clBuildProgram(program, 1, &card.device, "", nullptr, nullptr) != CL_SUCCESS) return 0;
-  const cl_kernel kernel = clCreateKernel(program, "spin", &error);
+  const Spinner& spinner = TheSpinner();
   const Object out = CreateBuffer(4096);
-  const cl_mem memory = AsMemory(out);
-  const cl_uint rounds = 20000;
-  const size_t items = 256;
-  clSetKernelArg(kernel, 0, sizeof(memory), &memory);
-  clSetKernelArg(kernel, 1, sizeof(rounds), &rounds);
   size_t done = 0;
   const double end = Now() + 1e-3 * static_cast<double>(milliseconds);
-  do {
-    error = clEnqueueNDRangeKernel(card.queue, kernel, 1, nullptr, &items, nullptr, 0, nullptr,
-                                   nullptr);
-    if (error != CL_SUCCESS || clFinish(card.queue) != CL_SUCCESS) break;
+  while (spinner.Launch(AsMemory(out))) {
     ++done;
-  } while (Now() < end);
+    if (Now() >= end) break;
+  }
   Release(out);
-  clReleaseKernel(kernel);
-  clReleaseProgram(program);
   return done;
 }
 

@@ -45,6 +45,9 @@ struct Contention {
 /// `threads` threads allocate and release `bytes` at the same time, `rounds` times each.
 Contention Contend(size_t threads, size_t rounds, size_t bytes);
 
+/// Allocates `bytes`, launches a kernel on them and releases them again, until it is killed.
+[[noreturn]] void Churn(size_t bytes);
+
 /// Launches kernels until `milliseconds` are over; how many came to their end.
 size_t Spin(size_t milliseconds);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,6 +83,7 @@ void Spawn(size_t count, const std::string& rest) {
   argv.push_back(nullptr);
   for (size_t i = 0; i < count; ++i) {
     if (fork() == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody else would end it
       execv("/proc/self/exe", argv.data());
       _exit(127);
     }
@@ -156,6 +158,8 @@ void Do(const std::string& command) {
     Say("device %zu %zu", memory.total, memory.largest);
   } else if (verb == "spin") {
     Say("spun %zu", Spin(Number(words, 1)));
+  } else if (verb == "churn") {
+    Churn(Number(words, 1));
   } else if (verb == "contend") {
     Contend(words);
   } else if (verb == "fork") {

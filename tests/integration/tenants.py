@@ -4,11 +4,11 @@ import json
 import os
 import pathlib
 import select
-import signal
 import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import uuid
@@ -19,6 +19,9 @@ HEADER = struct.Struct("<IHHI")
 MAGIC, VERSION, REQUEST, REPLY, ATTACH, ATTACHED = 0x41584C46, 1, 1, 2, 3, 4
 DEADLINE_S = 30
 MIB = 1 << 20
+# A fake card whose kernels burn as much time of cores as card_program's do on a real driver.
+FAKE_CARD = {"OCL_ICD_VENDORS": str(BUILD / "lib/libfake_opencl.so"), "FLEXAI_FAKE_SPIN": "1", "FLEXAI_FAKE_ITEM_NS": "20000",
+             "FLEXAI_FAKE_UNITS": str(len(os.sched_getaffinity(0)))}
 
 
 def until(what, answer, deadline_s=DEADLINE_S):
@@ -72,9 +75,10 @@ def standing_still(pids, for_s=0.2):
 
 
 def clean_environment(**more):
-    """The environment without what people or other tests have set for flexai and for layers."""
+    """The environment without what people or other tests have set for flexai and for layers; FLEXAI_TEST_CARD=fake
+    puts the fake card in."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("FLEXAI_") and not key.endswith("_LAYERS")}
-    return {**clean, **more}
+    return {**clean, **(FAKE_CARD if os.environ.get("FLEXAI_TEST_CARD") == "fake" else {}), **more}
 
 
 class Daemon:
@@ -119,9 +123,52 @@ class Daemon:
             self.process.terminate()
             self.process.wait(DEADLINE_S)
 
+    def try_second(self):
+        """What becomes of another daemon at the same address."""
+        return subprocess.run([FLEXAID, "--socket", self.address], env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=DEADLINE_S)
+
     def flexai(self, *words):
         return subprocess.run([FLEXAI, *words], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=DEADLINE_S)
+
+
+class Peer:
+    """A daemon that answers each frame as the test says."""
+
+    def __init__(self, answer, user=None, address=None):
+        self.address = address or f"@flexai-test-{uuid.uuid4().hex[:12]}"
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind("\0" + self.address[1:])
+        if user is not None:
+            os.seteuid(user)  # whose socket it is, the kernel notes here
+        self.listening.listen()
+        if user is not None:
+            os.seteuid(0)
+        self.answer = answer
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                peer, _ = self.listening.accept()
+            except OSError:
+                return
+            with peer:
+                try:
+                    read_exactly(peer, HEADER.unpack(read_exactly(peer, HEADER.size))[3])
+                    self.answer(peer)
+                    peer.recv(1)
+                except OSError:
+                    pass
+
+    def close(self):
+        if self.listening.fileno() < 0:
+            return
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.thread.join(DEADLINE_S)
+        self.listening.close()
 
 
 class Program:
