@@ -7,14 +7,17 @@ Programs that count their own work run side by side in slices. One line per tena
   of alone   what it did, against the same program with the whole card to itself
   error      of alone - asked, in points
   sum        what all did together, of alone: what the slices deliver of the card
-A program alone runs before and after each cell, and the mean of both is "alone": the speed of a machine drifts by more than
-what is measured here. The last lines sum up both errors; they are ratios of one run, so they hold for any card.
+Programs alone and tenants together take turns of about a second, over and over, while the others are stopped: the speed of a
+machine drifts by more than what is measured here. A turn that another guest of the host disturbs is worth nothing: "alone" and
+"sum" are medians over the turns, "of sum" counts them all. The last lines sum up both errors; they are ratios of one run, so
+they hold for any card.
 """
 import argparse
 import dataclasses
 import itertools
 import json
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -24,6 +27,10 @@ import tenants
 
 # A batch is long enough that waiting for it costs nothing that counts, and short enough for many in a window.
 BATCH_MS = 5
+WARM_MS = 20
+TURN_S = 0.8
+# After a turn's begin the tenants find their pace; what they do meanwhile does not count.
+SETTLE_S = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,41 +58,73 @@ def batch(length):
     return max(1, round(BATCH_MS / statistics.mean(map(float, length.split(",")))))
 
 
+class Program:
+    """A spin that stands still, but for its turns."""
+
+    def __init__(self, bench, length, prefix=()):
+        self.child = subprocess.Popen([*prefix, bench.spin, length, str(batch(length)), bench.per_ms], env=bench.env,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.rates = []  # of each turn
+        while self.sample()[1] < WARM_MS:
+            time.sleep(0.01)  # poll
+        self.stop()
+
+    def sample(self):
+        """Time, and work done. Units: s, ms of the whole card."""
+        self.child.stdin.write(b"\n")
+        line = self.child.stdout.readline()
+        if not line:
+            sys.exit(f"a program ended with {self.child.wait()}: {' '.join(map(str, self.child.args))}")
+        return tuple(map(float, line.split()))
+
+    def stop(self):
+        self.child.send_signal(signal.SIGSTOP)
+
+    def end(self):
+        self.child.send_signal(signal.SIGCONT)
+        self.child.stdin.close()
+        self.child.wait()
+        self.child.stdout.close()
+
+
+def turn(programs, seconds):
+    for program in programs:
+        program.child.send_signal(signal.SIGCONT)
+    time.sleep(SETTLE_S)
+    before = [program.sample() for program in programs]
+    time.sleep(seconds)
+    for program, (begin, done) in zip(programs, before):
+        end, work = program.sample()
+        program.rates.append((work - done) / (end - begin))
+    for program in programs:
+        program.stop()
+
+
 class Bench:
     def __init__(self, folder, spin, env, options):
         self.folder, self.spin, self.env, self.options = folder, spin, env, options
         calibrated = subprocess.run([spin, "--calibrate"], env=env, capture_output=True, text=True, check=True)
         self.per_ms = calibrated.stdout.strip()
 
-    def together(self, tenants_of_cell, seconds):
-        """Rates of programs that run at once: (prefix of the command, length) for each."""
-        start = time.time() + self.options.lead
-        children = [subprocess.Popen([*prefix, self.spin, length, str(batch(length)), f"{start:.6f}", str(seconds), self.per_ms],
-                                     env=self.env, stdout=subprocess.PIPE, text=True) for prefix, length in tenants_of_cell]
-        rates = []
-        for child in children:
-            text, _ = child.communicate()
-            if child.returncode != 0:
-                sys.exit(f"a program ended with {child.returncode}: {' '.join(map(str, child.args))}")
-            rates.append(float(text))
-        return rates
-
-    def alone(self, lengths):
-        return {length: self.together([([], length)], self.options.alone_seconds)[0] for length in sorted(set(lengths))}
-
-    def in_slices(self, cell):
+    def measure(self, cell):
+        alone = {length: Program(self, length) for length in sorted(set(cell.lengths))}
         # A slice is given back soon after its program has ended: the next one waits for room, as with people.
-        prefixes = [[self.folder / "flexai", "run", "--quiet", "--share", f"{share}%", "--memory", "64Mi", "--"] for share in cell.shares]
-        return self.together(list(zip(prefixes, cell.lengths)), self.options.seconds)
-
-    def measure(self, cell, before):
-        rates = self.in_slices(cell)
-        after = self.alone(cell.lengths)
-        parts = [rate / statistics.mean((before[length], after[length])) for rate, length in zip(rates, cell.lengths)]
-        return after, [{"cell": cell.name, "length_ms": length, "asked_percent": share,
-                        "of_sum_percent": 100 * part / sum(parts) if sum(parts) else 0.0, "of_alone_percent": 100 * part,
-                        "error_points": 100 * part - share, "sum_percent": 100 * sum(parts), "tenants": len(rates)}
-                       for share, length, part in zip(cell.shares, cell.lengths, parts)]
+        together = [Program(self, length, [self.folder / "flexai", "run", "--quiet", "--share", f"{share}%", "--memory", "64Mi", "--"])
+                    for share, length in zip(cell.shares, cell.lengths)]
+        for _ in range(max(1, round(self.options.seconds / TURN_S))):
+            for program in alone.values():
+                turn([program], TURN_S)
+            turn(together, TURN_S)
+        for program in (*alone.values(), *together):
+            program.end()
+        full = [statistics.median(alone[length].rates) for length in cell.lengths]
+        delivered = statistics.median(sum(rate / one for rate, one in zip(rates, full)) for rates in zip(*(p.rates for p in together)))
+        parts = [sum(program.rates) / one for program, one in zip(together, full)]
+        of_sum = [part / sum(parts) if sum(parts) else 0.0 for part in parts]
+        return [{"cell": cell.name, "length_ms": length, "asked_percent": share, "of_sum_percent": 100 * part,
+                 "of_alone_percent": 100 * part * delivered, "error_points": 100 * part * delivered - share,
+                 "sum_percent": 100 * delivered, "tenants": len(together)}
+                for share, length, part in zip(cell.shares, cell.lengths, of_sum)]
 
 
 def show(rows):
@@ -109,10 +148,7 @@ def summary(rows):
 def main():
     parser = tenants.parser_with_programs(argparse.ArgumentParser(description=__doc__,
                                                                  formatter_class=argparse.RawDescriptionHelpFormatter))
-    parser.add_argument("--seconds", type=float, default=20, help="of each cell (default: %(default)s)")
-    parser.add_argument("--alone-seconds", type=float, default=5, help="of each run alone (default: %(default)s)")
-    parser.add_argument("--lead", type=float, default=3,
-                        help="seconds from the start of the programs to the window that counts (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20, help="of each cell, tenants together (default: %(default)s)")
     parser.add_argument("--only", default=".", metavar="REGEX", help="cells whose name holds this; --list shows the names")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
@@ -132,12 +168,8 @@ def main():
         print(f"{'cell':<38}{'kernel ms':>10}{'asked':>7}{'of sum':>9}{'of alone':>10}{'error':>8}{'sum':>8}", flush=True)
     with tenants.daemon(folder) as env:
         bench = Bench(folder, spin, env, options)
-        known = {}
         for cell in cells:
-            known |= bench.alone(set(cell.lengths) - set(known))
-            after, found = bench.measure(cell, known)
-            # The run after one cell is the run before the next, if that is of the same lengths.
-            known = after
+            found = bench.measure(cell)
             rows += found
             if options.output == "table":
                 show(found)

@@ -1,29 +1,36 @@
-// A tenant whose work can be counted: kernels of one length (or a mix), back to back. Prints how
-// many it did in a window of wall-clock time, so that programs started apart can be compared.
-//   spin MS[,MS...] BATCH START_EPOCH SECONDS ITERATIONS_PER_MS    rate in the window
+// A tenant whose work can be counted: kernels of one length (or a mix), back to back, for ever.
+//   spin MS[,MS...] BATCH ITERATIONS_PER_MS
+// Each line on stdin is answered with the time in s and the card time of the work done so far in
+// ms; it ends with stdin. Kernels count as they go, in memory that host and card share: what is
+// done of a long kernel counts as well.
 //   spin --calibrate    iterations a millisecond, card alone
-// Work is counted in iterations, so that a kernel cut by the window's end counts by its part.
 #include <CL/cl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
 
 const char* const kSource =
-    "kernel void spin(global float* a, int n) {"
+    "kernel void spin(global float* a, int n, global volatile uint* done) {"
     "  float x = get_global_id(0) * 1e-3f, y = 1.0f;"
     "  for (int i = 0; i < n; i++) { x = x * 0.999f + y; y = y * 1.0001f - x * 1e-6f; }"
     "  a[get_global_id(0)] = x + y;"
+    "  if (get_local_id(0) == 0) atomic_add(done, (uint)n / 64);"
     "}";
+
+constexpr size_t kItems = 8192, kGroup = 64;
+constexpr int kStep = 64;  // iterations that count as one
 
 double Now() {
   timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
+  clock_gettime(CLOCK_MONOTONIC, &t);
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
 }
 
@@ -54,8 +61,15 @@ class Card {
     buffer_ = clCreateBuffer(context, CL_MEM_READ_WRITE, kItems * sizeof(float), nullptr, &code);
     Check(code, "clCreateBuffer");
     Check(clSetKernelArg(kernel_, 0, sizeof(buffer_), &buffer_), "clSetKernelArg");
-    Run(1, 1);
+    cl_mem done = clCreateBuffer(context, CL_MEM_USE_HOST_PTR, sizeof(done_),
+                                 const_cast<uint32_t*>(done_), &code);
+    Check(code, "clCreateBuffer");
+    Check(clSetKernelArg(kernel_, 2, sizeof(done), &done), "clSetKernelArg");
+    Run(kStep, 1);
   }
+
+  /// Iterations of the whole card so far, modulo 2^32 steps of a work group.
+  double Done() const { return done_[0] * double{kStep} * kGroup / kItems; }
 
   /// `batch` kernels of `iterations`, then waits for them.
   void Run(int iterations, int batch) {
@@ -69,7 +83,7 @@ class Card {
   }
 
  private:
-  static constexpr size_t kItems = 8192, kGroup = 64;
+  alignas(4096) volatile uint32_t done_[1024] = {};
   cl_command_queue queue_;
   cl_kernel kernel_;
   cl_mem buffer_;
@@ -95,28 +109,23 @@ int main(int argc, char** argv) {
     printf("%.1f\n", Calibrate(card));
     return 0;
   }
-  if (argc != 6) {
-    fprintf(stderr, "usage: spin MS[,MS...] BATCH START_EPOCH SECONDS ITERATIONS_PER_MS\n");
+  if (argc != 4) {
+    fprintf(stderr, "usage: spin MS[,MS...] BATCH ITERATIONS_PER_MS\n");
     return 2;
   }
-  const double per_ms = atof(argv[5]);
+  const double per_ms = atof(argv[3]);
   std::vector<int> lengths;
   for (char* at = strtok(argv[1], ","); at; at = strtok(nullptr, ",")) {
-    lengths.push_back(static_cast<int>(atof(at) * per_ms + 0.5));
+    lengths.push_back((static_cast<int>(atof(at) * per_ms) / kStep + 1) * kStep);
   }
   const int batch = atoi(argv[2]);
-  const double start = atof(argv[3]), end = start + atof(argv[4]);
-  double done = 0;
-  for (size_t i = 0;; ++i) {
-    const int iterations = lengths[i % lengths.size()];
-    const double before = Now();
-    card.Run(iterations, batch);
-    const double after = Now();
-    // The part of this batch that lies in the window.
-    const double low = before > start ? before : start, high = after < end ? after : end;
-    if (high > low) done += iterations * batch * (high - low) / (after - before);
-    if (after >= end) break;
-  }
-  printf("%.3f\n", done / per_ms / (end - start) / 1e3);
-  return 0;
+  std::thread([&card, per_ms] {
+    while (getchar() != EOF) {
+      const double done = card.Done();
+      printf("%.6f %.3f\n", Now(), done / per_ms);
+      fflush(stdout);
+    }
+    _exit(0);
+  }).detach();
+  for (size_t i = 0;; ++i) card.Run(lengths[i % lengths.size()], batch);
 }
