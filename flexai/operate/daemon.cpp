@@ -16,8 +16,10 @@
 namespace flexai::operate {
 namespace {
 
-// How often tenants are looked at: while one works, while all rest, while there is none.
+// How often tenants are looked at: while one works that others may follow, while the only one works,
+// while all rest, while there is none. Each look takes the driver's workers off a core for a moment.
 constexpr Nanos kBusyTick = 2 * kMillisecond;
+constexpr Nanos kAloneTick = 10 * kMillisecond;
 constexpr Nanos kRestTick = 4 * kMillisecond;
 constexpr Nanos kEmptyTick = kSecond;
 constexpr Nanos kLeaveAfter = 60 * kSecond;
@@ -58,6 +60,7 @@ Status Daemon::Run() {
     return ErrnoStatus(Code::kInternal, "the daemon cannot make its loop");
   }
   for (const int fd : {options_.listen_fd, timer_fd_, stop_fd_}) Watch(fd);
+  Fence::Sweep();
   for (;;) {
     Nanos now = MonotonicNow();
     Tick(now);
@@ -159,12 +162,15 @@ void Daemon::ArbitrateCard(size_t card, Nanos now) {
                       slice->paused, slice->Busy(now), slice->TakeLateness()});
   }
   const auto& accounts = arbiters_[card].Step(now, inputs);
-  bool handed_over = false;
-  for (size_t i = 0; i < here.size(); ++i) handed_over |= accounts[i].run && here[i]->busy;
+  bool one_works = false, one_stops = false;
+  for (size_t i = 0; i < here.size(); ++i) {
+    one_works |= here[i]->busy && accounts[i].run;
+    one_stops |= here[i]->busy && !accounts[i].run && here[i]->running();
+  }
   // The next one starts before the last one stops: the card is never without work between them.
   for (const bool run : {true, false}) {
     for (size_t i = 0; i < here.size(); ++i) {
-      if (accounts[i].run == run) here[i]->SetRun(run, handed_over, now);
+      if (accounts[i].run == run) here[i]->SetRun(run, run ? one_stops : one_works, now);
       here[i]->account = accounts[i];
     }
   }
@@ -181,13 +187,14 @@ void Daemon::SecondTick(Nanos now) {
       over.push_back(id);
     }
     for (auto& process : slice->processes) process->meter.Find(kWorkerThreadName);
-    LookForBypass(*slice);
+    FenceIn(*slice, LookForBypass(*slice));
   }
   for (const std::string& id : over) EndIfOver(id);
 }
 
 // One that is between loading the driver and attaching is seen once; one that stays is named.
-void Daemon::LookForBypass(SliceRecord& slice) const {
+std::vector<pid_t> Daemon::LookForBypass(SliceRecord& slice) const {
+  std::vector<pid_t> named;
   std::map<pid_t, std::string> found;
   slice.bypass_warning.clear();
   for (const pid_t pid : slice.leader_alive ? DescendantsOf(slice.leader) : std::vector<pid_t>()) {
@@ -199,15 +206,41 @@ void Daemon::LookForBypass(SliceRecord& slice) const {
     if (!slice.unattached.count(pid)) continue;
     slice.bypass_warning = "process " + std::to_string(pid) + " uses " + driver +
                            " without being attached: neither its memory nor its share is held";
+    named.push_back(pid);
   }
   slice.unattached = std::move(found);
+  return named;
+}
+
+// Where the card's compute units are this host's cores, those who cannot be held from inside get no
+// more than their slice's share of them: what nobody can stop does not borrow.
+void Daemon::FenceIn(SliceRecord& slice, std::vector<pid_t> unheld) const {
+  for (const auto& process : slice.processes) {
+    if (!process->warning.empty()) unheld.push_back(process->pid);
+  }
+  const model::Card& card = cards_[slice.card];
+  if (unheld.empty() || card.kind != "cpu") return;
+  if (!slice.fence) {
+    // Not by its id, which peers choose.
+    slice.fence =
+        std::make_unique<Fence>(std::to_string(getpid()) + "-" + std::to_string(slice.number));
+  }
+  Status fenced;
+  for (const pid_t pid : unheld) {
+    const Status one = slice.fence->Hold(pid, slice.spec.share, card.compute_units);
+    if (!one.ok() && kill(pid, 0) == 0) fenced = one;
+  }
+  slice.fence_note = fenced.ok() ? "a control group holds what cannot be held from inside to " +
+                                       model::FormatPercent(slice.spec.share) + " of " +
+                                       std::to_string(card.compute_units) + " cores"
+                                 : "no control group helps: " + std::string(fenced.message());
 }
 
 Nanos Daemon::NextTick(Nanos now) const {
   if (slices_.empty()) return now + kEmptyTick;
-  Nanos next = now + kRestTick;
+  Nanos next = now + (slices_.size() == 1 && slices_.begin()->second->busy ? kAloneTick : kRestTick);
   for (const auto& [id, slice] : slices_) {
-    if (slice->busy) next = std::min(next, now + kBusyTick);
+    if (slice->busy && slices_.size() > 1) next = std::min(next, now + kBusyTick);
   }
   for (const slice::Arbiter& arbiter : arbiters_) {
     if (arbiter.next_step() > now) next = std::min(next, arbiter.next_step());

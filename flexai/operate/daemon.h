@@ -54,7 +54,8 @@ class Daemon {
   void Tick(Nanos now);
   void ArbitrateCard(size_t card, Nanos now);
   void SecondTick(Nanos now);
-  void LookForBypass(SliceRecord& slice) const;
+  std::vector<pid_t> LookForBypass(SliceRecord& slice) const;
+  void FenceIn(SliceRecord& slice, std::vector<pid_t> unheld) const;
   Nanos NextTick(Nanos now) const;
   bool IdleForLong(Nanos now);
 

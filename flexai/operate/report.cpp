@@ -53,6 +53,7 @@ json Daemon::DescribeSlice(const SliceRecord& slice) const {
     if (!process->warning.empty()) warnings.push_back(process->warning);
   }
   if (!slice.bypass_warning.empty()) warnings.push_back(slice.bypass_warning);
+  if (!slice.fence_note.empty()) warnings.push_back(slice.fence_note);
   return {{"slice", slice.id},
           {"card", slice.spec.card},
           {"owner", UserName(slice.owner)},

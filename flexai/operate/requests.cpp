@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -101,6 +102,12 @@ Result<json> Daemon::Create(Connection& peer, const json& request, int fd) {
   // Read before anything else: nobody shall wait for an error.
   model::SliceSpec spec;
   Status status = ReadSpec(request, &spec);
+  struct stat report;
+  if (status.ok() && fd >= 0 && (fstat(fd, &report) != 0 || !S_ISREG(report.st_mode))) {
+    // A pipe that nobody reads would stop the loop.
+    status = Status(Code::kInvalidArgument, "the report can be written to a regular file only",
+                    "name a file: --report run.json");
+  }
   if (status.ok() && !waiting_.empty()) {
     // Only what waits shall stand in front of others that wait.
     status = Status(Code::kResourceExhausted, "others wait already",

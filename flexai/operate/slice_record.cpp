@@ -12,6 +12,8 @@ namespace {
 constexpr Nanos kIdleAfter = 3 * kMillisecond;
 // Launches tell less than worker threads do, so they count for longer.
 constexpr Nanos kIdleAfterLaunch = 50 * kMillisecond;
+// A process that is itself stopped (SIGSTOP) follows much later: nothing ran meanwhile.
+constexpr Nanos kMostLateHold = 10 * kMillisecond;
 // Workers stop within microseconds; what they run this long after a hold is disobedience.
 constexpr Nanos kObedienceGrace = 5 * kMillisecond;
 constexpr Nanos kDisobedience = 4 * kMillisecond;
@@ -73,7 +75,7 @@ void SliceRecord::SetRun(bool run, bool handed_over, Nanos now) {
   if (run == run_) return;
   run_ = run;
   changed_at_ = now;
-  lateness_told_ = run || handed_over;
+  lateness_told_ = handed_over || !busy;
   if (run) active_at_ = now;
   for (auto& process : processes) process->time_when_held = -1;
   std::atomic<uint32_t>& gate = header().gate;
@@ -83,16 +85,18 @@ void SliceRecord::SetRun(bool run, bool handed_over, Nanos now) {
 }
 
 Nanos SliceRecord::TakeLateness() {
-  if (lateness_told_ || run_) return 0;
+  if (lateness_told_) return 0;
   const uint32_t gate = header().gate.load(std::memory_order_relaxed);
   Nanos latest = changed_at_;
   for (const auto& process : processes) {
     const slice::ProcessSlot& slot = region->slots[process->slot];
     if (slot.obeyed.load(std::memory_order_acquire) != gate) return 0;
-    latest = std::max<Nanos>(latest, slot.held_at.load(std::memory_order_relaxed));
+    latest = std::max<Nanos>(latest, slot.turned_at.load(std::memory_order_relaxed));
   }
   lateness_told_ = true;
-  return latest - changed_at_;
+  const Nanos late = latest - changed_at_;
+  // One that does not start is soon idle, and charged no longer.
+  return run_ ? -std::min(late, kIdleAfter) : std::min(late, kMostLateHold);
 }
 
 void SliceRecord::CheckObedience(Nanos now) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "flexai/model/slice_spec.h"
+#include "flexai/operate/fence.h"
 #include "flexai/operate/worker_meter.h"
 #include "flexai/slice/arbiter.h"
 #include "flexai/slice/region.h"
@@ -46,10 +47,11 @@ class SliceRecord {
   void Publish();
   /// Whether its processes had work since the last call. `now` dates what is seen.
   bool Busy(Nanos now);
-  /// Puts the arbiter's word into the region, and wakes the agents if it changed. `handed_over`: a
-  /// hold comes with another tenant's start, so both are late by the same time, and it cancels out.
+  /// Puts the arbiter's word into the region, and wakes the agents if it changed. `handed_over`: the
+  /// card goes from one tenant to another, so both are late by the same time, and it cancels out.
   void SetRun(bool run, bool handed_over, Nanos now);
-  /// Time by which the last hold was late, once all agents have obeyed; else 0. Told once.
+  /// Card time by which this tenant received more (a late hold) or less (a late start) than from
+  /// the last change on, once all agents have obeyed; else 0. Told once.
   Nanos TakeLateness();
   /// Compares workers' time while they are held: names processes that do not stop.
   void CheckObedience(Nanos now);
@@ -80,10 +82,14 @@ class SliceRecord {
   std::map<pid_t, std::string>
       unattached;  // processes that use a driver on their own, as seen last
   std::string bypass_warning;
+  std::unique_ptr<Fence> fence;  // none until somebody cannot be held
+  std::string fence_note;
   slice::ArbiterAccount account;
   uint64_t refused_by_the_gone = 0;
   double received_ratio = 0;
   bool busy = false;
+
+  bool running() const { return run_; }
 
  private:
   bool Active();

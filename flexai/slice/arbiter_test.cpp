@@ -93,6 +93,17 @@ TEST(Arbiter, LoneTenantKeepsToItsLimit) {
   }
 }
 
+TEST(Arbiter, LoneTenantWaitsOnceInTwoPeriods) {
+  for (const Permille limit : {100, 500, 900}) {
+    const Outcome o = Play({{limit, limit}}, 10 * kSecond, kMillisecond, /*record=*/true);
+    int waits = 0;
+    for (size_t i = 1; i < o.decisions.size(); ++i) {
+      waits += o.decisions[i - 1][0] && !o.decisions[i][0];
+    }
+    EXPECT_NEAR(waits, 10 * kSecond / (2 * Arbiter::kPeriod), 15);
+  }
+}
+
 TEST(Arbiter, FourTenants) {
   const Outcome o = Play({{100, 100}, {200, 200}, {300, 300}, {400, 400}}, 20 * kSecond);
   EXPECT_NEAR(o.got[0], 0.1, 0.003);

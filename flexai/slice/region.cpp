@@ -107,17 +107,17 @@ bool InOwnWindow(const RegionHeader& header, Nanos now) {
   return at >= 0 && at < header.window_length.load(std::memory_order_relaxed);
 }
 
-void FutexWait(const std::atomic<uint32_t>& word, uint32_t seen, Nanos timeout) {
-  const timespec limit = {static_cast<time_t>(timeout / kSecond),
-                          static_cast<long>(timeout % kSecond)};
+void FutexWait(const std::atomic<uint32_t>& word, uint32_t seen, Nanos timeout, uint32_t groups) {
+  const Nanos end = MonotonicNow() + timeout;  // this form takes a moment, not a length
+  const timespec limit = {static_cast<time_t>(end / kSecond), static_cast<long>(end % kSecond)};
   const int saved = errno;
-  syscall(SYS_futex, &word, FUTEX_WAIT, seen, &limit, nullptr, 0);
+  syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, seen, &limit, nullptr, groups);
   errno = saved;
 }
 
-void FutexWake(const std::atomic<uint32_t>& word) {
+void FutexWake(const std::atomic<uint32_t>& word, uint32_t groups) {
   const int saved = errno;
-  syscall(SYS_futex, &word, FUTEX_WAKE, 0x7fffffff, nullptr, nullptr, 0);
+  syscall(SYS_futex, &word, FUTEX_WAKE_BITSET, 0x7fffffff, nullptr, nullptr, groups);
   errno = saved;
 }
 

@@ -30,7 +30,7 @@ struct alignas(128) ProcessSlot {
   std::atomic<uint64_t> claim;     // bytes being asked for just now
   std::atomic<uint64_t> refused;   // allocations refused
   std::atomic<uint64_t> launches;  // kernels launched, as far as already counted
-  std::atomic<int64_t> held_at;    // clock when the last hold took effect
+  std::atomic<int64_t> turned_at;  // clock when the last gate word took effect
   std::atomic<uint32_t> obeyed;    // the last gate word obeyed
   std::atomic<uint32_t> workers;   // threads that the lever stops
   std::atomic<uint32_t> lever;     // LeverKind
@@ -110,9 +110,11 @@ uint64_t UsedBytes(const Region& region);
 /// Whether a tenant without a daemon may compute at `now`.
 bool InOwnWindow(const RegionHeader& header, Nanos now);
 
-/// Waits until `word` differs from `seen`, or for `timeout`. Thread: any, also a signal handler.
-void FutexWait(const std::atomic<uint32_t>& word, uint32_t seen, Nanos timeout);
-/// Wakes all that wait on `word`, in every process.
-void FutexWake(const std::atomic<uint32_t>& word);
+/// Waits until `word` differs from `seen`, or for `timeout`, as one of `groups`, a set of bits.
+/// Thread: any, also a signal handler.
+void FutexWait(const std::atomic<uint32_t>& word, uint32_t seen, Nanos timeout,
+               uint32_t groups = ~0u);
+/// Wakes all that wait on `word`, in every process, as one of `groups`.
+void FutexWake(const std::atomic<uint32_t>& word, uint32_t groups = ~0u);
 
 }  // namespace flexai::slice

@@ -51,7 +51,7 @@ const std::map<std::string, Fields>& Structs() {
                         FIELD(RegionHeader, window_length), FIELD(RegionHeader, window_period)}},
       {"ProcessSlot",
        {FIELD(ProcessSlot, owner), FIELD(ProcessSlot, used), FIELD(ProcessSlot, claim),
-        FIELD(ProcessSlot, refused), FIELD(ProcessSlot, launches), FIELD(ProcessSlot, held_at),
+        FIELD(ProcessSlot, refused), FIELD(ProcessSlot, launches), FIELD(ProcessSlot, turned_at),
         FIELD(ProcessSlot, obeyed), FIELD(ProcessSlot, workers), FIELD(ProcessSlot, lever),
         FIELD(ProcessSlot, pid)}},
       {"FrameHeader",

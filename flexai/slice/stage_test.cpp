@@ -240,7 +240,7 @@ TEST_F(StageTest, AgentHoldsAndReleasesOnTheDaemonsWord) {
     EXPECT_TRUE(Await([&] { return daemon_.region().slots[0].obeyed == word; }));
   };
   tell(2 | kGateHeld);
-  EXPECT_GT(daemon_.region().slots[0].held_at, 0);
+  EXPECT_GT(daemon_.region().slots[0].turned_at, 0);
   ExpectLaunchWaitsFor<g_chassis<9>>([&] { tell(4); });
 }
 

@@ -172,12 +172,8 @@ bool Tenant::IsSilent(Nanos now) const {
 void Tenant::Follow(uint32_t gate) {
   const bool hold = (gate & kGateHeld) != 0;
   if (lever_ && hold != held_) {
-    if (hold) {
-      lever_->Hold();
-      slot_->held_at.store(MonotonicNow(), std::memory_order_relaxed);
-    } else {
-      lever_->Release();
-    }
+    hold ? lever_->Hold() : lever_->Release();
+    slot_->turned_at.store(MonotonicNow(), std::memory_order_relaxed);
     held_ = hold;
   }
   slot_->obeyed.store(gate, std::memory_order_release);

@@ -176,6 +176,11 @@ class Reporting(WithDaemon):
             self.assertEqual((report["share_permille"], report["command"]), (300, "true"))
             self.assertGreaterEqual(report["duration_seconds"], 0)
 
+    def test_report_to_a_pipe(self):
+        ran = self.flexai("run", "--quiet", "--share", "30%", "--report", "/dev/stdout", "true")
+        self.assertEqual(ran.returncode, 125, ran)
+        self.assertRegex(ran.stderr, r"\Aflexai: the report can be written to a regular file only[^\n]*\n\Z")
+
     def test_every_field_is_documented(self):
         page = (pathlib.Path(__file__).resolve().parents[2] / "docs/reference/json-fields.md").read_text()
         self.hold("--share", "30%")

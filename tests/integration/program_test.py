@@ -11,8 +11,8 @@ import tempfile
 import unittest
 import uuid
 
-from tenants import (ATTACH, ATTACHED, BUILD, DEADLINE_S, FLEXAI, HEADER, MAGIC, MIB, PROGRAM, REPLY, VERSION, Peer, WithDaemon,
-                      clean_environment, connect, read_exactly, standing_still, until, worker_time)
+from tenants import (ATTACH, ATTACHED, BUILD, DEADLINE_S, FLEXAI, HEADER, MAGIC, MIB, PROGRAM, REPLY, VERSION, Daemon, Peer, WithDaemon,
+                      clean_environment, connect, cores_used, read_exactly, standing_still, until, worker_time)
 
 LIMIT = 16 * MIB
 SLICE = ("--share", "30%", "--memory", "16Mi")
@@ -91,12 +91,36 @@ class Starting(WithDaemon):
         program = self.run_program("--share", "50%")
         program.do("device")
         self.assertRegex(program.do("take-signal 7"), "took")
-        program.tell("spin 3000")
+        program.tell("spin 4000")
         until("it computes", lambda: worker_time(program.pid) > 5_000_000)
         self.daemon.flexai("pause", program.slice()["slice"])
         warned = until("the program is named", lambda: program.slice()["warnings"])
-        self.assertEqual(warned, [f"process {program.pid} computes although it is held: it blocks the lever"])
+        self.assertEqual(warned[0], f"process {program.pid} computes although it is held: it blocks the lever")
         self.assertIn(warned[0], self.daemon.flexai("status").stdout)
+        fence = until("a second fence is tried", lambda: program.slice()["warnings"][1:])
+        if "no control group helps" in fence[0]:
+            self.skipTest(fence[0])
+        self.assertLess(cores_used(program.pid), 0.6 * len(os.sched_getaffinity(0)))
+
+
+class NoCard(unittest.TestCase):
+    """A host without OpenCL."""
+
+    def test_everybody_is_told(self):
+        if not FLEXAI.exists():
+            self.skipTest(f"{FLEXAI} is not built")
+        with tempfile.TemporaryDirectory() as nothing:
+            daemon = Daemon()
+            daemon.env["OCL_ICD_VENDORS"] = nothing + "/"
+            daemon.start()
+            self.addCleanup(daemon.stop)
+            ran = daemon.flexai("run", "--share", "30%", "--", "true")
+            self.assertEqual(ran.returncode, 125, ran)
+            self.assertRegex(ran.stderr, r"\Aflexai: this host has no card that flexai can share[^\n]*flexai doctor[^\n]*\n\Z")
+            self.assertEqual(daemon.flexai("cards").returncode, 0)
+            doctor = daemon.flexai("doctor")
+            self.assertEqual(doctor.returncode, 1, doctor)
+            self.assertIn("no card", doctor.stdout)
 
 
 class Surroundings(WithDaemon):

@@ -63,6 +63,13 @@ def worker_time(pid):
     return total
 
 
+def cores_used(pid, for_s=1):
+    """How many cores the driver's threads of a process keep busy for a while."""
+    before, begin = worker_time(pid), time.monotonic()
+    until("time passes", lambda: time.monotonic() >= begin + for_s)
+    return (worker_time(pid) - before) / 1e9 / (time.monotonic() - begin)
+
+
 def standing_still(pids, for_s=0.2):
     """Whether no worker of these processes computes for a while."""
     before = [worker_time(pid) for pid in pids]

@@ -4,6 +4,8 @@
 // called it, so that thread is renamed while it is inside the driver.
 #pragma once
 
+#include <signal.h>
+
 #include <atomic>
 #include <mutex>
 
@@ -38,7 +40,8 @@ class WorkerFreeze : public slice::Lever {
 
  private:
   bool InstallHandler();
-  static void OnSignal(int);
+  void Signal(uint32_t worker) const;
+  static void OnSignal(int, siginfo_t* info, void*);
 
   static constexpr uint32_t kMaxWorkers = 1024;
   slice::GateLever* gate_;
