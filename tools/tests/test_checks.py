@@ -99,6 +99,7 @@ class Sizes(Project):
     def test_sleep_in_test(self):
         self.write("flexai/a_test.cpp", 'usleep(3);\nusleep(3);  // poll\n// usleep(3);\nf("sleep(1)");\n')
         self.write("flexai/a.cpp", "usleep(3);\n")
+        self.write("tests/bench/a.cpp", "usleep(3);\n")
         self.assertEqual([problem.split(": ")[0] for problem in self.found("check_sizes", "sleeps")], ["flexai/a_test.cpp:1"])
 
     def test_folder_without_readme_and_long_readme(self):
