@@ -16,8 +16,9 @@
 namespace flexai::operate {
 namespace {
 
-// How often tenants are looked at: while one works that others may follow, while the only one works,
-// while all rest, while there is none. Each look takes the driver's workers off a core for a moment.
+// How often tenants are looked at: while one works that others may follow, while the only one
+// works, while all rest, while there is none. Each look takes the driver's workers off a core for a
+// moment.
 constexpr Nanos kBusyTick = 2 * kMillisecond;
 constexpr Nanos kAloneTick = 10 * kMillisecond;
 constexpr Nanos kRestTick = 4 * kMillisecond;
@@ -238,7 +239,8 @@ void Daemon::FenceIn(SliceRecord& slice, std::vector<pid_t> unheld) const {
 
 Nanos Daemon::NextTick(Nanos now) const {
   if (slices_.empty()) return now + kEmptyTick;
-  Nanos next = now + (slices_.size() == 1 && slices_.begin()->second->busy ? kAloneTick : kRestTick);
+  Nanos next =
+      now + (slices_.size() == 1 && slices_.begin()->second->busy ? kAloneTick : kRestTick);
   for (const auto& [id, slice] : slices_) {
     if (slice->busy && slices_.size() > 1) next = std::min(next, now + kBusyTick);
   }

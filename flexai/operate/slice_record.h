@@ -47,8 +47,9 @@ class SliceRecord {
   void Publish();
   /// Whether its processes had work since the last call. `now` dates what is seen.
   bool Busy(Nanos now);
-  /// Puts the arbiter's word into the region, and wakes the agents if it changed. `handed_over`: the
-  /// card goes from one tenant to another, so both are late by the same time, and it cancels out.
+  /// Puts the arbiter's word into the region, and wakes the agents if it changed. `handed_over`:
+  /// the card goes from one tenant to another, so both are late by the same time, and it cancels
+  /// out.
   void SetRun(bool run, bool handed_over, Nanos now);
   /// Card time by which this tenant received more (a late hold) or less (a late start) than from
   /// the last change on, once all agents have obeyed; else 0. Told once.

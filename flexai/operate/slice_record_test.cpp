@@ -1,4 +1,5 @@
-// What a late hold and a late start cost, told by a slice's record from the page that its agent writes.
+// What a late hold and a late start cost, told by a slice's record from the page that its agent
+// writes.
 #include "flexai/operate/slice_record.h"
 
 #include <gtest/gtest.h>

@@ -33,10 +33,10 @@ uint32_t ThisCore() {
   return core;
 }
 
-// The kernel wakes a thread where it slept, or near its waker if that core is busy. Workers that wake
-// together on one core wait there for the next balancing, while other cores are idle: seen to cost 1
-// to 5 ms of a start. So each worker sleeps on a core of its own, without being bound to it, and
-// those of other cores are woken before the one whose core the waker is using.
+// The kernel wakes a thread where it slept, or near its waker if that core is busy. Workers that
+// wake together on one core wait there for the next balancing, while other cores are idle: seen to
+// cost 1 to 5 ms of a start. So each worker sleeps on a core of its own, without being bound to it,
+// and those of other cores are woken before the one whose core the waker is using.
 uint32_t GoToOwnCore(uint32_t worker) {
   cpu_set_t allowed = {};
   if (syscall(SYS_sched_getaffinity, 0, sizeof(allowed), &allowed) <= 0) return 0;
