@@ -160,19 +160,33 @@ void Daemon::ArbitrateCard(size_t card, Nanos now) {
     if (slice->card != card) continue;
     here.push_back(slice.get());
     inputs.push_back({slice->number, slice->spec.share, slice->spec.limit, slice->spec.priority,
-                      slice->paused, slice->Busy(now), slice->TakeLateness()});
+                      slice->paused, slice->Busy(now), slice->TakeCorrection()});
   }
-  const auto& accounts = arbiters_[card].Step(now, inputs);
-  bool one_works = false, one_stops = false;
+  HandOver(card, here, arbiters_[card].Step(now, inputs), now);
+}
+
+void Daemon::HandOver(size_t card, const std::vector<SliceRecord*>& here,
+                      const std::vector<slice::ArbiterAccount>& accounts, Nanos now) {
+  bool one_works = false, one_stops = false, changes = false;
   for (size_t i = 0; i < here.size(); ++i) {
     one_works |= here[i]->busy && accounts[i].run;
     one_stops |= here[i]->busy && !accounts[i].run && here[i]->running();
+    changes |= here[i]->running() != accounts[i].run;
+    here[i]->account = accounts[i];
   }
+  if (!changes) return;
+  const bool on_cores = cards_[card].kind == "cpu" && here.size() > 1;
+  Nanos all = 0;
+  for (size_t i = 0; on_cores && i < here.size(); ++i) all += here[i]->ProcessTime();
   // The next one starts before the last one stops: the card is never without work between them.
   for (const bool run : {true, false}) {
     for (size_t i = 0; i < here.size(); ++i) {
-      if (accounts[i].run == run) here[i]->SetRun(run, run ? one_stops : one_works, now);
-      here[i]->account = accounts[i];
+      SliceRecord& slice = *here[i];
+      if (accounts[i].run != run || slice.running() == run) continue;
+      const Nanos others = on_cores ? all - slice.ProcessTime() : 0;
+      if (on_cores && !run) slice.EndTurn(others, cards_[card].compute_units);
+      slice.SetRun(run, run ? one_stops : one_works, now);
+      if (on_cores && run) slice.BeginTurn(others);
     }
   }
 }

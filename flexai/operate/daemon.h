@@ -53,6 +53,8 @@ class Daemon {
   void Watch(int fd);
   void Tick(Nanos now);
   void ArbitrateCard(size_t card, Nanos now);
+  void HandOver(size_t card, const std::vector<SliceRecord*>& here,
+                const std::vector<slice::ArbiterAccount>& accounts, Nanos now);
   void SecondTick(Nanos now);
   std::vector<pid_t> LookForBypass(SliceRecord& slice) const;
   void FenceIn(SliceRecord& slice, std::vector<pid_t> unheld) const;

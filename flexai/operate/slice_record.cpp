@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace flexai::operate {
 namespace {
@@ -98,6 +99,33 @@ Nanos SliceRecord::TakeLateness() {
   // One that does not start is soon idle, and charged no longer.
   return run_ ? -std::min(late, kIdleAfter) : std::min(late, kMostLateHold);
 }
+
+Nanos SliceRecord::Waited() {
+  Nanos sum = 0;
+  for (auto& process : processes) sum += process->meter.Waited();
+  return sum;
+}
+
+Nanos SliceRecord::ProcessTime() const {
+  Nanos sum = 0;
+  for (const auto& process : processes) sum += process->meter.ProcessTime();
+  return sum;
+}
+
+void SliceRecord::BeginTurn(Nanos others) {
+  in_turn_ = true;
+  others_at_begin_ = others;
+  waited_at_begin_ = Waited();
+}
+
+void SliceRecord::EndTurn(Nanos others, int cores) {
+  if (!std::exchange(in_turn_, false) || cores <= 0) return;
+  // Its own threads may have been in its workers' way too: that is its own affair, here as alone.
+  const Nanos lost = std::min(others - others_at_begin_, Waited() - waited_at_begin_);
+  lost_ += std::max<Nanos>(lost, 0) / cores;
+}
+
+Nanos SliceRecord::TakeCorrection() { return TakeLateness() - std::exchange(lost_, 0); }
 
 void SliceRecord::CheckObedience(Nanos now) {
   if (run_ || now - changed_at_ < kObedienceGrace) return;

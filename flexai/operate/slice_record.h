@@ -51,9 +51,14 @@ class SliceRecord {
   /// the card goes from one tenant to another, so both are late by the same time, and it cancels
   /// out.
   void SetRun(bool run, bool handed_over, Nanos now);
-  /// Card time by which this tenant received more (a late hold) or less (a late start) than from
-  /// the last change on, once all agents have obeyed; else 0. Told once.
-  Nanos TakeLateness();
+  /// A turn during which another tenant may get in the way. `others`: the time on cores so far of
+  /// all processes of the card's other tenants. Where the card is the host's cores, what they do for
+  /// themselves while this tenant has the card, and its workers wait, is taken from its turn.
+  void BeginTurn(Nanos others);
+  void EndTurn(Nanos others, int cores);
+  /// Card time by which this tenant received more (a late hold) or less (a late start, a core taken
+  /// by others) than it had its turn. A hold or start is told once all agents have obeyed it.
+  Nanos TakeCorrection();
   /// Compares workers' time while they are held: names processes that do not stop.
   void CheckObedience(Nanos now);
   /// Clears what a process left in a slot.
@@ -62,6 +67,9 @@ class SliceRecord {
   void ForgetProcess(size_t index);
   /// Once a second or later: the ratio received since the last time.
   void Sample(Nanos now);
+
+  /// Time on cores of all its processes so far.
+  Nanos ProcessTime() const;
 
   uint64_t used_bytes() const { return slice::UsedBytes(*region.get()); }
 
@@ -94,11 +102,17 @@ class SliceRecord {
 
  private:
   bool Active();
+  Nanos TakeLateness();
+  Nanos Waited();
 
   bool run_ = true;
   Nanos active_at_ = 0;
   Nanos changed_at_ = 0;
   bool lateness_told_ = true;
+  bool in_turn_ = false;
+  Nanos others_at_begin_ = 0;
+  Nanos waited_at_begin_ = 0;
+  Nanos lost_ = 0;  // of turns that have ended, not told yet
   uint64_t seen_launches_ = 0;
   Nanos sampled_at_ = 0;
   Nanos sampled_received_ = 0;

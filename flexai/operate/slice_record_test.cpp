@@ -32,32 +32,32 @@ class Lateness : public ::testing::Test {
 
 TEST_F(Lateness, AHoldIsChargedUntilItIsObeyed) {
   record_.SetRun(false, /*handed_over=*/false, kStart);
-  EXPECT_EQ(record_.TakeLateness(), 0) << "nobody has obeyed yet";
+  EXPECT_EQ(record_.TakeCorrection(), 0) << "nobody has obeyed yet";
   Obey(kStart, kMillisecond);
-  EXPECT_EQ(record_.TakeLateness(), kMillisecond);
-  EXPECT_EQ(record_.TakeLateness(), 0) << "told once";
+  EXPECT_EQ(record_.TakeCorrection(), kMillisecond);
+  EXPECT_EQ(record_.TakeCorrection(), 0) << "told once";
 }
 
 TEST_F(Lateness, AStartIsChargedOnlyFromThenOn) {
   record_.SetRun(false, /*handed_over=*/true, kStart);
   record_.SetRun(true, /*handed_over=*/false, 2 * kStart);
   Obey(2 * kStart, kMillisecond);
-  EXPECT_EQ(record_.TakeLateness(), -kMillisecond);
+  EXPECT_EQ(record_.TakeCorrection(), -kMillisecond);
 }
 
 TEST_F(Lateness, CancelsOutWhereTheCardIsHandedOver) {
   record_.SetRun(false, /*handed_over=*/true, kStart);
   Obey(kStart, kMillisecond);
-  EXPECT_EQ(record_.TakeLateness(), 0);
+  EXPECT_EQ(record_.TakeCorrection(), 0);
 }
 
 TEST_F(Lateness, OfAStoppedProcessIsNoCardTime) {
   record_.SetRun(false, /*handed_over=*/false, kStart);
   Obey(kStart, 5 * kSecond);
-  EXPECT_LE(record_.TakeLateness(), 10 * kMillisecond);
+  EXPECT_LE(record_.TakeCorrection(), 10 * kMillisecond);
   record_.SetRun(true, /*handed_over=*/false, 10 * kSecond);
   Obey(10 * kSecond, 5 * kSecond);
-  EXPECT_GE(record_.TakeLateness(), -10 * kMillisecond);
+  EXPECT_GE(record_.TakeCorrection(), -10 * kMillisecond);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,12 +28,22 @@ char TaskState(int fd) {
   return end && end[1] == ' ' ? end[2] : 'X';
 }
 
-Nanos TaskTime(int fd) {
+// On a core, and waiting for one.
+struct TaskTimes {
+  Nanos ran = 0;
+  Nanos waited = 0;
+};
+
+TaskTimes ReadTimes(int fd) {
   char text[96];
   const ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
-  if (got <= 0) return 0;
+  if (got <= 0) return {};
   text[got] = '\0';
-  return strtoll(text, nullptr, 10);
+  char* end;
+  TaskTimes times;
+  times.ran = strtoll(text, &end, 10);
+  times.waited = strtoll(end, nullptr, 10);
+  return times;
 }
 
 }  // namespace
@@ -81,7 +92,7 @@ bool WorkerMeter::Active() {
   }
   bool ran = false;
   for (Worker& worker : workers_) {
-    const Nanos time = TaskTime(worker.schedstat_fd);
+    const Nanos time = ReadTimes(worker.schedstat_fd).ran;
     ran = ran || time > worker.seen;
     worker.seen = time;
   }
@@ -90,8 +101,21 @@ bool WorkerMeter::Active() {
 
 Nanos WorkerMeter::CpuTime() {
   Nanos sum = 0;
-  for (const Worker& worker : workers_) sum += TaskTime(worker.schedstat_fd);
+  for (const Worker& worker : workers_) sum += ReadTimes(worker.schedstat_fd).ran;
   return sum;
+}
+
+Nanos WorkerMeter::Waited() {
+  Nanos sum = 0;
+  for (const Worker& worker : workers_) sum += ReadTimes(worker.schedstat_fd).waited;
+  return sum;
+}
+
+Nanos WorkerMeter::ProcessTime() const {
+  clockid_t clock;
+  timespec time;
+  if (clock_getcpuclockid(pid_, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+  return time.tv_sec * kSecond + time.tv_nsec;
 }
 
 }  // namespace flexai::operate

@@ -28,6 +28,12 @@ class WorkerMeter {
   /// behind. Units: ns, summed over threads.
   Nanos CpuTime();
 
+  /// Time in which workers had work but no core. Units: ns, summed over threads.
+  Nanos Waited();
+
+  /// Time on cores of all threads of the process, workers or not; 0 once it has ended. Units: ns.
+  Nanos ProcessTime() const;
+
   size_t workers() const { return workers_.size(); }
 
  private:

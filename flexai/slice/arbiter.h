@@ -47,7 +47,7 @@ struct ArbiterAccount {
 class Arbiter {
  public:
   /// The time in which every busy tenant has its turn.
-  static constexpr Nanos kPeriod = 50 * kMillisecond;
+  static constexpr Nanos kPeriod = 100 * kMillisecond;
   /// No turn is shorter: handing the card over costs a fraction of a millisecond.
   static constexpr Nanos kShortestTurn = 2 * kMillisecond;
 
