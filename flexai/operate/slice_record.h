@@ -52,8 +52,8 @@ class SliceRecord {
   /// out.
   void SetRun(bool run, bool handed_over, Nanos now);
   /// A turn during which another tenant may get in the way. `others`: the time on cores so far of
-  /// all processes of the card's other tenants. Where the card is the host's cores, what they do for
-  /// themselves while this tenant has the card, and its workers wait, is taken from its turn.
+  /// all processes of the card's other tenants. Where the card is the host's cores, what they do
+  /// for themselves while this tenant has the card, and its workers wait, is taken from its turn.
   void BeginTurn(Nanos others);
   void EndTurn(Nanos others, int cores);
   /// Card time by which this tenant received more (a late hold) or less (a late start, a core taken

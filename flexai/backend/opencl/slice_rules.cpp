@@ -249,7 +249,30 @@ void SliceRules::NoteDevices(Call& call) {
 }
 
 void SliceRules::Answer(Call& call, const slice::Ledger& ledger) {
-  if (call.info().index != api::ClGetDeviceInfoCall::kIndex) return;
+  switch (call.info().index) {
+    case api::ClGetDeviceInfoCall::kIndex:
+      return AnswerAboutDevice(call, ledger);
+    case api::ClGetEventProfilingInfoCall::kIndex: {
+      const auto& c = call.As<api::ClGetEventProfilingInfoCall>();
+      // All that it can be asked for are moments.
+      if (!c.param_value || c.param_value_size < sizeof(api::cl_ulong)) return;
+      api::cl_ulong moment;
+      memcpy(&moment, c.param_value, sizeof(moment));
+      moment = card_clock_.FromDriver(moment);
+      memcpy(c.param_value, &moment, sizeof(moment));
+      return;
+    }
+    case api::ClGetDeviceAndHostTimerCall::kIndex: {
+      const auto& c = call.As<api::ClGetDeviceAndHostTimerCall>();
+      if (c.device_timestamp) *c.device_timestamp = card_clock_.FromDriver(*c.device_timestamp);
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+void SliceRules::AnswerAboutDevice(Call& call, const slice::Ledger& ledger) const {
   const auto& c = call.As<api::ClGetDeviceInfoCall>();
   if (!c.param_value || c.param_value_size < sizeof(api::cl_ulong)) return;
   api::cl_ulong value;

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "flexai/backend/opencl/card_clock.h"
 #include "flexai/backend/opencl/worker_freeze.h"
 #include "flexai/slice/stage.h"
 
@@ -14,7 +15,10 @@ class SliceRules : public slice::Rules {
  public:
   /// `present_as_gpu`: CPUs call themselves GPUs, for programs that look for nothing else.
   SliceRules(slice::Tenant* tenant, WorkerFreeze* freeze, bool present_as_gpu)
-      : tenant_(tenant), freeze_(freeze), present_as_gpu_(present_as_gpu) {}
+      : tenant_(tenant),
+        freeze_(freeze),
+        present_as_gpu_(present_as_gpu),
+        card_clock_(freeze->hold_times()) {}
 
   uint64_t Asked(intercept::Call& call) override;
   uint64_t Held(intercept::Call& call, uint64_t asked) override;
@@ -26,12 +30,14 @@ class SliceRules : public slice::Rules {
   void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
 
  private:
+  void AnswerAboutDevice(intercept::Call& call, const slice::Ledger& ledger) const;
   void NoteDevices(intercept::Call& call);
   uint64_t Forget(uint64_t pointer);
 
   slice::Tenant* tenant_;
   WorkerFreeze* freeze_;
   bool present_as_gpu_;
+  CardClock card_clock_;
   std::mutex mu_;                          // guards pointers_
   std::map<uint64_t, uint64_t> pointers_;  // shared and unified memory: address -> bytes
 };

@@ -115,6 +115,7 @@ void WorkerFreeze::Hold() {
   if (count == 0 || gate_needed_.load(std::memory_order_relaxed)) gate_->Hold();
   g_frozen.store(1, std::memory_order_release);
   for (uint32_t i = 0; i < count; ++i) Signal(i);
+  if (count > 0 && !std::exchange(workers_held_, true)) hold_times_.Begin(MonotonicNow());
 }
 
 void WorkerFreeze::Signal(uint32_t worker) const {
@@ -126,6 +127,7 @@ void WorkerFreeze::Signal(uint32_t worker) const {
 }
 
 void WorkerFreeze::Release() {
+  if (std::exchange(workers_held_, false)) hold_times_.End(MonotonicNow());
   g_frozen.store(0, std::memory_order_release);
   slice::FutexWake(g_frozen, ~GroupOf(ThisCore()));
   slice::FutexWake(g_frozen);

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "flexai/slice/hold_times.h"
 #include "flexai/slice/lever.h"
 
 namespace flexai::backend::opencl {
@@ -27,6 +28,9 @@ class WorkerFreeze : public slice::Lever {
   void Hold() override;
   void Release() override;
   uint32_t workers() const override { return count_.load(std::memory_order_relaxed); }
+
+  /// When the workers stood still.
+  const slice::HoldTimes& hold_times() const { return hold_times_; }
 
   /// Around a driver call that may start workers. Thread: the caller's.
   static void BeginMark();
@@ -51,6 +55,8 @@ class WorkerFreeze : public slice::Lever {
   std::atomic<uint32_t> count_{0};
   std::atomic<int> tids_[kMaxWorkers] = {};
   std::atomic<bool> gate_needed_{false};
+  slice::HoldTimes hold_times_;
+  bool workers_held_ = false;  // the agent's
 };
 
 }  // namespace flexai::backend::opencl
