@@ -9,11 +9,11 @@ namespace {
 // What a waiting tenant's limit may save up. Units: turns.
 constexpr double kMostTurns = 8;
 
-// What a tenant whose limit ran out gathers before it goes on, so that it runs and waits once in
-// two periods, whatever its limit: each start and stop costs a fraction of a millisecond.
+// What a tenant whose limit ran out gathers before it goes on, so that it runs and waits once in a
+// period, whatever its limit: each start and stop costs a fraction of a millisecond.
 double Gathered(model::Permille limit) {
   const double part = static_cast<double>(limit) / model::kWholeCard;
-  return 2 * static_cast<double>(Arbiter::kPeriod) * part * (1 - part);
+  return static_cast<double>(Arbiter::kPeriod) * part * (1 - part);
 }
 
 // A tenant that has waited for this part of a turn's worth of its share is overdue.
