@@ -15,9 +15,9 @@ std::string Arguments::Text(std::string_view name, std::string_view fallback) co
 
 const std::vector<Command>& Commands() {
   static const std::vector<Command> commands = {
-      RunCommand(),   TopCommand(),        StatusCommand(),  CardsCommand(),
-      SetCommand(),   PauseCommand(),      ResumeCommand(),  DoctorCommand(),
-      TraceCommand(), CompletionCommand(), VersionCommand(), ManCommand(),
+      RunCommand(),        TopCommand(),     StatusCommand(), CardsCommand(), SetCommand(),
+      PauseCommand(),      ResumeCommand(),  DoctorCommand(), TraceCommand(), SimCommand(),
+      CompletionCommand(), VersionCommand(), ManCommand(),
   };
   return commands;
 }

@@ -13,7 +13,7 @@
 namespace flexai::cli {
 
 /// What a shell offers for a value.
-enum class Offer { kNothing, kFile, kCard, kSlice, kPriority, kFormat, kShell };
+enum class Offer { kNothing, kFile, kCard, kSlice, kPriority, kFormat, kShell, kPolicy, kTrace };
 
 struct Option {
   const char* name;   // "share": what people write after --
@@ -69,6 +69,7 @@ Command PauseCommand();
 Command ResumeCommand();
 Command DoctorCommand();
 Command TraceCommand();
+Command SimCommand();
 Command CompletionCommand();
 Command VersionCommand();
 Command ManCommand();

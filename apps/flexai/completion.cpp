@@ -5,6 +5,7 @@
 #include "apps/flexai/ask.h"
 #include "apps/flexai/man.h"
 #include "apps/flexai/output.h"
+#include "flexai/schedule/placer.h"
 
 namespace flexai::cli {
 namespace {
@@ -19,6 +20,13 @@ std::string Words(Offer offer) {
       return "table wide json yaml";
     case Offer::kShell:
       return "bash zsh fish";
+    case Offer::kPolicy: {
+      std::string names = "all";
+      for (const std::string_view name : schedule::PolicyNames()) names += " " + std::string(name);
+      return names;
+    }
+    case Offer::kTrace:
+      return "openb";
     case Offer::kSlice:
       return "$(flexai completion slices 2>/dev/null)";
     case Offer::kCard:

@@ -1,0 +1,237 @@
+// flexai sim: replays a recorded workload against the scheduler's core and tells how well each
+// policy fills the cards. Files, clock and terminal are here; everything that decides is in
+// flexai/schedule.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/flexai/command.h"
+#include "apps/flexai/output.h"
+#include "apps/flexai/sim_words.h"
+#include "apps/flexai/text_file.h"
+#include "flexai/schedule/placer.h"
+#include "flexai/schedule/sim/openb.h"
+#include "flexai/schedule/sim/replay.h"
+
+namespace flexai::cli {
+namespace {
+
+using nlohmann::json;
+using namespace schedule::sim;
+
+constexpr size_t kShownBadRows = 5;
+
+struct Workload {
+  std::vector<schedule::Node> nodes;
+  std::vector<schedule::Request> pods;
+};
+
+// What one policy did over all seeds.
+struct Summary {
+  std::string policy;
+  std::vector<double> marks;
+  std::vector<std::vector<double>> allocated, fragmented;  // per mark, per seed
+  uint64_t decisions = 0;
+  uint64_t moves = 0;
+  double seconds = 0;
+};
+
+// Refuses bad rows, or tells of them where they are to be skipped.
+Status JudgeBadRows(const std::string& path, const std::vector<BadRow>& bad, bool skip) {
+  if (bad.empty()) return Status();
+  const auto where = [&](const BadRow& row) {
+    return path + ":" + std::to_string(row.line) + ": " + row.reason;
+  };
+  if (!skip) {
+    const std::string more =
+        bad.size() > 1 ? " (and " + std::to_string(bad.size() - 1) + " more bad rows)" : "";
+    return Status(Code::kInvalidArgument, where(bad[0]) + more,
+                  "mend it, or leave such rows out with --skip-bad");
+  }
+  std::string text;
+  for (size_t i = 0; i < bad.size() && i < kShownBadRows; ++i) {
+    text += "flexai: skipped " + Printable(where(bad[i])) + "\n";
+  }
+  if (bad.size() > kShownBadRows) {
+    text += "flexai: skipped " + std::to_string(bad.size() - kShownBadRows) + " more rows of " +
+            Printable(path) + "\n";
+  }
+  std::fputs(text.c_str(), stderr);
+  return Status();
+}
+
+Status Named(const std::string& path, const Status& status) {
+  return Status(status.code(), path + ": " + std::string(status.message()),
+                std::string(status.hint()));
+}
+
+Result<Workload> ReadOpenb(const Arguments& arguments) {
+  const std::string nodes_path = arguments.Text("nodes"), pods_path = arguments.Text("pods");
+  const Result<std::string> nodes_text = ReadTextFile(nodes_path);
+  if (!nodes_text.ok()) return nodes_text.status();
+  const Result<std::string> pods_text = ReadTextFile(pods_path);
+  if (!pods_text.ok()) return pods_text.status();
+  ModelNames models;
+  Result<NodeList> nodes = ReadOpenbNodes(*nodes_text, &models);
+  if (!nodes.ok()) return Named(nodes_path, nodes.status());
+  Result<PodList> pods = ReadOpenbPods(*pods_text, &models);
+  if (!pods.ok()) return Named(pods_path, pods.status());
+  const bool skip = arguments.Has("skip-bad");
+  FLEXAI_RETURN_IF_ERROR(JudgeBadRows(nodes_path, nodes->bad, skip));
+  FLEXAI_RETURN_IF_ERROR(JudgeBadRows(pods_path, pods->bad, skip));
+  return Workload{std::move(nodes->nodes), std::move(pods->pods)};
+}
+
+void ShowProgress(const std::string& text) {
+  static const bool terminal = isatty(STDERR_FILENO);
+  if (terminal) std::fprintf(stderr, "\r\033[K%s", text.c_str());
+}
+
+Result<Summary> RunPolicy(const Workload& workload, const std::string& policy, double arrival,
+                          uint64_t moves, const std::vector<uint64_t>& seeds) {
+  Summary summary;
+  summary.policy = policy;
+  summary.marks = MarksOf(arrival);
+  summary.allocated.resize(summary.marks.size());
+  summary.fragmented.resize(summary.marks.size());
+  for (size_t i = 0; i < seeds.size(); ++i) {
+    ShowProgress(policy + ": seed " + std::to_string(seeds[i]) + ", " + std::to_string(i + 1) +
+                 " of " + std::to_string(seeds.size()));
+    const auto begin = std::chrono::steady_clock::now();
+    const Result<ReplayResult> result =
+        Replay({workload.nodes, workload.pods, policy, arrival, seeds[i], moves, summary.marks});
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    ShowProgress("");
+    if (!result.ok()) return result.status();
+    summary.seconds += took.count();
+    summary.decisions += result->decisions;
+    summary.moves += result->moves;
+    for (size_t mark = 0; mark < result->looks.size(); ++mark) {
+      summary.allocated[mark].push_back(result->looks[mark].allocated);
+      summary.fragmented[mark].push_back(result->looks[mark].fragmented);
+    }
+  }
+  return summary;
+}
+
+std::string Fixed(double value, int digits) {
+  char text[48];
+  std::snprintf(text, sizeof(text), "%.*f", digits, value);
+  return text;
+}
+
+json SpreadAsJson(const std::vector<double>& values) {
+  const Spread spread = SpreadOf(values);
+  return {{"mean", spread.mean}, {"stddev", spread.stddev}};
+}
+
+json AsJson(const Summary& summary, const std::vector<uint64_t>& seeds) {
+  json at = json::object();
+  for (size_t mark = 0; mark < summary.marks.size(); ++mark) {
+    at[Fixed(summary.marks[mark], 2)] = {
+        {"allocated_ratio", SpreadAsJson(summary.allocated[mark])},
+        {"fragmented_ratio", SpreadAsJson(summary.fragmented[mark])}};
+  }
+  return {{"policy", summary.policy},
+          {"seeds", seeds},
+          {"decisions_per_second", static_cast<double>(summary.decisions) / summary.seconds},
+          {"moves", summary.moves},
+          {"remote_pods", 0},
+          {"at_arrival", at}};
+}
+
+std::string AsTable(const std::vector<Summary>& summaries) {
+  Table table;
+  table.Left("POLICY").Right("ARRIVED").Right("ALLOCATED").Right("+-").Right("FRAGMENTED");
+  table.Right("+-").Right("DECISIONS/s");
+  for (const Summary& summary : summaries) {
+    for (size_t mark = 0; mark < summary.marks.size(); ++mark) {
+      const Spread allocated = SpreadOf(summary.allocated[mark]);
+      const Spread fragmented = SpreadOf(summary.fragmented[mark]);
+      table.Row({summary.policy, Fixed(100 * summary.marks[mark], 0) + " %",
+                 Fixed(100 * allocated.mean, 2) + " %", Fixed(100 * allocated.stddev, 2),
+                 Fixed(100 * fragmented.mean, 2) + " %", Fixed(100 * fragmented.stddev, 2),
+                 Fixed(static_cast<double>(summary.decisions) / summary.seconds, 0)});
+    }
+  }
+  return table.Render();
+}
+
+int Report(const std::vector<Summary>& summaries, const std::vector<uint64_t>& seeds, bool all,
+           Format format) {
+  if (format != Format::kJson && format != Format::kYaml) {
+    return Print(AsTable(summaries)) ? kDone : kFailed;
+  }
+  json list = json::array();
+  for (const Summary& summary : summaries) list.push_back(AsJson(summary, seeds));
+  const json found = all ? json{{"policies", list}} : list[0];
+  return Print(format == Format::kJson ? ToJson(found) : ToYaml(found)) ? kDone : kFailed;
+}
+
+int Act(const Arguments& arguments) {
+  const Result<Format> format = ParseFormat(arguments.Text("output"));
+  if (!format.ok()) return Complain(format.status());
+  if (arguments.Text("TRACE") != "openb") {
+    return Complain(Status(Code::kInvalidArgument,
+                           "there is no trace '" + arguments.Text("TRACE") + "'", "write openb"));
+  }
+  for (const char* needed : {"nodes", "pods"}) {
+    if (arguments.Has(needed)) continue;
+    return Complain(Status(Code::kInvalidArgument,
+                           "flexai sim openb needs --" + std::string(needed),
+                           "name a list of the openb trace"));
+  }
+  const Result<double> arrival = ParseArrival(arguments.Text("arrival", "1.3"));
+  if (!arrival.ok()) return Complain(arrival.status());
+  const Result<std::vector<uint64_t>> seeds = ParseSeeds(arguments.Text("seeds", "42-51"));
+  if (!seeds.ok()) return Complain(seeds.status());
+  const Result<uint64_t> moves = ParseMoves(arguments.Text("moves", "0"));
+  if (!moves.ok()) return Complain(moves.status());
+  const std::string policy = arguments.Text("policy", "flexai");
+  const bool all = policy == "all";
+  if (const Status known = schedule::CheckPolicy(policy); !all && !known.ok()) {
+    return Complain(known);
+  }
+  std::vector<std::string> policies = {policy};
+  if (all) policies.assign(schedule::PolicyNames().begin(), schedule::PolicyNames().end());
+
+  const Result<Workload> workload = ReadOpenb(arguments);
+  if (!workload.ok()) return Complain(workload.status(), kFailed);
+  std::vector<Summary> summaries;
+  for (const std::string& name : policies) {
+    Result<Summary> summary = RunPolicy(*workload, name, *arrival, *moves, *seeds);
+    if (!summary.ok()) return Complain(summary.status(), kFailed);
+    summaries.push_back(*std::move(summary));
+  }
+  return Report(summaries, *seeds, all, *format);
+}
+
+}  // namespace
+
+Command SimCommand() {
+  return {
+      .name = "sim",
+      .summary = "Replay a recorded workload and tell how full it gets the cards",
+      .details =
+          "openb: the pods of a list arrive one by one, in an order drawn by the seed, until they\n"
+          "have asked for --arrival times the cluster's cards. Each is placed at once or refused;\n"
+          "none leaves, but with --moves one that runs may go elsewhere to make room. ALLOCATED "
+          "and\n"
+          "FRAGMENTED are parts of all cards, means over the seeds. Files may be packed by gzip.",
+      .options = {{"nodes", "FILE", "the cluster: a node list", Offer::kFile},
+                  {"pods", "FILE", "the workload: a pod list", Offer::kFile},
+                  {"policy", "POLICY", "who places the pods, or all (default flexai)",
+                   Offer::kPolicy},
+                  {"arrival", "RATIO", "cards asked for by the end (default 1.3)"},
+                  {"seeds", "SEEDS", "orders of arrival, as 42-51 (the default)"},
+                  {"moves", "NUMBER", "jobs that may be moved to make room, per seed (default 0)"},
+                  {"skip-bad", nullptr, "leave out rows that cannot be used"},
+                  {"output", "FORMAT", "table, wide, json or yaml", Offer::kFormat, "o"}},
+      .positionals = {{"TRACE", "openb", Offer::kTrace}},
+      .act = Act,
+  };
+}
+
+}  // namespace flexai::cli

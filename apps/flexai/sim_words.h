@@ -1,0 +1,27 @@
+// The values of `flexai sim` as people write them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flexai/base/status.h"
+
+namespace flexai::cli {
+
+/// "42", "42-51" or a list of both with commas between. At most 1000 seeds.
+/// Errors: kInvalidArgument.
+Result<std::vector<uint64_t>> ParseSeeds(std::string_view text);
+
+/// "1.3": cards asked for, as a part of the cluster's; more than 0 and at most 10.
+/// Errors: kInvalidArgument.
+Result<double> ParseArrival(std::string_view text);
+
+/// How many moves are allowed. Errors: kInvalidArgument.
+Result<uint64_t> ParseMoves(std::string_view text);
+
+/// The arrivals at which results are told: 1 where it is passed, and the last.
+std::vector<double> MarksOf(double arrival);
+
+}  // namespace flexai::cli

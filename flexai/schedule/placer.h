@@ -1,0 +1,42 @@
+// Where a job goes: the interface of every policy, and the list of them by name.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "flexai/base/status.h"
+#include "flexai/schedule/fragmentation.h"
+#include "flexai/schedule/request.h"
+#include "flexai/schedule/snapshot.h"
+
+namespace flexai::schedule {
+
+class Placer {
+ public:
+  virtual ~Placer() = default;
+  /// The place the policy prefers, or nothing where the request fits nowhere. Changes nothing.
+  virtual std::optional<Placement> Find(const Request& request) = 0;
+};
+
+/// What a policy may know besides the snapshot. Everything must outlive the placer.
+struct PolicyInput {
+  const Snapshot* snapshot = nullptr;
+  const Fragmentation* fragmentation = nullptr;
+  std::span<const TypicalJob> typical;
+  uint64_t seed = 0;  // for policies that draw lots
+};
+
+/// "flexai", "fgd", ...: in the order in which tables show them.
+std::span<const std::string_view> PolicyNames();
+
+/// Errors: kInvalidArgument (no policy has this name).
+Status CheckPolicy(std::string_view policy);
+
+/// Errors: as CheckPolicy.
+Result<std::unique_ptr<Placer>> MakePlacer(std::string_view policy, const PolicyInput& input);
+
+}  // namespace flexai::schedule

@@ -1,0 +1,67 @@
+// Our own policy: the least loss, summed over the terms. Losses that differ by less than a step are
+// equal; of equal nodes the one with the fewest idle cards is taken, then the first. So nodes fill
+// up one after the other and whole nodes stay free for large jobs.
+#include <algorithm>
+
+#include "flexai/schedule/cards.h"
+#include "flexai/schedule/policies/policies.h"
+#include "flexai/schedule/ranking.h"
+#include "flexai/schedule/terms.h"
+
+namespace flexai::schedule {
+namespace {
+
+constexpr int64_t kStep = 40 * 1000;       // 40 milli-cards
+constexpr int32_t kTies = kMostCards + 1;  // numbers of idle cards
+constexpr int64_t kMostSteps = INT32_MAX / kTies - 1;
+
+class Flexai : public Scorer {
+ public:
+  explicit Flexai(const PolicyInput& input) : snapshot_(*input.snapshot) {
+    terms_.push_back(FragmentationTerm(input));
+    terms_.push_back(ScarcityTerm(input));
+  }
+
+  Choice Judge(NodeId node, const Request& request) override {
+    CardSet best = 0;
+    int64_t least = INT64_MAX;
+    const auto consider = [&](CardSet cards) {
+      int64_t loss = 0;
+      for (const auto& term : terms_) loss += term->Loss(node, request, cards);
+      if (loss < least) {
+        least = loss;
+        best = cards;
+      }
+    };
+    if (IsPart(request)) {
+      const std::span<const Milli> shares = snapshot_.shares(node);
+      for (uint32_t i = 0; i < shares.size(); ++i) {
+        const auto end = shares.begin() + i;
+        const bool seen = std::find(shares.begin(), end, shares[i]) != end;
+        if (!snapshot_.CardFits(node, i, request)) continue;
+        if (!seen || request.card_memory_mib > 0) consider(CardSet{1} << i);
+      }
+    } else {
+      consider(TightestCards(snapshot_, node, request));
+    }
+    // Rounded down: a gain that is less than a step is a step, a loss is none.
+    const int64_t steps = FloorDivide(least, kStep);
+    const auto ties = static_cast<int32_t>(snapshot_.idle_cards(node));
+    const auto coarse = static_cast<int32_t>(std::clamp(steps, -kMostSteps, kMostSteps));
+    return {-coarse * kTies - ties, best};
+  }
+
+ private:
+  static int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+
+  const Snapshot& snapshot_;
+  std::vector<std::unique_ptr<Term>> terms_;
+};
+
+}  // namespace
+
+std::unique_ptr<Placer> MakeFlexai(const PolicyInput& input) {
+  return std::make_unique<RankedPlacer>(input.snapshot, std::make_unique<Flexai>(input));
+}
+
+}  // namespace flexai::schedule

@@ -1,0 +1,104 @@
+#include "flexai/schedule/sim/replay.h"
+
+#include <cmath>
+
+#include "flexai/schedule/fragmentation.h"
+#include "flexai/schedule/moves.h"
+#include "flexai/schedule/placer.h"
+#include "flexai/schedule/sim/arrivals.h"
+
+namespace flexai::schedule::sim {
+namespace {
+
+double Fragmented(const Snapshot& snapshot, const Fragmentation& fragmentation) {
+  int64_t sum = 0;
+  for (NodeId node = 0; node < snapshot.nodes(); ++node) {
+    sum += fragmentation.OfNode(snapshot, node);
+  }
+  return static_cast<double>(sum) / static_cast<double>(fragmentation.weight());
+}
+
+// Adds the nodes and tells how much their cards are together. Units: milli-cards.
+Result<int64_t> AddNodes(std::span<const Node> nodes, Snapshot* snapshot) {
+  int64_t capacity = 0;
+  for (const Node& node : nodes) {
+    const Result<NodeId> added = snapshot->AddNode(node);
+    if (!added.ok()) return added.status();
+    capacity += static_cast<int64_t>(node.cards) * kWholeCard;
+  }
+  return capacity;
+}
+
+// Whether the job was placed, if need be by a move; a Status only where the policy is wrong.
+Result<bool> Arrive(JobId job, bool may_move, const Fragmentation& fragmentation, Placer* placer,
+                    Snapshot* snapshot, uint64_t* moves) {
+  const Request request = snapshot->request(job);
+  Status status;
+  if (const std::optional<Placement> place = placer->Find(request)) {
+    status = snapshot->Place(job, *place);
+  } else if (may_move) {
+    const auto move = PlanMove(*snapshot, fragmentation, placer, request);
+    if (!move) return false;
+    status = CarryOut(*move, job, snapshot);
+    ++*moves;
+  } else {
+    return false;
+  }
+  if (!status.ok()) return Status(Code::kInternal, std::string(status.message()));
+  return true;
+}
+
+}  // namespace
+
+Result<ReplayResult> Replay(const ReplayInput& input) {
+  Snapshot snapshot;
+  const Result<int64_t> capacity = AddNodes(input.nodes, &snapshot);
+  if (!capacity.ok()) return capacity.status();
+  if (*capacity == 0 || input.pods.empty()) {
+    return Status(Code::kInvalidArgument, "nothing to replay: the nodes have no cards, or no pods",
+                  "give lists with at least one of each");
+  }
+  const std::vector<TypicalJob> typical = TypicalJobs(input.pods);
+  const Fragmentation fragmentation(typical);
+  auto placer = MakePlacer(input.policy, {&snapshot, &fragmentation, typical, input.seed});
+  if (!placer.ok()) return placer.status();
+
+  const auto cards = static_cast<double>(*capacity);
+  ReplayResult result;
+  int64_t arrived = 0, allocated = 0;
+  size_t mark = 0;
+  const auto look = [&] {
+    result.looks.push_back({input.marks[mark++], static_cast<double>(allocated) / cards,
+                            Fragmented(snapshot, fragmentation) / cards});
+  };
+  const auto demand = static_cast<int64_t>(std::llround(input.arrival * cards));
+  for (const uint32_t pod : DrawArrivals(input.pods, demand, input.seed)) {
+    const Request& request = input.pods[pod];
+    arrived += CardDemand(request);
+    while (mark < input.marks.size() && static_cast<double>(arrived) > input.marks[mark] * cards) {
+      look();
+    }
+    ++result.decisions;
+    const Result<bool> placed = Arrive(snapshot.AddJob(request), result.moves < input.moves,
+                                       fragmentation, placer->get(), &snapshot, &result.moves);
+    if (!placed.ok()) return placed.status();
+    if (!*placed) continue;
+    ++result.placed;
+    allocated += CardDemand(request);
+  }
+  while (mark < input.marks.size() && input.marks[mark] <= input.arrival) look();
+  return result;
+}
+
+Spread SpreadOf(std::span<const double> values) {
+  Spread spread;
+  if (values.empty()) return spread;
+  for (const double value : values) spread.mean += value;
+  spread.mean /= static_cast<double>(values.size());
+  if (values.size() < 2) return spread;
+  for (const double value : values) spread.stddev += (value - spread.mean) * (value - spread.mean);
+  spread.stddev = std::sqrt(spread.stddev / static_cast<double>(values.size() - 1));
+  return spread;
+}
+
+}  // namespace flexai::schedule::sim

@@ -1,0 +1,147 @@
+#include "flexai/schedule/snapshot.h"
+
+#include <bit>
+#include <string>
+
+namespace flexai::schedule {
+namespace {
+
+// The list of changes keeps this many per node before its older half is dropped.
+constexpr size_t kRememberedPerNode = 8;
+constexpr size_t kRememberedAtLeast = 1024;
+
+template <typename Act>
+void ForEachCard(CardSet cards, Act act) {
+  for (; cards != 0; cards &= cards - 1) act(static_cast<uint32_t>(std::countr_zero(cards)));
+}
+
+}  // namespace
+
+Result<NodeId> Snapshot::AddNode(const Node& node) {
+  if (node.cpu_milli < 0 || node.memory_mib < 0 || node.card_memory_mib < 0) {
+    return Status(Code::kInvalidArgument, "a node cannot have less than nothing");
+  }
+  if (node.cards > kMostCards || node.model >= kMostModels) {
+    return Status(Code::kInvalidArgument,
+                  "a node of " + std::to_string(node.cards) + " cards of model " +
+                      std::to_string(node.model) + " is more than can be told apart",
+                  "at most 64 cards a node and 64 models a cluster");
+  }
+  cpu_.push_back(node.cpu_milli);
+  memory_.push_back(node.memory_mib);
+  idle_.push_back(static_cast<int64_t>(node.cards) * kWholeCard);
+  model_.push_back(node.model);
+  idle_cards_.push_back(node.cards);
+  version_.push_back(0);
+  hosted_.resize(hosted_.size() + kShapes);
+  shares_.resize(shares_.size() + node.cards, kWholeCard);
+  card_memory_.resize(card_memory_.size() + node.cards, node.card_memory_mib);
+  first_card_.push_back(first_card_.back() + node.cards);
+  return nodes() - 1;
+}
+
+JobId Snapshot::AddJob(const Request& request) {
+  requests_.push_back(request);
+  placed_.push_back(false);
+  node_of_.push_back(0);
+  cards_of_.push_back(0);
+  return jobs() - 1;
+}
+
+bool Snapshot::Fits(NodeId node, const Request& request) const {
+  if (cpu_[node] < request.cpu_milli || memory_[node] < request.memory_mib) return false;
+  if (request.cards == 0) return true;
+  if ((request.models >> model_[node] & 1) == 0) return false;
+  if (idle_[node] < CardDemand(request)) return false;
+  uint32_t found = 0;
+  for (uint32_t i = 0; i < cards(node) && found < request.cards; ++i) {
+    found += CardFits(node, i, request);
+  }
+  return found == request.cards;
+}
+
+bool Snapshot::HasRoom(const Request& request, const Placement& placement) const {
+  const NodeId node = placement.node;
+  if (node >= nodes() || cpu_[node] < request.cpu_milli || memory_[node] < request.memory_mib) {
+    return false;
+  }
+  if (static_cast<uint32_t>(std::popcount(placement.cards)) != request.cards) return false;
+  if (request.cards == 0) return true;
+  if ((request.models >> model_[node] & 1) == 0) return false;
+  bool room = true;
+  ForEachCard(placement.cards,
+              [&](uint32_t i) { room = room && i < cards(node) && CardFits(node, i, request); });
+  return room;
+}
+
+void Snapshot::Move(JobId job, const Placement& placement, int sign) {
+  const Request& request = requests_[job];
+  const NodeId node = placement.node;
+  cpu_[node] -= sign * request.cpu_milli;
+  memory_[node] -= sign * request.memory_mib;
+  idle_[node] -= sign * CardDemand(request);
+  ForEachCard(placement.cards, [&](uint32_t i) {
+    const size_t card = first_card_[node] + i;
+    idle_cards_[node] -= shares_[card] == kWholeCard;
+    shares_[card] -= sign * request.share;
+    idle_cards_[node] += shares_[card] == kWholeCard;
+    card_memory_[card] -= sign * request.card_memory_mib;
+  });
+  hosted_[node * kShapes + static_cast<uint32_t>(ShapeOf(request))] += static_cast<uint32_t>(sign);
+  placed_[job] = sign > 0;
+  node_of_[job] = sign > 0 ? node : 0;
+  cards_of_[job] = sign > 0 ? placement.cards : 0;
+  ++version_[node];
+  changed_.push_back(node);
+  if (changed_.size() > kRememberedPerNode * nodes() + kRememberedAtLeast) {
+    const size_t half = changed_.size() / 2;
+    changed_.erase(changed_.begin(), changed_.begin() + static_cast<ptrdiff_t>(half));
+    forgotten_ += half;
+  }
+}
+
+Status Snapshot::Place(JobId job, const Placement& placement) {
+  if (placed_[job] || !HasRoom(requests_[job], placement)) {
+    return Status(Code::kFailedPrecondition,
+                  "job " + std::to_string(job) + " cannot be placed on node " +
+                      std::to_string(placement.node) +
+                      (placed_[job] ? ": it is placed already" : ": not enough is left there"));
+  }
+  if (recording_) undo_.push_back({job, false, {}});
+  Move(job, placement, 1);
+  return Status();
+}
+
+void Snapshot::Remove(JobId job) {
+  const Placement was = placement(job);
+  if (recording_) undo_.push_back({job, true, was});
+  Move(job, was, -1);
+}
+
+void Snapshot::UndoTo(size_t steps) {
+  while (undo_.size() > steps) {
+    const Step step = undo_.back();
+    undo_.pop_back();
+    if (step.placed) {
+      Move(step.job, step.was, 1);
+    } else {
+      Move(step.job, placement(step.job), -1);
+    }
+  }
+}
+
+bool Snapshot::ChangedSince(uint64_t seen, std::span<const NodeId>* nodes) const {
+  if (seen < forgotten_) return false;
+  *nodes = std::span<const NodeId>(changed_).subspan(static_cast<size_t>(seen - forgotten_));
+  return true;
+}
+
+bool Snapshot::SameState(const Snapshot& other) const {
+  return cpu_ == other.cpu_ && memory_ == other.memory_ && idle_ == other.idle_ &&
+         model_ == other.model_ && first_card_ == other.first_card_ &&
+         idle_cards_ == other.idle_cards_ && hosted_ == other.hosted_ && shares_ == other.shares_ &&
+         card_memory_ == other.card_memory_ && requests_ == other.requests_ &&
+         placed_ == other.placed_ && node_of_ == other.node_of_ && cards_of_ == other.cards_of_;
+}
+
+}  // namespace flexai::schedule

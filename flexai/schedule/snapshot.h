@@ -1,0 +1,122 @@
+// The cluster as values in flat arrays: what each node and card has left, and which job sits where.
+// No change takes more than there is. Who keeps something computed from nodes reads the list of
+// changes to know which of them to compute anew.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "flexai/base/status.h"
+#include "flexai/schedule/request.h"
+
+namespace flexai::schedule {
+
+/// A node as it is when empty.
+struct Node {
+  int64_t cpu_milli = 0;
+  int64_t memory_mib = 0;
+  int64_t card_memory_mib = 0;  // of each card; 0: unknown, so nobody who asks for some fits
+  uint32_t cards = 0;
+  uint32_t model = 0;  // of all its cards; an index below kMostModels
+};
+
+/// Where a job sits.
+struct Placement {
+  NodeId node = 0;
+  CardSet cards = 0;
+  bool operator==(const Placement&) const = default;
+};
+
+class Snapshot {
+ public:
+  /// Errors: kInvalidArgument (negative amounts, too many cards, a model out of range).
+  Result<NodeId> AddNode(const Node& node);
+  /// Adds a job that waits.
+  JobId AddJob(const Request& request);
+
+  uint32_t nodes() const { return static_cast<uint32_t>(cpu_.size()); }
+  uint32_t jobs() const { return static_cast<uint32_t>(requests_.size()); }
+  int64_t cpu_free(NodeId node) const { return cpu_[node]; }
+  int64_t memory_free(NodeId node) const { return memory_[node]; }
+  uint32_t model(NodeId node) const { return model_[node]; }
+  /// What each card of the node has left.
+  std::span<const Milli> shares(NodeId node) const {
+    return {shares_.data() + first_card_[node], cards(node)};
+  }
+  /// What each card of the node has left. Units: MiB.
+  std::span<const int64_t> card_memory(NodeId node) const {
+    return {card_memory_.data() + first_card_[node], cards(node)};
+  }
+  uint32_t cards(NodeId node) const { return first_card_[node + 1] - first_card_[node]; }
+  /// Units: milli-cards that no job holds, over the node's cards.
+  int64_t idle(NodeId node) const { return idle_[node]; }
+  /// Cards that no job uses.
+  uint32_t idle_cards(NodeId node) const { return idle_cards_[node]; }
+  /// Jobs of this shape on the node.
+  uint32_t hosted(NodeId node, Shape shape) const {
+    return hosted_[node * kShapes + static_cast<uint32_t>(shape)];
+  }
+
+  const Request& request(JobId job) const { return requests_[job]; }
+  bool placed(JobId job) const { return placed_[job]; }
+  /// Only of a job that is placed.
+  Placement placement(JobId job) const { return {node_of_[job], cards_of_[job]}; }
+
+  /// Whether card `index` of the node has what the request asks of each card.
+  bool CardFits(NodeId node, uint32_t index, const Request& request) const {
+    const size_t card = first_card_[node] + index;
+    return shares_[card] >= request.share && card_memory_[card] >= request.card_memory_mib;
+  }
+  /// Whether the node has room for the request on some of its cards.
+  bool Fits(NodeId node, const Request& request) const;
+
+  /// Errors: kFailedPrecondition (placed already, or more than the node or a card has left).
+  Status Place(JobId job, const Placement& placement);
+  /// Frees what the job holds; it must be placed.
+  void Remove(JobId job);
+
+  /// Number of changes of nodes so far.
+  uint64_t changes() const { return forgotten_ + changed_.size(); }
+  /// Nodes changed since there were `seen` changes, oldest first, with repetitions. False when that
+  /// is too long ago to tell: then any node may have changed.
+  bool ChangedSince(uint64_t seen, std::span<const NodeId>* nodes) const;
+  /// Counts the changes of one node.
+  uint32_t version(NodeId node) const { return version_[node]; }
+
+  /// Whether every node, card and job is in the same state.
+  bool SameState(const Snapshot& other) const;
+
+ private:
+  friend class Statement;
+  struct Step {  // of the undo log: what the job's placement was before
+    JobId job;
+    bool placed;
+    Placement was;
+  };
+
+  bool HasRoom(const Request& request, const Placement& placement) const;
+  void Move(JobId job, const Placement& placement, int sign);
+  void UndoTo(size_t steps);
+
+  // One entry per node; first_card_ has one more.
+  std::vector<int64_t> cpu_, memory_, idle_;
+  std::vector<uint32_t> model_, first_card_ = {0}, idle_cards_, version_;
+  std::vector<uint32_t> hosted_;  // nodes x kShapes
+  // One entry per card.
+  std::vector<Milli> shares_;
+  std::vector<int64_t> card_memory_;
+  // One entry per job.
+  std::vector<Request> requests_;
+  std::vector<uint8_t> placed_;
+  std::vector<NodeId> node_of_;
+  std::vector<CardSet> cards_of_;
+
+  std::vector<NodeId> changed_;
+  uint64_t forgotten_ = 0;  // changes dropped from the front of changed_
+  std::vector<Step> undo_;
+  bool recording_ = false;
+};
+
+}  // namespace flexai::schedule
