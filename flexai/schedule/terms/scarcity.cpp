@@ -10,7 +10,7 @@ namespace flexai::schedule {
 namespace {
 
 // Below 100, because what is kept for jobs that do not come in time is lost as well. Chosen among
-// 60 to 150: docs/reference/scheduling-results.md.
+// 70 to 90: docs/reference/scheduling-results.md.
 constexpr int64_t kWeightPercent = 80;
 
 class Scarcity : public Term {
