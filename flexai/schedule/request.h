@@ -28,7 +28,7 @@ struct Request {
   uint32_t cards = 0;
   Milli share = 0;  // of each card
 
-  auto operator<=>(const Request&) const = default;
+  auto operator<=>(const Request&) const = default;  // NOLINT: the comparison with 0 is its own
 };
 
 /// Units: milli-cards over all cards asked for.
