@@ -120,12 +120,19 @@ class Checker:
             if function.returns.kind != "pointer" or len([p for p in function.params if p.shape == Shape.CSTRING]) != 1:
                 self.fail(f"fn.{door}", "a door takes one name (cstr) and returns a pointer",
                           "correct the row, or take it out of [library] doors and write the door by hand")
+        for door in self.table.library.doors_by_hand:
+            if not self.table.function(door):
+                self.fail("library", f"door '{door}' is no function of the table", "add its row or correct the name")
         for function in self.table.functions:
             for door in function.door:
-                if door not in self.table.library.doors:
+                if door not in (*self.table.library.doors, *self.table.library.doors_by_hand):
                     self.fail(f"fn.{function.name}", f"unknown door '{door}'", "list it in [library] doors")
 
     def structs(self):
+        for struct in self.table.types.struct.values():
+            if bool(struct.fields) == bool(struct.align):
+                self.fail(f"type.struct.{struct.name}", "needs either fields or align",
+                          "list the fields, or write align = 8 for a struct that is only a size")
         for name in [*self.table.types.struct, *self.table.types.callback, *self.table.types.handle]:
             if not re.fullmatch(r"[A-Za-z_]\w*", name):
                 self.fail(f"type.{name}", "is no name", "use letters, digits and _")

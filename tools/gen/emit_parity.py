@@ -2,6 +2,25 @@
 from text import head, namespace
 
 
+def _number(version):
+    """12.4 as 12040: what FLEXAI_HEADER_VERSION is compared with."""
+    major, _, minor = version.partition(".")
+    return int(major) * 1000 + int(minor or 0) * 10
+
+
+def _guarded(table, since, until, text):
+    """`text`, seen only with headers from `since` on and before `until`, where the library has several headers."""
+    tests = [f"FLEXAI_HEADER_VERSION >= {_number(since)}"] if since else []
+    tests += [f"FLEXAI_HEADER_VERSION < {_number(until)}"] if until else []
+    if not tests or not table.library.versioned_headers:
+        return text
+    return f"#if {' && '.join(tests)}\n{text}#endif\n"
+
+
+def _type_guarded(table, name, text):
+    return _guarded(table, table.types.since.get(name, ""), "", text)
+
+
 def _values(table):
     rows = "".join(f"    {name},\n" for name in table.constants)
     return f"namespace ours {{\nconstexpr int64_t kValues[] = {{\n{rows}}};\n}}  // namespace ours\n"
@@ -10,28 +29,34 @@ def _values(table):
 def _pairs(table):
     """Handles and structs have other names on the two sides; say which belong together."""
     ns = namespace(table)
-    out = [f"template <>\nstruct SameClass<std::remove_pointer_t<{ns}::{h}>, std::remove_pointer_t<::{h}>> : std::true_type {{}};\n"
+    out = [_type_guarded(table, h, f"template <>\nstruct SameClass<std::remove_pointer_t<{ns}::{h}>, "
+                                   f"std::remove_pointer_t<::{h}>> : std::true_type {{}};\n")
            for h in table.types.handle]
-    out += [f"template <>\nstruct SameClass<{ns}::{s.name}, ::{s.name}> : std::true_type {{}};\n"
+    out += [_type_guarded(table, s.name, f"template <>\nstruct SameClass<{ns}::{s.name}, ::{s.name}> : std::true_type {{}};\n")
             for s in table.types.struct.values()]
     return "".join(out)
 
 
 def _types(table):
     names = [*table.types.scalar, *table.types.enum, *table.types.handle]
-    return "".join(f"    {{\"type {n}\", SameType<ours::{n}, ::{n}>::value}},\n" for n in names)
+    return "".join(_type_guarded(table, n, f"    {{\"type {n}\", SameType<ours::{n}, ::{n}>::value}},\n") for n in names)
 
 
 def _structs(table):
     out = []
     for struct in table.types.struct.values():
-        out.append(f"    {{\"size of {struct.name}\", sizeof(ours::{struct.name}) == sizeof(::{struct.name})}},\n")
+        facts = []
+        facts.append(f"    {{\"size of {struct.name}\", sizeof(ours::{struct.name}) == sizeof(::{struct.name})}},\n")
+        if struct.align:
+            facts.append(f"    {{\"alignment of {struct.name}\", alignof(ours::{struct.name}) == "
+                         f"alignof(::{struct.name})}},\n")
         for _, field, _ in struct.fields:
             where = f"{struct.name}.{field}"
-            out.append(f"    {{\"offset of {where}\", offsetof(ours::{struct.name}, {field}) == "
-                       f"offsetof(::{struct.name}, {field})}},\n"
+            facts.append(f"    {{\"offset of {where}\", offsetof(ours::{struct.name}, {field}) == "
+                         f"offsetof(::{struct.name}, {field})}},\n"
                        f"    {{\"type of {where}\",\n     SameType<decltype(ours::{struct.name}::{field}), "
                        f"decltype(::{struct.name}::{field})>::value}},\n")
+        out.append(_type_guarded(table, struct.name, "".join(facts)))
     return "".join(out)
 
 
@@ -42,7 +67,8 @@ def _functions(table):
         if f.slot >= 0:
             theirs = f"std::remove_pointer_t<decltype(::{struct}::{f.name})>"
             out.append(f"    {{\"slot of {f.name}\", offsetof(::{struct}, {f.name}) == {f.slot} * sizeof(void*)}},\n")
-        out.append(f"    {{\"prototype of {f.name}\",\n     SameType<ours::{f.call}::Signature, {theirs}>::value}},\n")
+        out.append(_guarded(table, f.since, f.until, f"    {{\"prototype of {f.name}\",\n"
+                                                     f"     SameType<ours::{f.call}::Signature, {theirs}>::value}},\n"))
     if struct:
         out += [f"    {{\"reserved slot of {name}\", offsetof(::{struct}, {name}) == {slot} * sizeof(void*)}},\n"
                 for slot, name in table.library.reserved.items()]

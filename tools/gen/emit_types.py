@@ -4,6 +4,10 @@ from text import head, namespace, pascal
 
 def _structs(table):
     for struct in table.types.struct.values():
+        if struct.align:
+            yield (f"struct alignas({struct.align}) {struct.name} {{\n  unsigned char bytes[{struct.size}];\n}};\n"
+                   f"static_assert(sizeof({struct.name}) == {struct.size});\n")
+            continue
         lines = [f"struct {struct.name} {{"]
         for ctype, name, length in struct.fields:
             lines.append(f"  {ctype.text()} {name}{f'[{length}]' if length else ''};")

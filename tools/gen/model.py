@@ -142,7 +142,8 @@ class Function:
 class StructType:
     name: str
     size: int
-    fields: tuple              # of (CType, name, array length or 0)
+    fields: tuple              # of (CType, name, array length or 0); none where only size and alignment are known
+    align: int = 0             # of a struct without fields
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,7 @@ class Types:
     handle: dict               # name -> kind
     struct: dict               # name -> StructType
     callback: dict             # name -> CallbackType
+    since: dict = field(default_factory=dict)  # name -> the first version of the headers that has it in this size
 
     def kind(self, name):
         for kind in ("scalar", "enum", "handle", "struct", "callback"):
@@ -180,6 +182,8 @@ class Library:
     slot_struct: str           # vendor's name of the dispatch table
     reserved: dict             # slot -> the vendor's name of a slot that nobody fills
     doors: tuple               # functions through which other functions leave the library
+    doors_by_hand: tuple = ()  # the same, with a look-up that the backend writes
+    versioned_headers: bool = False  # the parity test leaves out what its version of the headers lacks
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ BUILTIN = {
     "intptr_t": "intptr_t", "uintptr_t": "uintptr_t",
 }
 LIBRARY_KEYS = {"name", "soname", "result", "errors", "symbol_versions", "headers", "header_defines", "slots",
-                "slot_struct", "reserved", "doors"}
+                "slot_struct", "reserved", "doors", "doors_by_hand", "versioned_headers"}
 FUNCTION_KEYS = {"event", "params", "returns", "wire", "reason", "fake", "since", "until", "source", "custom", "slot",
                  "extension", "door", "errors"}
 NOTE = re.compile(r"\s*([a-z_0-9]+)(\()?")
@@ -108,30 +108,31 @@ class Reader:
             namespace_version=data.get("symbol_versions", ""), headers=tuple(data.get("headers", ())),
             header_defines=tuple(data.get("header_defines", ())), slots=data.get("slots", 0),
             slot_struct=data.get("slot_struct", ""),
-            reserved={int(k): v for k, v in data.get("reserved", {}).items()}, doors=tuple(data.get("doors", ())))
+            reserved={int(k): v for k, v in data.get("reserved", {}).items()}, doors=tuple(data.get("doors", ())),
+            doors_by_hand=tuple(data.get("doors_by_hand", ())), versioned_headers=data.get("versioned_headers", False))
 
     def types(self):
         data = self.document.get("type", {})
-        self.check_keys("type", data, {"scalar", "enum", "handle", "struct", "callback"})
+        self.check_keys("type", data, {"scalar", "enum", "handle", "struct", "callback", "since"})
         structs, callbacks = {}, {}
         for name, body in data.get("struct", {}).items():
             structs[name] = self.struct(name, body)
         for name, text in data.get("callback", {}).items():
             callbacks[name] = self.callback(name, text)
         return Types(dict(data.get("scalar", {})), dict(data.get("enum", {})), dict(data.get("handle", {})), structs,
-                     callbacks)
+                     callbacks, dict(data.get("since", {})))
 
     def struct(self, name, body):
         row = f"type.struct.{name}"
-        self.check_keys(row, body, {"size", "fields"})
+        self.check_keys(row, body, {"size", "fields", "align"})
         fields = []
-        for text in self.need(row, body, "fields"):
+        for text in body.get("fields", ()) if "align" in body else self.need(row, body, "fields"):
             m = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", text.strip())
             declared = split_declaration(m.group(1))
             if not declared:
                 self.fail(row, f"field '{text}' is no declaration", "write 'type name' or 'type name[4]'")
             fields.append((declared[0], declared[1], int(m.group(2) or 0)))
-        return StructType(name, self.need(row, body, "size"), tuple(fields))
+        return StructType(name, self.need(row, body, "size"), tuple(fields), body.get("align", 0))
 
     def callback(self, name, text):
         row = f"type.callback.{name}"

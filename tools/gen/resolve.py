@@ -30,8 +30,11 @@ class Resolver:
             if under not in BUILTIN and under not in types.scalar and under != "void*":
                 self.fail(f"type.scalar.{name}", f"unknown type '{under}'", "name a C++ type such as uint32_t")
         for name, under in types.enum.items():
-            if types.kind(under) not in ("scalar", "enum"):
+            if types.kind(under) not in ("scalar", "enum") and under not in BUILTIN:
                 self.fail(f"type.enum.{name}", f"unknown type '{under}'", "declare it under [type.scalar]")
+        for name in types.since:
+            if not types.kind(name):
+                self.fail(f"type.since.{name}", "unknown type", "declare it under [type.*]")
         for struct in types.struct.values():
             for ctype, field, _ in struct.fields:
                 self.known_type(f"type.struct.{struct.name}", f"field '{field}'", ctype)

@@ -36,6 +36,8 @@ template <>
 struct SameClass<std::remove_pointer_t<flexai::api::toy::toy_module>, std::remove_pointer_t<::toy_module>> : std::true_type {};
 template <>
 struct SameClass<flexai::api::toy::toy_grid, ::toy_grid> : std::true_type {};
+template <>
+struct SameClass<flexai::api::toy::toy_label, ::toy_label> : std::true_type {};
 
 namespace toy {
 namespace ours {
@@ -62,6 +64,8 @@ constexpr Fact kFacts[] = {
     {"offset of toy_grid.flags", offsetof(ours::toy_grid, flags) == offsetof(::toy_grid, flags)},
     {"type of toy_grid.flags",
      SameType<decltype(ours::toy_grid::flags), decltype(::toy_grid::flags)>::value},
+    {"size of toy_label", sizeof(ours::toy_label) == sizeof(::toy_label)},
+    {"alignment of toy_label", alignof(ours::toy_label) == alignof(::toy_label)},
     {"slot of toyListCards", offsetof(::toy_dispatch, toyListCards) == 0 * sizeof(void*)},
     {"prototype of toyListCards",
      SameType<ours::ToyListCardsCall::Signature, std::remove_pointer_t<decltype(::toy_dispatch::toyListCards)>>::value},

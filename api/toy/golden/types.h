@@ -24,6 +24,11 @@ struct toy_grid {
 };
 static_assert(sizeof(toy_grid) == 32);
 
+struct alignas(8) toy_label {
+  unsigned char bytes[24];
+};
+static_assert(sizeof(toy_label) == 24);
+
 using toy_notify = void (*)(const char* message, void* user_data);
 
 /// Kinds of objects that handles name.

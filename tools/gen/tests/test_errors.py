@@ -56,8 +56,15 @@ source = "Manual, 2"
 """
 
 FN = "fn.badMake: "
+STRUCT = 'size = 8\nfields = ["size_t width"]'
 # (what is replaced, by what, the exact error after "api/bad/bad.toml: ")
 CASES = [
+    (STRUCT, STRUCT + "\nalign = 8", "type.struct.b_box: needs either fields or align; "
+     "list the fields, or write align = 8 for a struct that is only a size"),
+    (STRUCT, "size = 8", "type.struct.b_box: 'fields' is missing; add fields = ..."),
+    ("[constants]", "[type.since]\nb_bag = \"2.0\"\n[constants]", "type.since.b_bag: unknown type; declare it under [type.*]"),
+    ('doors = ["badFind"]', 'doors_by_hand = ["badLook"]',
+     "library: door 'badLook' is no function of the table; add its row or correct the name"),
     ('"in size_t size : charge(bytes)"', '"in sizee_t size"',
      FN + "param 1 'size': unknown type 'sizee_t'; declare it under [type.*]"),
     ('"in size_t size', '"inn size_t size',

@@ -27,6 +27,12 @@ typedef struct toy_grid_s {
   toy_u32 shared_bytes;
   toy_u32 flags;
 } toy_grid;
+typedef struct toy_label_s {
+  union {
+    size_t number;
+    char text[24];
+  } name;
+} toy_label;
 
 typedef struct toy_dispatch {
   toy_status (*toyListCards)(toy_u32, toy_card*, toy_u32*);
