@@ -21,7 +21,8 @@ struct SameType : std::bool_constant<[] {
   } else if constexpr (kOursNumber && kTheirsNumber) {
     return sizeof(Ours) == sizeof(Theirs) &&
            (std::is_enum_v<Theirs> || std::is_signed_v<Ours> == std::is_signed_v<Theirs>);
-  } else if constexpr (std::is_class_v<Ours> && std::is_class_v<Theirs>) {
+  } else if constexpr (std::is_class_v<Ours> &&
+                       (std::is_class_v<Theirs> || std::is_union_v<Theirs>)) {
     return SameClass<Ours, Theirs>::value;
   } else {
     return false;

@@ -10,7 +10,7 @@ FAKES = ("alloc", "free", "copy", "ok", "query", "custom", "none")
 CODES = ("ok", "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists",
          "permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range", "unimplemented",
          "internal", "unavailable", "data_loss")
-RESERVED_NAMES = {"result", "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const",
+RESERVED_NAMES = {"result", "function", "v", "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const",
                   "continue", "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false",
                   "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "not",
                   "operator", "or", "private", "protected", "public", "register", "requires", "return", "short", "signed",

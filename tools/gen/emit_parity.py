@@ -56,7 +56,7 @@ def _structs(table):
                          f"offsetof(::{struct.name}, {field})}},\n"
                        f"    {{\"type of {where}\",\n     SameType<decltype(ours::{struct.name}::{field}), "
                        f"decltype(::{struct.name}::{field})>::value}},\n")
-        out.append(_type_guarded(table, struct.name, "".join(facts)))
+        out.append(_guarded(table, struct.since or table.types.since.get(struct.name, ""), "", "".join(facts)))
     return "".join(out)
 
 

@@ -144,6 +144,7 @@ class StructType:
     size: int
     fields: tuple              # of (CType, name, array length or 0); none where only size and alignment are known
     align: int = 0             # of a struct without fields
+    since: str = ""            # the first version of the headers that gives it this size
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ class Types:
     handle: dict               # name -> kind
     struct: dict               # name -> StructType
     callback: dict             # name -> CallbackType
-    since: dict = field(default_factory=dict)  # name -> the first version of the headers that has it in this size
+    since: dict = field(default_factory=dict)  # name -> the first version of the headers that has it
 
     def kind(self, name):
         for kind in ("scalar", "enum", "handle", "struct", "callback"):

@@ -124,7 +124,7 @@ class Reader:
 
     def struct(self, name, body):
         row = f"type.struct.{name}"
-        self.check_keys(row, body, {"size", "fields", "align"})
+        self.check_keys(row, body, {"size", "fields", "align", "since"})
         fields = []
         for text in body.get("fields", ()) if "align" in body else self.need(row, body, "fields"):
             m = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", text.strip())
@@ -132,7 +132,8 @@ class Reader:
             if not declared:
                 self.fail(row, f"field '{text}' is no declaration", "write 'type name' or 'type name[4]'")
             fields.append((declared[0], declared[1], int(m.group(2) or 0)))
-        return StructType(name, self.need(row, body, "size"), tuple(fields), body.get("align", 0))
+        return StructType(name, self.need(row, body, "size"), tuple(fields), body.get("align", 0),
+                          body.get("since", ""))
 
     def callback(self, name, text):
         row = f"type.callback.{name}"
