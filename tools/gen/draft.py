@@ -85,7 +85,7 @@ class Header:
                                                               enumerate(self.commas(params)) if p.strip() not in ("void", "")])
 
     def body(self, typedef, what, tag, body, names):
-        names = [n.strip() for n in names.split(",")] if typedef else [tag]
+        names = [n.strip() for n in names.split(",")] if typedef else [self.tags.get(tag, tag)]
         for name in names:
             if name.startswith("*") or not name:
                 continue
@@ -133,7 +133,7 @@ class Header:
 
     def measure(self):
         """Size and alignment of every struct, as the C compiler sees them."""
-        lines = "".join(f'  printf("{n} %zu %zu\\n", sizeof({n}), _Alignof({n}));\n' for n in self.structs)
+        lines = "".join(f'  printf("{n} %zu %zu\\n", sizeof({n}), _Alignof({n}));\n' for n in [*self.structs, *(a for a in self.aliases if self.end(a) in self.structs)])
         with tempfile.TemporaryDirectory() as folder:
             source = pathlib.Path(folder) / "sizes.c"
             for _ in range(4):
@@ -151,6 +151,12 @@ class Header:
                 sys.exit(done.stderr)
             out = subprocess.run([f"{folder}/sizes"], check=True, capture_output=True, text=True).stdout
         return {n: (int(s), int(a)) for n, s, a in (line.split() for line in out.splitlines())}
+
+    def end(self, name):
+        """What a chain of names stands for in this header."""
+        while name in self.aliases and "*" not in self.aliases[name] and self.aliases[name] not in BUILTIN:
+            name = self.aliases[name]
+        return name
 
     def typedefs(self):
         """Versions in which each (name, stream suffix) changed, from the vendor's list of function types."""
@@ -184,6 +190,9 @@ class Draft:
         while base not in BUILTIN and (alias := self.find("aliases", base)) and "*" not in alias and "const" not in alias:
             if alias in BUILTIN:
                 break
+            # A name that means another struct in each header is a struct of its own, of which only the size is told.
+            if len({h.end(base) for h in self.headers if base in h.aliases}) > 1:
+                break
             base = alias
         self.need(base)
         return text.replace(seen, base, 1) if seen != base else text
@@ -202,10 +211,10 @@ class Draft:
             returns, params = self.find("callbacks", base)
             inner = ", ".join(f"{self.ctype(t)} {self.safe(n)}" for t, n in params)
             self.callback_texts[base] = f"{self.ctype(returns)}({inner})"
-        elif (alias := self.find("aliases", base)) is not None:
-            self.needed[base] = ("scalar", "void*" if "*" in alias else alias)
         elif self.find("sizes", base):
             self.struct(base)
+        elif (alias := self.find("aliases", base)) is not None:
+            self.needed[base] = ("scalar", "void*" if "*" in alias else alias)
         else:
             self.needed[base] = ("handle", base.lower())
 
@@ -215,7 +224,9 @@ class Draft:
         if fields:
             self.struct_texts[name] = f"size = {size}\nfields = [{', '.join(json.dumps(f) for f in fields)}]\n"
         else:
-            self.struct_texts[name] = f"size = {size}\nalign = {align}\n"
+            first = next(h for h in self.headers if h.sizes.get(name) == (size, align))
+            since = f'since = "{first.version}"\n' if first is not self.headers[0] else ""
+            self.struct_texts[name] = f"size = {size}\nalign = {align}\n{since}"
         self.needed[name] = ("struct", None)
 
     def fields(self, name):
@@ -351,9 +362,9 @@ class Draft:
     def type_since(self, name):
         for header in self.headers:
             kinds = (header.enums, header.handles, header.aliases, header.callbacks)
-            if name in header.sizes and header.sizes[name] == self.find("sizes", name) or any(name in k for k in kinds):
+            if name in header.structs or any(name in k for k in kinds):
                 return "" if header is self.headers[0] else header.version
-        return next(h.version for h in self.headers if name in h.structs)
+        return ""
 
     def text(self):
         rows = "\n".join(self.row(name) for name in self.functions())
