@@ -9,7 +9,7 @@
 namespace flexai::fake {
 
 /// What the table says a fake function does.
-enum class Body : uint8_t { kAlloc, kFree, kCopy, kOk, kQuery, kCustom, kNone };
+enum class Body : uint8_t { kAlloc, kFree, kCopy, kOk, kQuery, kCustom, kNothing, kNone };
 
 /// The table behind this fake driver; each fake library defines it once.
 const intercept::LibraryInfo& Library();
@@ -32,6 +32,9 @@ struct Entry<C, kBody, R(A...)> {
     } else if constexpr (kBody == Body::kNone) {
       constexpr auto kCode = static_cast<int>(flexai::Code::kUnimplemented);
       intercept::OpsOf<C>::Refuse(&call, Library().functions[C::kIndex].errors[kCode]);
+    } else if constexpr (kBody == Body::kNothing) {
+      constexpr auto kOkCode = static_cast<int>(flexai::Code::kOk);
+      intercept::OpsOf<C>::Refuse(&call, Library().functions[C::kIndex].errors[kOkCode]);
     } else {
       Run(call);
     }

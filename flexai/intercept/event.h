@@ -14,10 +14,12 @@ enum class Event : uint8_t {
   kContextDestroy,
   kMemoryAlloc,
   kMemoryFree,
+  kMemoryHold,  // what exists is held once more, or an object will take other memory than before
   kMemoryInfo,
   kCopy,
   kModuleLoad,
   kLaunch,
+  kLaunchGraph,  // a launch for which the driver may take memory
   kStreamCreate,
   kStreamDestroy,
   kSync,
@@ -33,10 +35,12 @@ constexpr const char* EventName(Event event) {
                                     "context.destroy",
                                     "memory.alloc",
                                     "memory.free",
+                                    "memory.hold",
                                     "memory.info",
                                     "copy",
                                     "module.load",
                                     "launch",
+                                    "launch.graph",
                                     "stream.create",
                                     "stream.destroy",
                                     "sync"};

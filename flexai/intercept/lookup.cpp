@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "flexai/base/log.h"
 
@@ -41,6 +43,19 @@ void NoteUnknownName(const LibraryInfo& library, const char* name) {
   if (!LogEnabled("intercept", LogLevel::kInfo)) return;
   LogLine("intercept", LogLevel::kInfo,
           "%s: '%.128s' is not in the table; it reaches the driver unseen", library.name, name);
+}
+
+DoorRows FindDoorRows(const DoorRow* rows, int count, const char* door, const char* name) {
+  const auto order = [](const DoorRow& row, const std::pair<const char*, const char*>& asked) {
+    const int by_door = strcmp(row.door, asked.first);
+    return by_door != 0 ? by_door < 0 : strcmp(row.name, asked.second) < 0;
+  };
+  const DoorRow* at = std::lower_bound(rows, rows + count, std::pair(door, name), order);
+  DoorRows found = {at, 0};
+  for (; at != rows + count && strcmp(at->door, door) == 0 && strcmp(at->name, name) == 0; ++at) {
+    ++found.count;
+  }
+  return found;
 }
 
 }  // namespace flexai::intercept

@@ -153,6 +153,9 @@ void SliceRecord::ClearSlot(uint32_t index) {
   refused_by_the_gone += slot.refused.exchange(0, std::memory_order_relaxed);
   slot.used.store(0, std::memory_order_seq_cst);
   slot.claim.store(0, std::memory_order_seq_cst);
+  slot.booked.store(0, std::memory_order_seq_cst);
+  slot.advance.store(0, std::memory_order_seq_cst);
+  slot.host_pid.store(0, std::memory_order_relaxed);
   slot.workers.store(0, std::memory_order_relaxed);
   slot.owner.store(0, std::memory_order_release);
 }

@@ -18,7 +18,7 @@ bool Ledger::TryClaim(uint64_t bytes, bool* only_claims_in_the_way) {
   for (uint32_t i = 0; i < slots && i < kMaxProcesses; ++i) {
     // Claim before used: a claim that turns into use in between is counted twice, never missed.
     claimed += region_->slots[i].claim.load(std::memory_order_seq_cst);
-    granted += region_->slots[i].used.load(std::memory_order_seq_cst);
+    granted += HeldBytes(region_->slots[i]);
   }
   const uint64_t limit = region_->header.memory_limit.load(std::memory_order_relaxed);
   const bool fits = granted <= limit && claimed <= limit - granted;
@@ -35,6 +35,7 @@ bool Ledger::TryClaim(uint64_t bytes, bool* only_claims_in_the_way) {
 }
 
 Status Ledger::Reserve(uint64_t bytes) {
+  SettleAdvance();
   std::lock_guard<std::mutex> lock(mu_);
   const uint64_t limit = region_->header.memory_limit.load(std::memory_order_relaxed);
   if (bytes <= limit) {
@@ -46,6 +47,38 @@ Status Ledger::Reserve(uint64_t bytes) {
   }
   slot_->refused.fetch_add(1, std::memory_order_relaxed);
   return Status(Code::kResourceExhausted, "past the memory limit of the slice");
+}
+
+void Ledger::Book(uint64_t bytes) {
+  if (abandoned_.load(std::memory_order_relaxed)) return;
+  std::lock_guard<std::mutex> lock(mu_);
+  slot_->used.fetch_add(bytes, std::memory_order_seq_cst);
+}
+
+void Ledger::Advance(uint64_t bytes) {
+  if (abandoned_.load(std::memory_order_relaxed)) return;
+  std::lock_guard<std::mutex> lock(mu_);
+  const uint64_t booked = slot_->booked.load(std::memory_order_relaxed);
+  const uint64_t before = advanced_.load(std::memory_order_relaxed)
+                              ? slot_->advance.load(std::memory_order_relaxed)
+                              : booked;
+  // Counted twice for a moment, never not at all.
+  slot_->advance.store(before + bytes, std::memory_order_seq_cst);
+  const uint64_t used = slot_->used.load(std::memory_order_relaxed);
+  slot_->used.store(used > bytes ? used - bytes : 0, std::memory_order_seq_cst);
+  // A comparison that is under way may have been made before.
+  settle_at_ = slot_->measures.load(std::memory_order_relaxed) + 2;
+  advanced_.store(true, std::memory_order_release);
+}
+
+void Ledger::SettleAdvance() {
+  if (!advanced_.load(std::memory_order_relaxed)) return;
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto behind =
+      static_cast<int32_t>(slot_->measures.load(std::memory_order_acquire) - settle_at_);
+  if (!advanced_.load(std::memory_order_relaxed) || behind < 0) return;
+  slot_->advance.store(0, std::memory_order_seq_cst);
+  advanced_.store(false, std::memory_order_relaxed);
 }
 
 void Ledger::Release(uint64_t bytes) {

@@ -26,6 +26,15 @@ class Ledger {
   /// Gives `bytes` back; never below zero. Thread: any.
   void Release(uint64_t bytes);
 
+  /// Takes `bytes` that the driver has given already, limit or not.
+  void Book(uint64_t bytes);
+
+  /// Moves `bytes` that were reserved to what is expected to be booked: they count until the daemon
+  /// has compared this process's books with the driver's.
+  void Advance(uint64_t bytes);
+  /// Drops what was advanced if that has happened. Thread: any; cheap.
+  void SettleAdvance();
+
   /// In the child of a fork: the slot is the parent's, so what the child gives up of the objects
   /// that it inherited counts for nothing. Thread: the child's only one.
   void Abandon() { abandoned_.store(true, std::memory_order_relaxed); }
@@ -41,6 +50,8 @@ class Ledger {
   Region* region_;
   ProcessSlot* slot_;
   std::mutex mu_;
+  std::atomic<bool> advanced_{false};
+  uint32_t settle_at_ = 0;  // value of `measures` that settles the advance
   std::atomic<bool> abandoned_{false};
 };
 

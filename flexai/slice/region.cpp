@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace flexai::slice {
@@ -91,11 +92,17 @@ Result<RegionMap> RegionMap::Open(int fd) {
   return map;
 }
 
+uint64_t HeldBytes(const ProcessSlot& slot) {
+  const uint64_t booked = slot.booked.load(std::memory_order_relaxed);
+  const uint64_t advance = slot.advance.load(std::memory_order_relaxed);
+  return slot.used.load(std::memory_order_seq_cst) + std::max(booked, advance);
+}
+
 uint64_t UsedBytes(const Region& region) {
   uint64_t total = 0;
   const uint32_t slots = region.header.slots_used.load(std::memory_order_acquire);
   for (uint32_t i = 0; i < slots && i < kMaxProcesses; ++i) {
-    total += region.slots[i].used.load(std::memory_order_relaxed);
+    total += HeldBytes(region.slots[i]);
   }
   return total;
 }

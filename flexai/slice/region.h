@@ -14,7 +14,7 @@
 namespace flexai::slice {
 
 inline constexpr uint32_t kRegionMagic = 0x52584c46;  // "FLXR"
-inline constexpr uint32_t kRegionVersion = 1;
+inline constexpr uint32_t kRegionVersion = 2;
 inline constexpr uint32_t kMaxProcesses = 512;
 /// A heartbeat older than this means that the daemon is gone: tenants then keep to their own clock.
 inline constexpr Nanos kHeartbeatLimit = 200 * kMillisecond;
@@ -23,7 +23,8 @@ inline constexpr Nanos kHeartbeatLimit = 200 * kMillisecond;
 /// never sleeps through one.
 inline constexpr uint32_t kGateHeld = 1;
 
-/// What one process says about itself. Writer: that process; `owner` alone is the daemon's.
+/// What one process says about itself. Writer: that process; `owner`, `booked`, `measures` and
+/// `host_pid` are the daemon's.
 struct alignas(128) ProcessSlot {
   std::atomic<uint64_t> owner;     // 0 = free; else a number that is never used again
   std::atomic<uint64_t> used;      // bytes granted to this process
@@ -35,6 +36,10 @@ struct alignas(128) ProcessSlot {
   std::atomic<uint32_t> workers;   // threads that the lever stops
   std::atomic<uint32_t> lever;     // LeverKind
   std::atomic<uint32_t> pid;       // in the process's own namespace
+  std::atomic<uint64_t> booked;    // bytes that the driver says the process has beyond `used`
+  std::atomic<uint64_t> advance;   // bytes expected to be booked, until they are
+  std::atomic<uint32_t> measures;  // how often `booked` was compared with the driver
+  std::atomic<uint32_t> host_pid;  // in the daemon's namespace
 };
 
 /// Writer: the daemon, all fields.
@@ -64,6 +69,8 @@ struct alignas(128) RegionHeader {
   std::atomic<int64_t> window_begin;
   std::atomic<int64_t> window_length;
   std::atomic<int64_t> window_period;
+  std::atomic<uint64_t> context_bytes;  // what a process is expected to hold by using the card
+  char card_uuid[64];
 };
 
 struct Region {
@@ -104,7 +111,9 @@ class RegionMap {
   int fd_ = -1;
 };
 
-/// Bytes granted to all processes of the tenant.
+/// Bytes that a process holds: what it was granted, and what the driver holds for it besides.
+uint64_t HeldBytes(const ProcessSlot& slot);
+/// The same of all processes of the tenant.
 uint64_t UsedBytes(const Region& region);
 
 /// Whether a tenant without a daemon may compute at `now`.

@@ -20,18 +20,23 @@ constexpr uint32_t kLaunchBatch = 64;
 // A program that retries a refused allocation in a loop shall not fill the log.
 constexpr Nanos kTellEvery = kSecond;
 
+// What Before leaves for After when a call takes no memory. No limit is as large.
+constexpr uint64_t kUncounted = ~uint64_t{0};
+
 }  // namespace
 
 bool SliceStage::Listens(const intercept::FnInfo& info) {
   switch (info.event) {
     case Event::kMemoryAlloc:
     case Event::kMemoryFree:
+    case Event::kMemoryHold:
     case Event::kMemoryInfo:
     case Event::kDeviceList:
     case Event::kDeviceQuery:
     case Event::kContextCreate:
     case Event::kStreamCreate:
     case Event::kLaunch:
+    case Event::kLaunchGraph:
       return true;
     default:
       return false;
@@ -41,19 +46,20 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
 bool SliceStage::Before(Call& call) {
   switch (call.info().event) {
     case Event::kLaunch:
-      if (gate_) gate_->Pass();
-      if (++t_launches == kLaunchBatch) {
-        tenant_->CountLaunches(t_launches);
-        t_launches = 0;
-      }
+      PassGate();
       return true;
+    case Event::kLaunchGraph:
+      PassGate();
+      return BeforeAlloc(call);
     case Event::kMemoryAlloc:
       return BeforeAlloc(call);
     case Event::kMemoryFree:
       if (Ledger* ledger = tenant_->ledger()) rules_->Drop(call, *ledger);
       return true;
-    case Event::kDeviceList:
     case Event::kContextCreate:
+      rules_->BeforeStart(call);
+      return BeforeAlloc(call);
+    case Event::kDeviceList:
     case Event::kStreamCreate:
       rules_->BeforeStart(call);
       return true;
@@ -65,15 +71,24 @@ bool SliceStage::Before(Call& call) {
 void SliceStage::After(Call& call) {
   switch (call.info().event) {
     case Event::kMemoryAlloc:
+    case Event::kLaunchGraph:
       return AfterAlloc(call);
+    case Event::kMemoryFree:
+      if (Ledger* ledger = tenant_->ledger()) rules_->Dropped(call, *ledger);
+      return;
+    case Event::kMemoryHold:
+      if (call.ok()) rules_->Hold(call);
+      return;
     case Event::kDeviceQuery:
     case Event::kMemoryInfo:
       if (const Ledger* ledger = tenant_->ledger(); ledger && call.ok()) {
         rules_->Answer(call, *ledger);
       }
       return;
-    case Event::kDeviceList:
     case Event::kContextCreate:
+      AfterAlloc(call);
+      return rules_->AfterStart(call);
+    case Event::kDeviceList:
     case Event::kStreamCreate:
       return rules_->AfterStart(call);
     default:
@@ -81,24 +96,36 @@ void SliceStage::After(Call& call) {
   }
 }
 
-bool SliceStage::BeforeAlloc(Call& call) {
-  const uint64_t asked = rules_->Asked(call);
-  call.scratch() = 0;
-  if (asked == 0) return true;
-  Ledger* ledger = tenant_->ledger();
-  if (!ledger) {
-    // After a fork, or when no daemon could be found at the start.
-    const Status attached = tenant_->Attach();
-    ledger = tenant_->ledger();
-    if (!ledger) {
-      Notice("slice: %s refused, because the slice cannot be reached: %s", call.info().name,
-             attached.ToString().c_str());
-      call.Refuse(Code::kResourceExhausted);
-      return false;
-    }
+void SliceStage::PassGate() {
+  if (gate_) gate_->Pass();
+  if (++t_launches == kLaunchBatch) {
+    tenant_->CountLaunches(t_launches);
+    t_launches = 0;
   }
-  if (const Status reserved = ledger->Reserve(asked); !reserved.ok()) {
-    TellRefused(call, *ledger, asked);
+}
+
+Ledger* SliceStage::FindLedger(Call& call) {
+  Ledger* ledger = tenant_->ledger();
+  if (ledger) return ledger;
+  // After a fork, or when no daemon could be found at the start.
+  const Status attached = tenant_->Attach();
+  ledger = tenant_->ledger();
+  if (!ledger) {
+    Notice("slice: %s refused, because the slice cannot be reached: %s", call.info().name,
+           attached.ToString().c_str());
+  }
+  return ledger;
+}
+
+bool SliceStage::BeforeAlloc(Call& call) {
+  call.scratch() = kUncounted;
+  uint64_t asked = 0;
+  if (!rules_->Asks(call, &asked)) return true;
+  Ledger* ledger = FindLedger(call);
+  const auto reserve = [&] { return asked == 0 || ledger->Reserve(asked).ok(); };
+  if (!ledger || !(reserve() || (rules_->Recover(*ledger) && reserve()))) {
+    rules_->Failed(call);
+    if (ledger) TellRefused(call, *ledger, asked);
     call.Refuse(Code::kResourceExhausted);
     return false;
   }
@@ -109,8 +136,11 @@ bool SliceStage::BeforeAlloc(Call& call) {
 void SliceStage::AfterAlloc(Call& call) {
   const uint64_t asked = call.scratch();
   Ledger* ledger = tenant_->ledger();
-  if (asked == 0 || !ledger) return;
-  if (!call.ok() || call.created() == 0) return ledger->Release(asked);
+  if (asked == kUncounted || !ledger) return;
+  if (!call.ok()) {
+    rules_->Failed(call);
+    return ledger->Release(asked);
+  }
   const uint64_t held = rules_->Held(call, asked);
   if (held > asked && !ledger->Reserve(held - asked).ok()) {
     rules_->Undo(call);

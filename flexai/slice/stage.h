@@ -17,16 +17,26 @@ namespace flexai::slice {
 class Rules {
  public:
   virtual ~Rules() = default;
-  /// Bytes of device memory that an allocating call will hold; 0 if it makes no memory of its own.
-  virtual uint64_t Asked(intercept::Call& call) = 0;
+  /// Whether the call takes device memory, and the `bytes` that it will hold at least. What is asked
+  /// here is undone by Failed, unless Held follows.
+  virtual bool Asks(intercept::Call& call, uint64_t* bytes) = 0;
+  /// The call was refused, or did not work.
+  virtual void Failed(intercept::Call&) {}
+  /// Before a refusal: finds bytes that the driver has given back without being told to. True if
+  /// there were any.
+  virtual bool Recover(Ledger&) { return false; }
   /// After the call worked: the bytes that the object really holds.
   virtual uint64_t Held(intercept::Call& call, uint64_t asked) = 0;
   /// Remembers that the new object holds `bytes`, and gives them back to `ledger` when it is gone.
   virtual void Keep(intercept::Call& call, uint64_t bytes, Ledger& ledger) = 0;
-  /// Undoes an allocation that turned out too large.
+  /// Undoes an allocation that turned out too large, and forgets it.
   virtual void Undo(intercept::Call& call) = 0;
   /// Before the call that gives an object up.
   virtual void Drop(intercept::Call& call, Ledger& ledger) = 0;
+  /// After it, whether it worked or not.
+  virtual void Dropped(intercept::Call&, Ledger&) {}
+  /// After a call that worked and holds once more what exists.
+  virtual void Hold(intercept::Call&) {}
   /// Before and after calls in which the driver may start its workers.
   virtual void BeforeStart(intercept::Call& call) = 0;
   virtual void AfterStart(intercept::Call& call) = 0;
@@ -48,6 +58,8 @@ class SliceStage : public intercept::Stage {
   void After(intercept::Call& call) override;
 
  private:
+  void PassGate();
+  Ledger* FindLedger(intercept::Call& call);
   bool BeforeAlloc(intercept::Call& call);
   void AfterAlloc(intercept::Call& call);
   void TellRefused(const intercept::Call& call, const Ledger& ledger, uint64_t asked);

@@ -59,7 +59,10 @@ constexpr int kManyLaunches = 6400;
 
 class ToyRules : public Rules {
  public:
-  uint64_t Asked(Call& call) override { return call.charge(); }
+  bool Asks(Call& call, uint64_t* bytes) override {
+    *bytes = call.charge();
+    return *bytes > 0;
+  }
   uint64_t Held(Call&, uint64_t asked) override { return asked + rounding; }
   void Keep(Call& call, uint64_t bytes, Ledger&) override { kept[call.created()] = bytes; }
   void Undo(Call&) override { ++undone; }

@@ -26,7 +26,10 @@ toy::toy_status DriverLaunch(toy::toy_module, const toy::toy_grid*, toy::toy_u32
 
 class ToyRules : public slice::Rules {
  public:
-  uint64_t Asked(intercept::Call& call) override { return call.charge(); }
+  bool Asks(intercept::Call& call, uint64_t* bytes) override {
+    *bytes = call.charge();
+    return *bytes > 0;
+  }
   uint64_t Held(intercept::Call&, uint64_t asked) override { return asked; }
   void Keep(intercept::Call&, uint64_t bytes, slice::Ledger&) override { held_ = bytes; }
   void Undo(intercept::Call&) override {}

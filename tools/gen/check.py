@@ -4,9 +4,9 @@ import re
 from model import Role, Shape, TableError
 
 EVENTS = ("none", "device.list", "device.query", "context.create", "context.destroy", "memory.alloc", "memory.free",
-          "memory.info", "copy", "module.load", "launch", "stream.create", "stream.destroy", "sync")
+          "memory.hold", "memory.info", "copy", "module.load", "launch", "launch.graph", "stream.create", "stream.destroy", "sync")
 WIRES = ("sync", "async", "local", "refuse")
-FAKES = ("alloc", "free", "copy", "ok", "query", "custom", "none")
+FAKES = ("alloc", "free", "copy", "ok", "query", "custom", "nothing", "none")
 CODES = ("ok", "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists",
          "permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range", "unimplemented",
          "internal", "unavailable", "data_loss")

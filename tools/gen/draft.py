@@ -348,6 +348,9 @@ class Draft:
         if rule.get("custom") and wire in ("sync", "async"):
             out.append("custom = true")
         out.append(f'fake = "{rule.get("fake", "none")}"')
+        if rule.get("errors"):
+            pairs = ", ".join(f'{code} = "{name}"' for code, name in rule["errors"].items())
+            out.append(f"errors = {{ {pairs} }}")
         if self.rules["headers"].get("door"):
             out.append(f'door = {{ {self.rules["headers"]["door"]} = "{split_name(name)[0]}" }}')
         out += [f'since = "{since}"'] if since else []

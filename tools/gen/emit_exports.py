@@ -22,6 +22,15 @@ def _export(table, function):
             f"  {back}::OpenExported();\n  return {call};\n}}\n")
 
 
+def _pass(table, name):
+    """A symbol without a row. Words are handed on as they come; no such function takes more than six, or numbers with a point."""
+    back = f"backend::{table.library.name}"
+    return (f"FLEXAI_EXPORT uintptr_t {name}(uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, uintptr_t f) {{\n"
+            f"  using Function = uintptr_t(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t);\n"
+            f"  auto* next = reinterpret_cast<Function*>({back}::Passed(\"{name}\"));\n"
+            f"  return next ? next(a, b, c, d, e, f) : static_cast<uintptr_t>({table.library.errors['unimplemented']});\n}}\n")
+
+
 def exported(table):
     """Functions that the library exports; extensions are reached by look-ups only."""
     return [f for f in table.functions if not f.extension]
@@ -29,10 +38,11 @@ def exported(table):
 
 def generate(table):
     lib = table.library.name
-    body = "\n".join(_export(table, f) for f in exported(table))
-    return (f"{head(table)}// {table.library.soname}, one symbol per row. Needs from flexai/backend/{lib}/exported.h: g_chassis,\n"
-            f"// kExportedDoor, OpenExported() and, where there are doors, LookUp(door, asked of, name, found).\n"
-            f"#include \"flexai/backend/{lib}/exported.h\"\n#include \"flexai/intercept/entry.h\"\n"
+    body = "\n".join([*(_export(table, f) for f in exported(table)), *(_pass(table, n) for n in table.library.passes)])
+    return (f"{head(table)}// {table.library.soname}, one symbol per row. Needs from {table.library.exported_header}: g_chassis,\n"
+            f"// kExportedDoor, OpenExported(), where there are doors LookUp(door, asked of, name, found), and where symbols\n"
+            f"// have no row Passed(name).\n"
+            f"#include \"{table.library.exported_header}\"\n#include \"flexai/intercept/entry.h\"\n"
             f"#include \"{lib}/calls.h\"\n\n"
             f"#define FLEXAI_EXPORT extern \"C\" __attribute__((visibility(\"default\")))\n\n"
             f"namespace {namespace(table)} {{\n\n{body}\n}}  // namespace {namespace(table)}\n")
@@ -46,7 +56,7 @@ def generate_map(table):
     """The version script, with the vendor's own symbol versions."""
     prefix, rows = table.library.namespace_version, exported(table)
     if not prefix:
-        names = "".join(f"    {f.name};\n" for f in rows)
+        names = "".join(f"    {name};\n" for name in [*(f.name for f in rows), *table.library.passes])
         return f"{head(table, '#')}{{\n  global:\n{names}  local:\n    *;\n}};\n"
     out, before = [head(table, "#")], ""
     for version in sorted({f.since for f in rows}, key=_version_key):
@@ -58,38 +68,47 @@ def generate_map(table):
 
 
 def generate_resolver_header(table):
-    return (f"{head(table)}\n#pragma once\n\n#include <cstdint>\n\nnamespace {namespace(table)} {{\n\n"
+    return (f"{head(table)}\n#pragma once\n\n#include <cstdint>\n\n#include \"flexai/intercept/lookup.h\"\n\nnamespace {namespace(table)} {{\n\n"
             f"/// The index of the function that `door` hands out for `name`; an empty `door` knows the symbols' own names.\n"
             f"/// -1 if there is no such row.\n/// Thread: any; no lock, no allocation.\n"
             f"int FindByName(const char* door, const char* name);\n\n"
             f"/// The index of the function with this id; -1 if there is none.\n"
-            f"int FindById(uint32_t id);\n\n}}  // namespace {namespace(table)}\n")
+            f"int FindById(uint32_t id);\n\n"
+            f"/// All rows that `door` may hand out for `name`, the oldest first.\n"
+            f"intercept::DoorRows RowsAtDoor(const char* door, const char* name);\n\n}}  // namespace {namespace(table)}\n")
+
+
+def _number(version):
+    major, _, minor = version.partition(".")
+    return int(major) * 1000 + int(minor or 0) * 10 if version else 0
 
 
 def generate_resolver(table):
     lib = table.library.name
     names = sorted((f.name, f.index) for f in table.functions)
     ids = sorted((f.id, f.index) for f in table.functions)
-    aliases = [(door, alias, f.index) for f in table.functions for door, alias in f.door.items()]
+    aliases = sorted((door, alias, _number(f.since), f.index) for f in table.functions for door, alias in f.door.items())
     name_rows = "".join(f"    {{\"{n}\", {i}}},\n" for n, i in names)
     id_rows = "".join(f"    {{{n:#010x}, {i}}},\n" for n, i in ids)
-    alias_rows = "".join(f"    {{\"{d}\", \"{a}\", {i}}},\n" for d, a, i in aliases)
-    find_alias = ("  for (const Alias& alias : kAliases) {\n"
-                  "    if (strcmp(alias.door, door) == 0 && strcmp(alias.name, name) == 0) return alias.index;\n  }\n"
-                  if aliases else "")
-    alias_table = (f"struct Alias {{\n  const char* door;\n  const char* name;\n  int index;\n}};\n"
-                   f"constexpr Alias kAliases[] = {{\n{alias_rows}}};\n\n" if aliases else "")
+    alias_rows = "".join(f"    {{\"{d}\", \"{a}\", {i}, {since}}},\n" for d, a, since, i in aliases)
+    by_door = ("  if (const intercept::DoorRows rows = RowsAtDoor(door, name); rows.count > 0) return rows.first->index;\n"
+               if aliases else "")
+    alias_table = f"constexpr intercept::DoorRow kDoorRows[] = {{\n{alias_rows}}};\n\n" if aliases else ""
+    rows_at_door = ("  return intercept::FindDoorRows(kDoorRows, static_cast<int>(std::size(kDoorRows)), door, name);\n"
+                    if aliases else "  return {};\n")
     unused = "" if aliases else "[[maybe_unused]] "
     return (f"{head(table)}\n#include \"{lib}/resolver.h\"\n\n#include <string.h>\n\n#include <algorithm>\n#include <iterator>\n\n"
             f"namespace {namespace(table)} {{\nnamespace {{\n\n"
             f"struct Name {{\n  const char* name;\n  int index;\n}};\nconstexpr Name kNames[] = {{\n{name_rows}}};\n\n"
             f"struct Id {{\n  uint32_t id;\n  int index;\n}};\nconstexpr Id kIds[] = {{\n{id_rows}}};\n\n{alias_table}"
             f"}}  // namespace\n\n"
-            f"int FindByName({unused}const char* door, const char* name) {{\n{find_alias}"
+            f"int FindByName({unused}const char* door, const char* name) {{\n{by_door}"
             f"  const Name* at = std::lower_bound(std::begin(kNames), std::end(kNames), name,\n"
             f"      [](const Name& row, const char* asked) {{ return strcmp(row.name, asked) < 0; }});\n"
             f"  return at != std::end(kNames) && strcmp(at->name, name) == 0 ? at->index : -1;\n}}\n\n"
             f"int FindById(uint32_t id) {{\n"
             f"  const Id* at = std::lower_bound(std::begin(kIds), std::end(kIds), id,\n"
             f"      [](const Id& row, uint32_t asked) {{ return row.id < asked; }});\n"
-            f"  return at != std::end(kIds) && at->id == id ? at->index : -1;\n}}\n\n}}  // namespace {namespace(table)}\n")
+            f"  return at != std::end(kIds) && at->id == id ? at->index : -1;\n}}\n\n"
+            f"intercept::DoorRows RowsAtDoor({unused}const char* door, {unused}const char* name) {{\n{rows_at_door}}}\n\n"
+            f"}}  // namespace {namespace(table)}\n")

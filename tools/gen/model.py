@@ -185,6 +185,14 @@ class Library:
     doors: tuple               # functions through which other functions leave the library
     doors_by_hand: tuple = ()  # the same, with a look-up that the backend writes
     versioned_headers: bool = False  # the parity test leaves out what its version of the headers lacks
+    backend: str = ""          # the folder of the backend that serves it, where that is not the library's name
+    passes: tuple = ()         # symbols that are exported without a row: calls of them go straight to the driver
+
+    @property
+    def exported_header(self):
+        """Where the backend declares what exports.cpp needs."""
+        return (f"flexai/backend/{self.backend}/{self.name}_exported.h" if self.backend
+                else f"flexai/backend/{self.name}/exported.h")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ BUILTIN = {
     "intptr_t": "intptr_t", "uintptr_t": "uintptr_t",
 }
 LIBRARY_KEYS = {"name", "soname", "result", "errors", "symbol_versions", "headers", "header_defines", "slots",
-                "slot_struct", "reserved", "doors", "doors_by_hand", "versioned_headers"}
+                "slot_struct", "reserved", "doors", "doors_by_hand", "versioned_headers", "backend", "passes"}
 FUNCTION_KEYS = {"event", "params", "returns", "wire", "reason", "fake", "since", "until", "source", "custom", "slot",
                  "extension", "door", "errors"}
 NOTE = re.compile(r"\s*([a-z_0-9]+)(\()?")
@@ -109,7 +109,8 @@ class Reader:
             header_defines=tuple(data.get("header_defines", ())), slots=data.get("slots", 0),
             slot_struct=data.get("slot_struct", ""),
             reserved={int(k): v for k, v in data.get("reserved", {}).items()}, doors=tuple(data.get("doors", ())),
-            doors_by_hand=tuple(data.get("doors_by_hand", ())), versioned_headers=data.get("versioned_headers", False))
+            doors_by_hand=tuple(data.get("doors_by_hand", ())), versioned_headers=data.get("versioned_headers", False),
+            backend=data.get("backend", ""), passes=tuple(data.get("passes", ())))
 
     def types(self):
         data = self.document.get("type", {})

@@ -1,6 +1,7 @@
 // Generated from api/toy/toy.toml by tools/gen; do not edit.
 // libtoy.so.1, one symbol per row. Needs from flexai/backend/toy/exported.h: g_chassis,
-// kExportedDoor, OpenExported() and, where there are doors, LookUp(door, asked of, name, found).
+// kExportedDoor, OpenExported(), where there are doors LookUp(door, asked of, name, found), and where symbols
+// have no row Passed(name).
 #include "flexai/backend/toy/exported.h"
 #include "flexai/intercept/entry.h"
 #include "toy/calls.h"

@@ -48,21 +48,14 @@ constexpr Id kIds[] = {
     {0xf29cfcda, 1},
 };
 
-struct Alias {
-  const char* door;
-  const char* name;
-  int index;
-};
-constexpr Alias kAliases[] = {
-    {"toyLookUp", "toyVersion", 11},
+constexpr intercept::DoorRow kDoorRows[] = {
+    {"toyLookUp", "toyVersion", 11, 0},
 };
 
 }  // namespace
 
 int FindByName(const char* door, const char* name) {
-  for (const Alias& alias : kAliases) {
-    if (strcmp(alias.door, door) == 0 && strcmp(alias.name, name) == 0) return alias.index;
-  }
+  if (const intercept::DoorRows rows = RowsAtDoor(door, name); rows.count > 0) return rows.first->index;
   const Name* at = std::lower_bound(std::begin(kNames), std::end(kNames), name,
       [](const Name& row, const char* asked) { return strcmp(row.name, asked) < 0; });
   return at != std::end(kNames) && strcmp(at->name, name) == 0 ? at->index : -1;
@@ -72,6 +65,10 @@ int FindById(uint32_t id) {
   const Id* at = std::lower_bound(std::begin(kIds), std::end(kIds), id,
       [](const Id& row, uint32_t asked) { return row.id < asked; });
   return at != std::end(kIds) && at->id == id ? at->index : -1;
+}
+
+intercept::DoorRows RowsAtDoor(const char* door, const char* name) {
+  return intercept::FindDoorRows(kDoorRows, static_cast<int>(std::size(kDoorRows)), door, name);
 }
 
 }  // namespace flexai::api::toy

@@ -122,7 +122,12 @@ void PayEvent(api::cl_event event, api::cl_int, void* debt) {
 
 }  // namespace
 
-uint64_t SliceRules::Asked(Call& call) {
+bool SliceRules::Asks(Call& call, uint64_t* bytes) {
+  *bytes = BytesOf(call);
+  return *bytes > 0;
+}
+
+uint64_t SliceRules::BytesOf(Call& call) {
   switch (call.info().index) {
     case api::ClCreateImageCall::kIndex: {
       const auto& c = call.As<api::ClCreateImageCall>();

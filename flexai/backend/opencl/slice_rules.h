@@ -20,7 +20,7 @@ class SliceRules : public slice::Rules {
         present_as_gpu_(present_as_gpu),
         card_clock_(freeze->hold_times()) {}
 
-  uint64_t Asked(intercept::Call& call) override;
+  bool Asks(intercept::Call& call, uint64_t* bytes) override;
   uint64_t Held(intercept::Call& call, uint64_t asked) override;
   void Keep(intercept::Call& call, uint64_t bytes, slice::Ledger& ledger) override;
   void Undo(intercept::Call& call) override;
@@ -30,6 +30,7 @@ class SliceRules : public slice::Rules {
   void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
 
  private:
+  static uint64_t BytesOf(intercept::Call& call);
   void AnswerAboutDevice(intercept::Call& call, const slice::Ledger& ledger) const;
   void NoteDevices(intercept::Call& call);
   uint64_t Forget(uint64_t pointer);

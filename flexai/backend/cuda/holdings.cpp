@@ -1,0 +1,90 @@
+#include "flexai/backend/cuda/holdings.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace flexai::backend::cuda {
+
+uint64_t Holdings::Plan(uint64_t bytes) {
+  if (bytes > kLargestPiece) return RoundUp(bytes, kBlock);
+  std::lock_guard<std::mutex> lock(mu_);
+  const uint64_t before = RoundUp(pieces_, kBlock);
+  pieces_ += RoundUp(bytes, kPieceStep);
+  return RoundUp(pieces_, kBlock) - before;
+}
+
+uint64_t Holdings::Unplan(uint64_t bytes) {
+  if (bytes > kLargestPiece) return RoundUp(bytes, kBlock);
+  std::lock_guard<std::mutex> lock(mu_);
+  const uint64_t before = RoundUp(pieces_, kBlock);
+  pieces_ -= std::min(pieces_, RoundUp(bytes, kPieceStep));
+  return before - RoundUp(pieces_, kBlock);
+}
+
+void Holdings::Keep(uint64_t object, uint64_t bytes) {
+  std::lock_guard<std::mutex> lock(mu_);
+  objects_[object] = bytes;
+}
+
+uint64_t Holdings::Take(uint64_t object) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = objects_.find(object);
+  if (found == objects_.end()) return 0;
+  const uint64_t bytes = found->second;
+  objects_.erase(found);
+  return bytes;
+}
+
+uint64_t Holdings::FreedBy(std::shared_ptr<Physical> last) {
+  return last && last.use_count() == 1 ? last->bytes : 0;
+}
+
+void Holdings::KeepPhysical(uint64_t handle, uint64_t bytes) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = handles_.find(handle);
+  if (found != handles_.end() && bytes == 0) {
+    ++found->second.references;  // our own came back to us
+    return;
+  }
+  handles_[handle] = {std::make_shared<Physical>(Physical{bytes}), 1};
+}
+
+void Holdings::RetainPhysical(uint64_t handle, uint64_t address) {
+  std::lock_guard<std::mutex> lock(mu_);
+  auto mapping = mappings_.upper_bound(address);
+  if (mapping == mappings_.begin()) return;
+  --mapping;
+  if (address - mapping->first >= mapping->second.size) return;
+  Handle& known = handles_[handle];
+  if (known.physical != mapping->second.physical) known = {mapping->second.physical, 0};
+  ++known.references;
+}
+
+uint64_t Holdings::ReleasePhysical(uint64_t handle) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = handles_.find(handle);
+  if (found == handles_.end() || --found->second.references > 0) return 0;
+  std::shared_ptr<Physical> physical = std::move(found->second.physical);
+  handles_.erase(found);
+  return FreedBy(std::move(physical));
+}
+
+void Holdings::Map(uint64_t address, uint64_t size, uint64_t handle) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = handles_.find(handle);
+  if (found != handles_.end()) mappings_[address] = {size, found->second.physical};
+}
+
+uint64_t Holdings::Unmap(uint64_t address, uint64_t size) {
+  std::lock_guard<std::mutex> lock(mu_);
+  uint64_t freed = 0;
+  auto at = mappings_.lower_bound(address);
+  while (at != mappings_.end() && at->first - address < size) {
+    std::shared_ptr<Physical> physical = std::move(at->second.physical);
+    at = mappings_.erase(at);
+    freed += FreedBy(std::move(physical));
+  }
+  return freed;
+}
+
+}  // namespace flexai::backend::cuda

@@ -1,0 +1,26 @@
+// The stage that answers cuGetProcAddress with our own entries: what the driver found for a name, a
+// version and a kind of stream is exchanged for the entry of exactly that function. Status, flags and
+// "not found" stay the driver's.
+#pragma once
+
+#include "flexai/intercept/stage.h"
+
+namespace flexai::backend::cuda {
+
+/// The row that the driver's `found` is, for a look-up of `symbol` with these arguments; -1 if no row
+/// is. A function of the driver that is also exported is known by its address; others by what the
+/// table says of versions and streams.
+/// Units:  version as cuda.h counts, 12040 for 12.4.
+int RowOfLookUp(const char* symbol, int version, uint64_t flags, const void* found,
+                void* const* driver);
+
+class LookUpStage : public intercept::Stage {
+ public:
+  const char* name() const override { return "look-up"; }
+  intercept::FailMode fail_mode() const override { return intercept::FailMode::kOpen; }
+  bool Listens(const intercept::FnInfo& info) override;
+  bool Before(intercept::Call&) override { return true; }
+  void After(intercept::Call& call) override;
+};
+
+}  // namespace flexai::backend::cuda

@@ -1,0 +1,104 @@
+// lib/libflexai_cuda.so, which `flexai run` preloads: a dlopen of the driver or of the management
+// library, by whatever path, gets ours, which lie in folders beside this one. Everything else goes on
+// to the C library with the caller's return address in place, because dlopen looks at it to find the
+// caller's search path: hence the jump.
+#include <dlfcn.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <atomic>
+
+namespace flexai::backend::cuda {
+namespace {
+
+struct Ours {
+  const char* stem;  // what a name of the library begins with
+  const char* place;
+};
+constexpr Ours kOurs[] = {{"libcuda.so", "/cuda/libcuda.so.1"},
+                          {"libnvidia-ml.so", "/nvml/libnvidia-ml.so.1"}};
+constexpr int kCount = sizeof kOurs / sizeof kOurs[0];
+
+// Written by whoever comes first, always with the same text.
+char g_paths[kCount][PATH_MAX];
+std::atomic<int> g_ready{0};  // 1: being written, 2: there
+
+// Whether `file` ends in the library's name, perhaps with a version.
+bool Names(const char* file, const char* stem) {
+  const char* slash = strrchr(file, '/');
+  const char* name = slash ? slash + 1 : file;
+  const size_t length = strlen(stem);
+  if (strncmp(name, stem, length) != 0) return false;
+  return name[length] == '\0' || (name[length] == '.' && name[length + 1] >= '0' &&
+                                  name[length + 1] <= '9');
+}
+
+void FindOurs() {
+  int expected = 0;
+  if (!g_ready.compare_exchange_strong(expected, 1)) return;
+  Dl_info self;
+  if (dladdr(reinterpret_cast<const void*>(&FindOurs), &self) && self.dli_fname) {
+    const char* slash = strrchr(self.dli_fname, '/');
+    const size_t folder = slash ? static_cast<size_t>(slash - self.dli_fname) : 0;
+    for (int i = 0; i < kCount; ++i) {
+      if (folder == 0 || folder + strlen(kOurs[i].place) >= PATH_MAX) continue;
+      memcpy(g_paths[i], self.dli_fname, folder);
+      strcpy(g_paths[i] + folder, kOurs[i].place);
+      if (access(g_paths[i], R_OK) != 0) g_paths[i][0] = '\0';
+    }
+  }
+  g_ready.store(2, std::memory_order_release);
+}
+
+}  // namespace
+
+struct Choice {
+  const char* file;
+  void* next;
+};
+
+/// What dlopen shall open instead of `file`, and the dlopen that shall do it.
+extern "C" __attribute__((visibility("hidden"))) Choice FlexaiChooseFile(const char* file) {
+  static void* const next = dlsym(RTLD_NEXT, "dlopen");
+  for (int i = 0; file && i < kCount; ++i) {
+    if (!Names(file, kOurs[i].stem)) continue;
+    FindOurs();
+    if (g_ready.load(std::memory_order_acquire) == 2 && g_paths[i][0]) return {g_paths[i], next};
+  }
+  return {file, next};
+}
+
+}  // namespace flexai::backend::cuda
+
+#if defined(__x86_64__)
+asm(R"(
+  .text
+  .globl dlopen
+  .type dlopen, @function
+dlopen:
+  pushq %rsi
+  call FlexaiChooseFile
+  popq %rsi
+  movq %rax, %rdi
+  jmp *%rdx
+  .size dlopen, . - dlopen
+)");
+#elif defined(__aarch64__)
+asm(R"(
+  .text
+  .globl dlopen
+  .type dlopen, %function
+dlopen:
+  stp x29, x30, [sp, #-32]!
+  str x1, [sp, #16]
+  bl FlexaiChooseFile
+  mov x16, x1
+  ldr x1, [sp, #16]
+  ldp x29, x30, [sp], #32
+  br x16
+  .size dlopen, . - dlopen
+)");
+#else
+#error "no dlopen for this machine"
+#endif

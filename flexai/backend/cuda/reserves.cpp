@@ -1,0 +1,171 @@
+#include "flexai/backend/cuda/reserves.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "flexai/backend/cuda/holdings.h"
+
+namespace flexai::backend::cuda {
+namespace {
+
+// Attribute numbers of the driver. Source: CUDA Driver API, enums CUmemPool_attribute and
+// CUgraphMem_attribute.
+constexpr api::CUmemPool_attribute kPoolReserved = 5;
+constexpr api::CUmemPool_attribute kPoolUsed = 7;
+constexpr api::CUgraphMem_attribute kGraphUsed = 0;
+constexpr api::CUgraphMem_attribute kGraphReserved = 2;
+// CUgraphNodeType.
+constexpr api::CUgraphNodeType kChildGraph = 4;
+constexpr api::CUgraphNodeType kMemoryAlloc = 10;
+constexpr int kDeepest = 64;
+
+api::CUmemoryPool PoolOf(uint64_t key) { return reinterpret_cast<api::CUmemoryPool>(key); }
+
+}  // namespace
+
+Reserves::State Reserves::Ask(uint64_t key) {
+  State state;
+  if (IsGraph(key)) {
+    const auto ask = Real().cuDeviceGetGraphMemAttribute;
+    const auto device = static_cast<api::CUdevice_v1>(key - 1);
+    if (!ask || ask(device, kGraphReserved, &state.reserved) != api::CUDA_SUCCESS) return {};
+    ask(device, kGraphUsed, &state.used);
+    return state;
+  }
+  const auto ask = Real().cuMemPoolGetAttribute;
+  if (!ask || ask(PoolOf(key), kPoolReserved, &state.reserved) != api::CUDA_SUCCESS) return {};
+  ask(PoolOf(key), kPoolUsed, &state.used);
+  return state;
+}
+
+void Reserves::Trim(uint64_t key) {
+  if (IsGraph(key)) {
+    if (Real().cuDeviceGraphMemTrim) {
+      Real().cuDeviceGraphMemTrim(static_cast<api::CUdevice_v1>(key - 1));
+    }
+  } else if (Real().cuMemPoolTrimTo) {
+    Real().cuMemPoolTrimTo(PoolOf(key), 0);
+  }
+}
+
+uint64_t Reserves::Plan(uint64_t key, uint64_t bytes, uint64_t step) {
+  const State state = Ask(key);
+  const uint64_t free = state.reserved - std::min(state.reserved, state.used);
+  return bytes > free ? RoundUp(bytes - free, step) : 0;
+}
+
+uint64_t Reserves::Grown(uint64_t key) {
+  const uint64_t reserved = Ask(key).reserved;
+  std::lock_guard<std::mutex> lock(mu_);
+  const uint64_t booked = booked_[key];
+  return reserved > booked ? reserved - booked : 0;
+}
+
+void Reserves::Keep(uint64_t key, uint64_t bytes) {
+  std::lock_guard<std::mutex> lock(mu_);
+  booked_[key] += bytes;
+}
+
+bool Reserves::Settle(uint64_t key, slice::Ledger& ledger) {
+  const uint64_t reserved = Ask(key).reserved;
+  uint64_t less = 0;
+  {
+    std::lock_guard<std::mutex> lock(mu_);
+    const auto found = booked_.find(key);
+    if (found == booked_.end() || found->second <= reserved) return false;
+    less = found->second - reserved;
+    found->second = reserved;
+  }
+  ledger.Release(less);
+  return true;
+}
+
+bool Reserves::Recover(slice::Ledger& ledger) {
+  std::vector<uint64_t> keys;
+  {
+    std::lock_guard<std::mutex> lock(mu_);
+    for (const auto& [key, bytes] : booked_) {
+      if (bytes > 0) keys.push_back(key);
+    }
+  }
+  bool any = false;
+  for (const uint64_t key : keys) {
+    Trim(key);
+    any |= Settle(key, ledger);
+  }
+  return any;
+}
+
+uint64_t Reserves::Take(uint64_t key) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = booked_.find(key);
+  if (found == booked_.end()) return 0;
+  const uint64_t bytes = found->second;
+  booked_.erase(found);
+  return bytes;
+}
+
+uint64_t Graphs::Count(api::CUgraph graph, int depth) {
+  const api::Real& real = Real();
+  size_t count = 0;
+  if (depth > kDeepest || !real.cuGraphGetNodes || !real.cuGraphMemAllocNodeGetParams ||
+      real.cuGraphGetNodes(graph, nullptr, &count) != api::CUDA_SUCCESS) {
+    return 0;
+  }
+  std::vector<api::CUgraphNode> nodes(count);
+  if (real.cuGraphGetNodes(graph, nodes.data(), &count) != api::CUDA_SUCCESS) return 0;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < std::min(count, nodes.size()); ++i) {
+    api::CUgraphNodeType type = {};
+    if (real.cuGraphNodeGetType(nodes[i], &type) != api::CUDA_SUCCESS) continue;
+    if (type == kMemoryAlloc) {
+      api::CUDA_MEM_ALLOC_NODE_PARAMS_v1 node = {};
+      real.cuGraphMemAllocNodeGetParams(nodes[i], &node);
+      bytes += RoundUp(node.bytesize, kBlock);
+    } else if (type == kChildGraph && real.cuGraphChildGraphNodeGetGraph) {
+      api::CUgraph child = nullptr;
+      if (real.cuGraphChildGraphNodeGetGraph(nodes[i], &child) == api::CUDA_SUCCESS) {
+        bytes += Count(child, depth + 1);
+      }
+    }
+  }
+  return bytes;
+}
+
+void Graphs::Learn(uint64_t exec, api::CUgraph graph) {
+  const uint64_t bytes = Count(graph, 0);
+  std::lock_guard<std::mutex> lock(mu_);
+  if (bytes == 0) {
+    execs_.erase(exec);
+    return;
+  }
+  execs_[exec] = {bytes};
+  any_.store(true, std::memory_order_relaxed);
+}
+
+void Graphs::Forget(uint64_t exec) {
+  if (!any_.load(std::memory_order_relaxed)) return;
+  std::lock_guard<std::mutex> lock(mu_);
+  execs_.erase(exec);
+}
+
+uint64_t Graphs::BytesOf(uint64_t exec) {
+  if (!any_.load(std::memory_order_relaxed)) return 0;
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = execs_.find(exec);
+  return found == execs_.end() ? 0 : found->second.bytes;
+}
+
+bool Graphs::MayGrow(uint64_t exec) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = execs_.find(exec);
+  return found != execs_.end() && found->second.launched_at != trims_.load();
+}
+
+void Graphs::Launched(uint64_t exec) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = execs_.find(exec);
+  if (found != execs_.end()) found->second.launched_at = trims_.load();
+}
+
+}  // namespace flexai::backend::cuda

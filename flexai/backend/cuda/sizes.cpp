@@ -1,0 +1,164 @@
+#include "flexai/backend/cuda/sizes.h"
+
+#include <string.h>
+
+#include <algorithm>
+
+#include "flexai/backend/cuda/holdings.h"
+
+namespace flexai::backend::cuda {
+
+using intercept::Call;
+
+namespace {
+
+constexpr uint64_t kPitchStep = 512;
+// Source: CUDA Driver API, flags of arrays and CUmemLocationType.
+constexpr unsigned kSparse = 0x40;
+constexpr unsigned kDeferredMapping = 0x80;
+constexpr uint32_t kOnDevice = 1;
+// Places in structures that hold a union, on 64-bit machines. Source: cuda.h, CUmemAllocationProp and
+// CUDA_EXTERNAL_MEMORY_HANDLE_DESC.
+constexpr size_t kLocationType = 8;
+constexpr size_t kExternalSize = 24;
+
+template <class T>
+T ReadAt(const void* base, size_t offset) {
+  T value = {};
+  if (base) memcpy(&value, static_cast<const char*>(base) + offset, sizeof(value));
+  return value;
+}
+
+uint64_t ElementBytes(uint32_t format, uint32_t channels) {
+  uint64_t one = 4;
+  if (format == 0x01 || format == 0x08) one = 1;                    // 8-bit integers
+  if (format == 0x02 || format == 0x09 || format == 0x10) one = 2;  // 16-bit numbers
+  return one * std::max<uint32_t>(channels, 1);
+}
+
+// A guess for drivers that do not say: rows in whole tiles.
+uint64_t GuessArray(const api::CUDA_ARRAY3D_DESCRIPTOR_v2& d) {
+  using intercept::Times;
+  const uint64_t row = RoundUp(
+      Times(std::max<uint64_t>(d.Width, 1), ElementBytes(d.Format, d.NumChannels)), kPitchStep);
+  const uint64_t rows = RoundUp(std::max<uint64_t>(d.Height, 1), d.Height > 1 ? 8 : 1);
+  return Times(Times(row, rows), std::max<uint64_t>(d.Depth, 1));
+}
+
+template <class D>
+api::CUDA_ARRAY3D_DESCRIPTOR_v2 Describe3D(const D* d) {
+  if (!d) return {};
+  return {d->Width, d->Height, d->Depth, d->Format, d->NumChannels, d->Flags};
+}
+template <class D>
+api::CUDA_ARRAY3D_DESCRIPTOR_v2 Describe2D(const D* d) {
+  if (!d) return {};
+  return {d->Width, d->Height, 0, d->Format, d->NumChannels, 0};
+}
+
+api::CUDA_ARRAY3D_DESCRIPTOR_v2 DescriptionIn(Call& call, unsigned* levels) {
+  *levels = 0;
+  switch (call.info().index) {
+    case api::CuArrayCreateCall::kIndex:
+      return Describe2D(call.As<api::CuArrayCreateCall>().pAllocateArray);
+    case api::CuArrayCreate_v2Call::kIndex:
+      return Describe2D(call.As<api::CuArrayCreate_v2Call>().pAllocateArray);
+    case api::CuArray3DCreateCall::kIndex:
+      return Describe3D(call.As<api::CuArray3DCreateCall>().pAllocateArray);
+    case api::CuArray3DCreate_v2Call::kIndex:
+      return Describe3D(call.As<api::CuArray3DCreate_v2Call>().pAllocateArray);
+    case api::CuMipmappedArrayCreateCall::kIndex: {
+      const auto& c = call.As<api::CuMipmappedArrayCreateCall>();
+      *levels = std::max(c.numMipmapLevels, 1u);
+      return Describe3D(c.pMipmappedArrayDesc);
+    }
+    default:
+      return {};
+  }
+}
+
+uint64_t AskArray(const api::CUDA_ARRAY3D_DESCRIPTOR_v2& described) {
+  const api::Real& real = Real();
+  api::CUarray array = nullptr;
+  if (!real.cuArray3DCreate_v2 || !real.cuArrayGetMemoryRequirements ||
+      real.cuArray3DCreate_v2(&array, &described) != api::CUDA_SUCCESS) {
+    return 0;
+  }
+  api::CUDA_ARRAY_MEMORY_REQUIREMENTS_v1 needs = {};
+  real.cuArrayGetMemoryRequirements(&needs, array, CurrentDevice());
+  real.cuArrayDestroy(array);
+  return needs.size;
+}
+
+uint64_t AskMipmap(const api::CUDA_ARRAY3D_DESCRIPTOR_v2& described, unsigned levels) {
+  const api::Real& real = Real();
+  api::CUmipmappedArray array = nullptr;
+  if (!real.cuMipmappedArrayCreate || !real.cuMipmappedArrayGetMemoryRequirements ||
+      real.cuMipmappedArrayCreate(&array, &described, levels) != api::CUDA_SUCCESS) {
+    return 0;
+  }
+  api::CUDA_ARRAY_MEMORY_REQUIREMENTS_v1 needs = {};
+  real.cuMipmappedArrayGetMemoryRequirements(&needs, array, CurrentDevice());
+  real.cuMipmappedArrayDestroy(array);
+  return needs.size;
+}
+
+}  // namespace
+
+uint64_t PitchedBytes(Call& call, bool after) {
+  uint64_t width, height, pitch;
+  if (call.info().index == api::CuMemAllocPitchCall::kIndex) {
+    const auto& c = call.As<api::CuMemAllocPitchCall>();
+    width = c.WidthInBytes;
+    height = c.Height;
+    pitch = after && c.pPitch ? *c.pPitch : 0;
+  } else {
+    const auto& c = call.As<api::CuMemAllocPitch_v2Call>();
+    width = c.WidthInBytes;
+    height = c.Height;
+    pitch = after && c.pPitch ? *c.pPitch : 0;
+  }
+  return intercept::Times(std::max(pitch, RoundUp(width, kPitchStep)), height);
+}
+
+uint64_t ArrayBytes(Call& call) {
+  unsigned levels = 0;
+  api::CUDA_ARRAY3D_DESCRIPTOR_v2 described = DescriptionIn(call, &levels);
+  if (described.Flags & (kSparse | kDeferredMapping)) return 0;
+  const uint64_t guess = GuessArray(described);
+  described.Flags |= kDeferredMapping;
+  const uint64_t said = levels ? AskMipmap(described, levels) : AskArray(described);
+  return said ? said : levels > 1 ? guess + guess / 2 : guess;
+}
+
+uint64_t PhysicalBytes(Call& call) {
+  const auto& c = call.As<api::CuMemCreateCall>();
+  return ReadAt<uint32_t>(c.prop, kLocationType) == kOnDevice ? RoundUp(c.size, kBlock) : 0;
+}
+
+uint64_t ExternalBytes(Call& call) {
+  return ReadAt<uint64_t>(call.As<api::CuImportExternalMemoryCall>().memHandleDesc, kExternalSize);
+}
+
+int CurrentDevice() {
+  api::CUdevice_v1 device = -1;
+  if (!Real().cuCtxGetDevice || Real().cuCtxGetDevice(&device) != api::CUDA_SUCCESS) return -1;
+  return device;
+}
+
+bool IsCapturing(api::CUstream stream) {
+  api::CUstreamCaptureStatus status = {};
+  return Real().cuStreamIsCapturing &&
+         Real().cuStreamIsCapturing(stream, &status) == api::CUDA_SUCCESS && status != 0;
+}
+
+CaptureSafe::CaptureSafe() {
+  const auto exchange = Real().cuThreadExchangeStreamCaptureMode;
+  exchanged_ = exchange && exchange(&mode_) == api::CUDA_SUCCESS;
+}
+
+CaptureSafe::~CaptureSafe() {
+  if (exchanged_) Real().cuThreadExchangeStreamCaptureMode(&mode_);
+}
+
+}  // namespace flexai::backend::cuda

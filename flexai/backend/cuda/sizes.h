@@ -1,0 +1,43 @@
+// How much memory a call asks for, where its parameters say so only together with the driver.
+#pragma once
+
+#include <cstdint>
+
+#include "flexai/backend/cuda/exported.h"
+#include "flexai/intercept/call.h"
+
+namespace flexai::backend::cuda {
+
+/// Bytes of the rows that cuMemAllocPitch asks for; after the call, with the pitch that it chose.
+uint64_t PitchedBytes(intercept::Call& call, bool after);
+
+/// Bytes of the array, or array with mip levels, that the call would make: what the driver says of
+/// one that it does not back with memory. 0 where the memory comes from elsewhere.
+uint64_t ArrayBytes(intercept::Call& call);
+
+/// Bytes of a cuMemCreate on a card; 0 for memory of the host.
+uint64_t PhysicalBytes(intercept::Call& call);
+
+/// Bytes that cuImportExternalMemory brings in.
+uint64_t ExternalBytes(intercept::Call& call);
+
+/// The card of the calling thread's context; -1 without one.
+int CurrentDevice();
+
+/// Whether `stream` is being captured: what is put into it takes no memory now.
+bool IsCapturing(api::CUstream stream);
+
+/// While it lives, the driver accepts calls of ours that would spoil another thread's capture.
+class CaptureSafe {
+ public:
+  CaptureSafe();
+  ~CaptureSafe();
+  CaptureSafe(const CaptureSafe&) = delete;
+  CaptureSafe& operator=(const CaptureSafe&) = delete;
+
+ private:
+  api::CUstreamCaptureMode mode_ = 2;  // CU_STREAM_CAPTURE_MODE_RELAXED
+  bool exchanged_ = false;
+};
+
+}  // namespace flexai::backend::cuda

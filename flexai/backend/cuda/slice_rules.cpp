@@ -1,0 +1,373 @@
+#include "flexai/backend/cuda/slice_rules.h"
+
+#include <string.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "flexai/backend/cuda/sizes.h"
+
+namespace flexai::backend::cuda {
+
+using intercept::Call;
+
+namespace {
+
+// A function's name without the version and the kind of stream.
+std::string_view BaseName(std::string_view name) {
+  for (const std::string_view stream : {"_ptsz", "_ptds"}) {
+    if (name.ends_with(stream)) name.remove_suffix(stream.size());
+  }
+  const size_t at = name.rfind("_v");
+  if (at != name.npos && at + 2 < name.size() && name[at + 2] >= '0' && name[at + 2] <= '9') {
+    name = name.substr(0, at);
+  }
+  return name;
+}
+
+// The pool that a call takes from; null for one that the driver will refuse.
+api::CUmemoryPool PoolIn(Call& call, api::CUstream* stream) {
+  switch (call.info().index) {
+    case api::CuMemAllocFromPoolAsyncCall::kIndex: {
+      const auto& c = call.As<api::CuMemAllocFromPoolAsyncCall>();
+      *stream = c.hStream;
+      return c.pool;
+    }
+    case api::CuMemAllocFromPoolAsync_ptszCall::kIndex: {
+      const auto& c = call.As<api::CuMemAllocFromPoolAsync_ptszCall>();
+      *stream = c.hStream;
+      return c.pool;
+    }
+    default:
+      break;
+  }
+  *stream = reinterpret_cast<api::CUstream>(call.handle());
+  api::CUmemoryPool pool = nullptr;
+  if (Real().cuDeviceGetMemPool) Real().cuDeviceGetMemPool(&pool, CurrentDevice());
+  return pool;
+}
+
+// Between Asks and Keep of one call, on one thread.
+thread_local uint64_t t_planned __attribute__((tls_model("initial-exec"))) = 0;
+thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
+
+}  // namespace
+
+SliceRules::SliceRules(slice::Tenant* tenant) : tenant_(tenant) {
+  for (const intercept::FnInfo& info : api::kFunctions) does_[info.index] = Learn(info.name);
+}
+
+SliceRules::Does SliceRules::Learn(const char* name) {
+  static constexpr std::pair<std::string_view, Does> kDoes[] = {
+      {"cuMemAlloc", Does::kAllocate},
+      {"cuMemAllocManaged", Does::kAllocate},
+      {"cuMemAllocPitch", Does::kAllocatePitch},
+      {"cuMemAllocAsync", Does::kAllocateFromPool},
+      {"cuMemAllocFromPoolAsync", Does::kAllocateFromPool},
+      {"cuMemCreate", Does::kCreatePhysical},
+      {"cuArrayCreate", Does::kCreateArray},
+      {"cuArray3DCreate", Does::kCreateArray},
+      {"cuMipmappedArrayCreate", Does::kCreateArray},
+      {"cuImportExternalMemory", Does::kImportExternal},
+      {"cuCtxCreate", Does::kCreateContext},
+      {"cuDevicePrimaryCtxRetain", Does::kCreateContext},
+      {"cuGreenCtxCreate", Does::kCreateContext},
+      {"cuGraphLaunch", Does::kLaunchGraph},
+      {"cuGraphUpload", Does::kLaunchGraph},
+      {"cuMemFree", Does::kFree},
+      {"cuMemFreeAsync", Does::kFree},
+      {"cuArrayDestroy", Does::kFreeObject},
+      {"cuMipmappedArrayDestroy", Does::kFreeObject},
+      {"cuDestroyExternalMemory", Does::kFreeObject},
+      {"cuMemRelease", Does::kReleasePhysical},
+      {"cuMemUnmap", Does::kUnmap},
+      {"cuMemPoolDestroy", Does::kDestroyPool},
+      {"cuMemPoolTrimTo", Does::kTrimPool},
+      {"cuMemPoolSetAttribute", Does::kTrimPool},
+      {"cuDeviceGraphMemTrim", Does::kTrimGraphs},
+      {"cuGraphExecDestroy", Does::kDestroyExec},
+      {"cuMemMap", Does::kMap},
+      {"cuMemRetainAllocationHandle", Does::kRetain},
+      {"cuMemImportFromShareableHandle", Does::kImport},
+      {"cuGraphInstantiate", Does::kLearnGraph},
+      {"cuGraphInstantiateWithFlags", Does::kLearnGraph},
+      {"cuGraphInstantiateWithParams", Does::kLearnGraph},
+      {"cuGraphExecUpdate", Does::kLearnGraph},
+  };
+  const std::string_view base = BaseName(name);
+  for (const auto& [known, does] : kDoes) {
+    if (known == base) return does;
+  }
+  return Does::kNothing;
+}
+
+bool SliceRules::Asks(Call& call, uint64_t* bytes) {
+  switch (DoesOf(call)) {
+    case Does::kAllocate:
+      t_planned = call.charge();
+      break;
+    case Does::kAllocatePitch:
+      t_planned = PitchedBytes(call, /*after=*/false);
+      break;
+    case Does::kCreateArray:
+      t_planned = ArrayBytes(call);
+      break;
+    case Does::kImportExternal:
+      t_planned = ExternalBytes(call);
+      break;
+    case Does::kCreatePhysical:
+      *bytes = t_planned = PhysicalBytes(call);
+      return true;
+    case Does::kAllocateFromPool:
+      return AsksPool(call, bytes);
+    case Does::kLaunchGraph:
+      return AsksGraph(call, bytes);
+    case Does::kCreateContext:
+      return AsksContext(call, bytes);
+    default:
+      return false;
+  }
+  if (t_planned == 0) return false;
+  *bytes = holdings_.Plan(t_planned);
+  return true;
+}
+
+bool SliceRules::AsksPool(Call& call, uint64_t* bytes) {
+  api::CUstream stream = nullptr;
+  const api::CUmemoryPool pool = PoolIn(call, &stream);
+  // In a capture it becomes a node of a graph, and counts when that is launched.
+  if (!pool || IsCapturing(stream)) return false;
+  t_reserve = reinterpret_cast<uint64_t>(pool);
+  *bytes = reserves_.Plan(t_reserve, call.charge(), kPoolStep);
+  return true;
+}
+
+bool SliceRules::AsksGraph(Call& call, uint64_t* bytes) {
+  const uint64_t exec = call.handle();
+  const uint64_t most = graphs_.BytesOf(exec);
+  if (most == 0) return false;
+  t_reserve = Reserves::GraphKey(CurrentDevice());
+  *bytes = graphs_.MayGrow(exec) ? reserves_.Plan(t_reserve, most, kBlock) : 0;
+  return true;
+}
+
+// Only measuring tells what a context holds; until then, what one held before.
+bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
+  const slice::Region* region = tenant_->region();
+  if (!region) return false;
+  if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
+    const auto& c = call.As<api::CuDevicePrimaryCtxRetainCall>();
+    unsigned flags = 0;
+    int active = 0;
+    if (Real().cuDevicePrimaryCtxGetState &&
+        Real().cuDevicePrimaryCtxGetState(c.dev, &flags, &active) == api::CUDA_SUCCESS && active) {
+      return false;
+    }
+  }
+  *bytes = region->header.context_bytes.load(std::memory_order_relaxed);
+  return *bytes > 0;
+}
+
+void SliceRules::Failed(Call& call) {
+  switch (DoesOf(call)) {
+    case Does::kAllocate:
+    case Does::kAllocatePitch:
+    case Does::kCreateArray:
+    case Does::kImportExternal:
+      holdings_.Unplan(t_planned);
+      return;
+    default:
+      return;
+  }
+}
+
+bool SliceRules::Recover(slice::Ledger& ledger) {
+  const CaptureSafe safe;
+  graphs_.Trimmed();
+  return reserves_.Recover(ledger);
+}
+
+uint64_t SliceRules::Held(Call& call, uint64_t asked) {
+  switch (DoesOf(call)) {
+    case Does::kAllocatePitch: {
+      const uint64_t planned = holdings_.Unplan(t_planned);
+      t_planned = PitchedBytes(call, /*after=*/true);
+      return asked - std::min(asked, planned) + holdings_.Plan(t_planned);
+    }
+    case Does::kAllocateFromPool:
+      return reserves_.Grown(t_reserve);
+    case Does::kLaunchGraph: {
+      const uint64_t grown = reserves_.Grown(t_reserve);
+      // It runs already, so what it took beyond the plan is booked, limit or not.
+      if (grown > asked && tenant_->ledger()) {
+        tenant_->ledger()->Book(grown - asked);
+        reserves_.Keep(t_reserve, grown - asked);
+      }
+      return std::min(grown, asked);
+    }
+    default:
+      return asked;
+  }
+}
+
+void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
+  switch (DoesOf(call)) {
+    case Does::kCreatePhysical:
+      return holdings_.KeepPhysical(call.created(), bytes);
+    case Does::kAllocateFromPool:
+      reserves_.Keep(t_reserve, bytes);
+      reserves_.Settle(t_reserve, ledger);
+      return;
+    case Does::kLaunchGraph:
+      graphs_.Launched(call.handle());
+      return reserves_.Keep(t_reserve, bytes);
+    case Does::kCreateContext:
+      return ledger.Advance(bytes);
+    default:
+      return holdings_.Keep(call.created(), t_planned);
+  }
+}
+
+void SliceRules::Undo(Call& call) {
+  const CaptureSafe safe;
+  const auto address = static_cast<api::CUdeviceptr_v2>(call.created());
+  if (DoesOf(call) == Does::kAllocatePitch) {
+    holdings_.Unplan(t_planned);
+    Real().cuMemFree_v2(address);
+  } else if (DoesOf(call) == Does::kAllocateFromPool) {
+    api::CUstream stream = nullptr;
+    const api::CUmemoryPool pool = PoolIn(call, &stream);
+    Real().cuMemFreeAsync(address, stream);
+    Real().cuStreamSynchronize(stream);
+    Real().cuMemPoolTrimTo(pool, 0);
+  }
+}
+
+// What an object holds is forgotten before the driver frees it, because the driver may hand the same
+// address to another thread at once; the bytes are given back after it.
+void SliceRules::Drop(Call& call, slice::Ledger&) {
+  switch (DoesOf(call)) {
+    case Does::kFree:
+    case Does::kFreeObject:
+      call.scratch() = holdings_.Take(call.dropped());
+      return;
+    case Does::kDestroyPool:
+      call.scratch() = reserves_.Take(call.dropped());
+      return;
+    case Does::kDestroyExec:
+      return graphs_.Forget(call.handle());
+    case Does::kTrimGraphs:
+      return graphs_.Trimmed();
+    default:
+      return;
+  }
+}
+
+void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
+  const uint64_t bytes = call.scratch();
+  switch (DoesOf(call)) {
+    case Does::kFree:
+    case Does::kFreeObject:
+      if (bytes == 0) return;
+      if (!call.ok()) return holdings_.Keep(call.dropped(), bytes);
+      return ledger.Release(holdings_.Unplan(bytes));
+    case Does::kDestroyPool:
+      if (!call.ok()) return reserves_.Keep(call.dropped(), bytes);
+      return ledger.Release(bytes);
+    case Does::kReleasePhysical:
+      if (call.ok()) ledger.Release(holdings_.ReleasePhysical(call.dropped()));
+      return;
+    case Does::kUnmap: {
+      const auto& c = call.As<api::CuMemUnmapCall>();
+      if (call.ok()) ledger.Release(holdings_.Unmap(c.ptr, c.size));
+      return;
+    }
+    case Does::kTrimPool:
+      reserves_.Settle(call.handle(), ledger);
+      return;
+    case Does::kTrimGraphs:
+      reserves_.Settle(Reserves::GraphKey(call.As<api::CuDeviceGraphMemTrimCall>().device), ledger);
+      return;
+    default:
+      return;
+  }
+}
+
+void SliceRules::LearnGraph(Call& call) {
+  const CaptureSafe safe;
+  const auto learn = [&](const auto* exec, api::CUgraph graph) {
+    if (exec) graphs_.Learn(reinterpret_cast<uint64_t>(*exec), graph);
+  };
+  switch (call.info().index) {
+    case api::CuGraphInstantiateCall::kIndex:
+      return learn(call.As<api::CuGraphInstantiateCall>().phGraphExec,
+                   call.As<api::CuGraphInstantiateCall>().hGraph);
+    case api::CuGraphInstantiate_v2Call::kIndex:
+      return learn(call.As<api::CuGraphInstantiate_v2Call>().phGraphExec,
+                   call.As<api::CuGraphInstantiate_v2Call>().hGraph);
+    case api::CuGraphInstantiateWithFlagsCall::kIndex:
+      return learn(call.As<api::CuGraphInstantiateWithFlagsCall>().phGraphExec,
+                   call.As<api::CuGraphInstantiateWithFlagsCall>().hGraph);
+    case api::CuGraphInstantiateWithParamsCall::kIndex:
+      return learn(call.As<api::CuGraphInstantiateWithParamsCall>().phGraphExec,
+                   call.As<api::CuGraphInstantiateWithParamsCall>().hGraph);
+    case api::CuGraphInstantiateWithParams_ptszCall::kIndex:
+      return learn(call.As<api::CuGraphInstantiateWithParams_ptszCall>().phGraphExec,
+                   call.As<api::CuGraphInstantiateWithParams_ptszCall>().hGraph);
+    case api::CuGraphExecUpdateCall::kIndex:
+      return learn(&call.As<api::CuGraphExecUpdateCall>().hGraphExec,
+                   call.As<api::CuGraphExecUpdateCall>().hGraph);
+    case api::CuGraphExecUpdate_v2Call::kIndex:
+      return learn(&call.As<api::CuGraphExecUpdate_v2Call>().hGraphExec,
+                   call.As<api::CuGraphExecUpdate_v2Call>().hGraph);
+    default:
+      return;
+  }
+}
+
+void SliceRules::Hold(Call& call) {
+  switch (DoesOf(call)) {
+    case Does::kMap: {
+      const auto& c = call.As<api::CuMemMapCall>();
+      return holdings_.Map(c.ptr, c.size, c.handle);
+    }
+    case Does::kRetain: {
+      const auto& c = call.As<api::CuMemRetainAllocationHandleCall>();
+      return holdings_.RetainPhysical(*c.handle, reinterpret_cast<uint64_t>(c.addr));
+    }
+    case Does::kImport:
+      return holdings_.KeepPhysical(*call.As<api::CuMemImportFromShareableHandleCall>().handle, 0);
+    case Does::kLearnGraph:
+      return LearnGraph(call);
+    default:
+      return;
+  }
+}
+
+void SliceRules::Answer(Call& call, const slice::Ledger& ledger) {
+  const auto show = [&](auto* free, auto* total) {
+    using Word = std::remove_pointer_t<decltype(free)>;
+    if (free) *free = static_cast<Word>(std::min<uint64_t>(*free, ledger.free_bytes()));
+    if (total) *total = static_cast<Word>(std::min<uint64_t>(*total, ledger.limit()));
+  };
+  switch (call.info().index) {
+    case api::CuMemGetInfoCall::kIndex:
+      return show(call.As<api::CuMemGetInfoCall>().free, call.As<api::CuMemGetInfoCall>().total);
+    case api::CuMemGetInfo_v2Call::kIndex: {
+      const auto& c = call.As<api::CuMemGetInfo_v2Call>();
+      return show(c.free, c.total);
+    }
+    case api::CuDeviceTotalMemCall::kIndex: {
+      auto* total = call.As<api::CuDeviceTotalMemCall>().bytes;
+      return show(static_cast<decltype(total)>(nullptr), total);
+    }
+    case api::CuDeviceTotalMem_v2Call::kIndex: {
+      auto* total = call.As<api::CuDeviceTotalMem_v2Call>().bytes;
+      return show(static_cast<decltype(total)>(nullptr), total);
+    }
+    default:
+      return;
+  }
+}
+
+}  // namespace flexai::backend::cuda

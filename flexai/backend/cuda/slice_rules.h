@@ -1,0 +1,71 @@
+// What slicing needs to know about the driver's calls: which bytes each takes, when they are given
+// back, and how the driver's answers show the slice.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "flexai/backend/cuda/holdings.h"
+#include "flexai/backend/cuda/reserves.h"
+#include "flexai/slice/stage.h"
+
+namespace flexai::backend::cuda {
+
+class SliceRules : public slice::Rules {
+ public:
+  explicit SliceRules(slice::Tenant* tenant);
+
+  bool Asks(intercept::Call& call, uint64_t* bytes) override;
+  void Failed(intercept::Call& call) override;
+  bool Recover(slice::Ledger& ledger) override;
+  uint64_t Held(intercept::Call& call, uint64_t asked) override;
+  void Keep(intercept::Call& call, uint64_t bytes, slice::Ledger& ledger) override;
+  void Undo(intercept::Call& call) override;
+  void Drop(intercept::Call& call, slice::Ledger& ledger) override;
+  void Dropped(intercept::Call& call, slice::Ledger& ledger) override;
+  void Hold(intercept::Call& call) override;
+  void BeforeStart(intercept::Call&) override {}
+  void AfterStart(intercept::Call&) override {}
+  void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
+
+ private:
+  /// What a function does to memory; the variants of one function do the same.
+  enum class Does : uint8_t {
+    kNothing,
+    kAllocate,
+    kAllocatePitch,
+    kAllocateFromPool,
+    kCreatePhysical,
+    kCreateArray,
+    kImportExternal,
+    kCreateContext,
+    kLaunchGraph,
+    kFree,
+    kFreeObject,
+    kReleasePhysical,
+    kUnmap,
+    kDestroyPool,
+    kTrimPool,
+    kTrimGraphs,
+    kDestroyExec,
+    kMap,
+    kRetain,
+    kImport,
+    kLearnGraph,
+  };
+  static Does Learn(const char* name);
+
+  Does DoesOf(const intercept::Call& call) const { return does_[call.info().index]; }
+  bool AsksPool(intercept::Call& call, uint64_t* bytes);
+  bool AsksGraph(intercept::Call& call, uint64_t* bytes);
+  void LearnGraph(intercept::Call& call);
+  bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
+
+  slice::Tenant* tenant_;
+  std::array<Does, api::kFunctionCount> does_;
+  Holdings holdings_;
+  Reserves reserves_;
+  Graphs graphs_;
+};
+
+}  // namespace flexai::backend::cuda
