@@ -201,7 +201,7 @@ Finding CheckDrivers(const WayIn& way, const std::string& folder) {
 
 Finding CheckLayerFile(const WayIn& way) {
   const std::string check = std::string(way.backend) + " layer";
-  const Result<std::string> path = FindLibrary(way);
+  const Result<std::string> path = FindLibrary(way.backend, way.library);
   if (!path.ok()) {
     return {check, Verdict::kFail, std::string(path.status().message()),
             std::string(path.status().hint())};

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -87,14 +88,31 @@ Result<json> AskForSlice(operate::Client* client, const json& request, int repor
   return (*reply)["slice"];
 }
 
+// Puts `item` in front of a list in the environment.
+void Prepend(const char* variable, const std::string& item) {
+  const char* before = getenv(variable);
+  setenv(variable, PutInFront(item, before ? before : "").c_str(), 1);
+}
+
 // What the libraries in the program need to find the daemon, and a later daemon to know us again.
 Status PrepareEnvironment(const operate::Client& client, const json& slice) {
   for (const WayIn& way : WaysIn()) {
-    Result<std::string> library = FindLibrary(way);
+    Result<std::string> library = FindLibrary(way.backend, way.library);
     if (!library.ok()) return library.status();
-    const std::string variable(way.variable);
-    const char* before = getenv(variable.c_str());
-    setenv(variable.c_str(), PutInFront(*library, before ? before : "").c_str(), 1);
+    Prepend(std::string(way.variable).c_str(), *library);
+  }
+  for (const Preload& preload : Preloads()) {
+    // Only for cards of this vendor: elsewhere its driver may be missing altogether.
+    if (TextField(slice, "backend") != preload.backend) continue;
+    Result<std::string> library = FindLibrary(preload.backend, preload.library);
+    if (!library.ok()) return library.status();
+    Prepend("LD_PRELOAD", *library);
+    const std::string folder = library->substr(0, library->rfind('/') + 1);
+    for (size_t at = 0; at < preload.folders.size();) {
+      const size_t colon = std::min(preload.folders.find(':', at), preload.folders.size());
+      Prepend("LD_LIBRARY_PATH", folder + std::string(preload.folders.substr(at, colon - at)));
+      at = colon + 1;
+    }
   }
   setenv("FLEXAI_SLICE", SliceVariable(slice, getpid()).c_str(), 1);
   setenv("FLEXAI_SOCKET", client.socket().c_str(), 1);

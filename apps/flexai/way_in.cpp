@@ -23,20 +23,27 @@ std::string OwnPath() {
   return started && realpath(started, path) ? path : "";
 }
 
-Result<std::string> FindLibrary(const WayIn& way) {
+const std::vector<Preload>& Preloads() {
+  static const std::vector<Preload> preloads = {
+#include "flexai_program/preloads.inc"
+  };
+  return preloads;
+}
+
+Result<std::string> FindLibrary(std::string_view backend, std::string_view library) {
   const std::string own = OwnPath();
   const std::string root = own.substr(0, own.rfind('/')) + "/..";
   // The build's layout, then those of an installed tree.
   for (const char* folder : {"/lib/", "/lib/flexai/", "/lib/" FLEXAI_MULTIARCH "/flexai/"}) {
-    const std::string candidate = root + folder + std::string(way.library);
+    const std::string candidate = root + folder + std::string(library);
     char path[PATH_MAX];
     if (access(candidate.c_str(), R_OK) == 0 && realpath(candidate.c_str(), path)) {
       return std::string(path);
     }
   }
   return Status(Code::kNotFound,
-                std::string(way.library) + " is not beside " + own + " (looked in ../lib)",
-                "install flexai again, or build the target flexai_" + std::string(way.backend));
+                std::string(library) + " is not beside " + own + " (looked in ../lib)",
+                "install flexai again, or build the target flexai_" + std::string(backend));
 }
 
 std::string PutInFront(std::string_view library, std::string_view list) {

@@ -21,12 +21,23 @@ struct WayIn {
 /// One for each backend that has a layer; made from the build's list of backends.
 const std::vector<WayIn>& WaysIn();
 
+/// Another way in: a library that is preloaded, and folders with libraries that take vendors'
+/// names.
+struct Preload {
+  std::string_view backend;
+  std::string_view library;  // file name of what is preloaded
+  std::string_view folders;  // beside it, with colons between
+};
+
+/// One for each backend that has one; made from the build's list of backends.
+const std::vector<Preload>& Preloads();
+
 /// The path of this program, with links followed; empty when the system does not tell.
 std::string OwnPath();
 
-/// The file of `way` that belongs to this program.
+/// The file of a way in that belongs to this program.
 /// Errors: kNotFound (not installed beside it).
-Result<std::string> FindLibrary(const WayIn& way);
+Result<std::string> FindLibrary(std::string_view backend, std::string_view library);
 
 /// `list` with `library` in front, once.
 std::string PutInFront(std::string_view library, std::string_view list);

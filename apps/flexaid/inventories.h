@@ -5,9 +5,13 @@
 #include <vector>
 
 #include "flexai/device/inventory.h"
+#include "flexai/device/meter.h"
 
 namespace flexai {
 
 std::vector<std::unique_ptr<device::Inventory>> MakeInventories();
+
+/// Those that can be asked what processes hold; loads drivers.
+std::vector<std::unique_ptr<device::Meter>> MakeMeters();
 
 }  // namespace flexai

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/flexaid/cards.h"
+#include "apps/flexaid/meter.h"
 #include "flexai/base/log.h"
 #include "flexai/base/prompt.h"
 #include "flexai/operate/daemon.h"
@@ -47,6 +48,7 @@ int Serve(const std::string& address, bool for_user) {
   options.listen_fd = *listening;
   options.leave_when_idle = for_user;
   options.version = FLEXAI_VERSION;
+  StartMeter(*cards, &options.meter_ask_fd, &options.meter_answer_fd);
   operate::Daemon daemon(std::move(options), std::move(cards).value());
   g_daemon = &daemon;
   struct sigaction stop = {};
@@ -73,6 +75,8 @@ int Main(int argc, char** argv) {
       for_user = true;
     } else if (argument == "--probe-cards") {
       return PrintCards();
+    } else if (argument == "--meter-cards") {
+      return MeterCards();
     } else if (argument == "--version") {
       printf("flexaid %s\n", FLEXAI_VERSION);
       return 0;

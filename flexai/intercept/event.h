@@ -28,22 +28,11 @@ enum class Event : uint8_t {
 
 /// The event as tables and people write it: "memory.alloc".
 constexpr const char* EventName(Event event) {
-  constexpr const char* kNames[] = {"none",
-                                    "device.list",
-                                    "device.query",
-                                    "context.create",
-                                    "context.destroy",
-                                    "memory.alloc",
-                                    "memory.free",
-                                    "memory.hold",
-                                    "memory.info",
-                                    "copy",
-                                    "module.load",
-                                    "launch",
-                                    "launch.graph",
-                                    "stream.create",
-                                    "stream.destroy",
-                                    "sync"};
+  constexpr const char* kNames[] = {
+      "none",         "device.list", "device.query", "context.create", "context.destroy",
+      "memory.alloc", "memory.free", "memory.hold",  "memory.info",    "copy",
+      "module.load",  "launch",      "launch.graph", "stream.create",  "stream.destroy",
+      "sync"};
   static_assert(sizeof kNames / sizeof kNames[0] == static_cast<int>(Event::kCount));
   return event < Event::kCount ? kNames[static_cast<int>(event)] : "unknown";
 }

@@ -1,4 +1,5 @@
-// Looking up functions by the names that doors know. The rows themselves are generated (resolver.h).
+// Looking up functions by the names that doors know. The rows themselves are generated
+// (resolver.h).
 #pragma once
 
 #include <cstdint>

@@ -194,7 +194,7 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
   // Whatever the last daemon said about running is void: we begin with a tenant that may run.
   std::atomic<uint32_t>& gate = slice->header().gate;
   gate.store((gate.load() | slice::kGateHeld) + 1);
-  slice->Publish();
+  slice->Publish(cards_[slice->card].uuid, context_bytes_[slice->card]);
   if (old) slice->sweep_at = now;
   SliceRecord* adopted = slice.get();
   slices_[request.slice] = std::move(slice);
@@ -219,6 +219,8 @@ Result<uint32_t> Daemon::TakeSlot(SliceRecord& slice, pid_t pid,
     slice::ProcessSlot& fresh = region.slots[slot];
     fresh.used = fresh.claim = fresh.refused = fresh.launches = 0;
     fresh.workers = fresh.lever = fresh.obeyed = 0;
+    fresh.booked = fresh.advance = 0;
+    fresh.host_pid = static_cast<uint32_t>(pid);
     fresh.owner = OwnerNumber(pid);
     if (region.header.slots_used.load() <= slot) region.header.slots_used = slot + 1;
     return slot;

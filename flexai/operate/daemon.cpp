@@ -30,6 +30,8 @@ constexpr Nanos kLeaveAfter = 60 * kSecond;
 Daemon::Daemon(DaemonOptions options, std::vector<model::Card> cards)
     : options_(std::move(options)),
       cards_(std::move(cards)),
+      meter_(options_.meter_ask_fd, options_.meter_answer_fd),
+      context_bytes_(cards_.size()),
       arbiters_(cards_.size()),
       epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
       timer_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
@@ -61,6 +63,7 @@ Status Daemon::Run() {
     return ErrnoStatus(Code::kInternal, "the daemon cannot make its loop");
   }
   for (const int fd : {options_.listen_fd, timer_fd_, stop_fd_}) Watch(fd);
+  if (meter_.answer_fd() >= 0) Watch(meter_.answer_fd());
   Fence::Sweep();
   for (;;) {
     Nanos now = MonotonicNow();
@@ -80,6 +83,8 @@ Status Daemon::Run() {
         [[maybe_unused]] const ssize_t got = read(timer_fd_, &ticks, sizeof(ticks));
       } else if (fd == options_.listen_fd) {
         Accept();
+      } else if (fd == meter_.answer_fd()) {
+        OnMeter();
       } else if (connections_.count(fd)) {
         Serve(fd);
       } else {
@@ -193,6 +198,7 @@ void Daemon::HandOver(size_t card, const std::vector<SliceRecord*>& here,
 
 void Daemon::SecondTick(Nanos now) {
   next_second_ = now + kSecond;
+  AskMeter();
   std::vector<std::string> over;
   for (auto& [id, slice] : slices_) {
     if (slice->sweep_at != 0 && now >= slice->sweep_at) SweepSlots(*slice, now);

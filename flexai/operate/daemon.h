@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "flexai/model/card.h"
+#include "flexai/operate/card_meter.h"
 #include "flexai/operate/connection.h"
 #include "flexai/operate/slice_record.h"
 #include "flexai/slice/arbiter.h"
@@ -20,6 +21,10 @@ struct DaemonOptions {
   int listen_fd = -1;            // a bound, listening socket; the daemon's from now on
   bool leave_when_idle = false;  // after a minute without slices
   std::string version;
+  // A helper that tells what drivers say of processes: where it is asked and answers; -1 = none.
+  // The daemon's from now on.
+  int meter_ask_fd = -1;
+  int meter_answer_fd = -1;
 };
 
 class Daemon {
@@ -61,6 +66,11 @@ class Daemon {
   Nanos NextTick(Nanos now) const;
   bool IdleForLong(Nanos now);
 
+  // measure.cpp: what the driver says of processes
+  void AskMeter();
+  void OnMeter();
+  void Compare(SliceRecord& slice, pid_t pid, uint64_t bytes);
+
   // attach.cpp: processes come and go
   void OnAttach(Connection& peer, const slice::Frame& frame);
   Result<SliceRecord*> FindForAttach(const Connection& peer, const slice::AttachRequest& request,
@@ -100,6 +110,8 @@ class Daemon {
 
   DaemonOptions options_;
   std::vector<model::Card> cards_;
+  CardMeter meter_;
+  std::vector<uint64_t> context_bytes_;   // per card: what using it costs a process, as last seen
   std::vector<slice::Arbiter> arbiters_;  // one for each card
   std::map<std::string, std::unique_ptr<SliceRecord>> slices_;
   std::map<int, std::unique_ptr<Connection>> connections_;

@@ -48,7 +48,8 @@ json Daemon::DescribeSlice(const SliceRecord& slice) const {
     const slice::ProcessSlot& slot = slice.region.get()->slots[process->slot];
     refused += slot.refused.load();
     processes.push_back({{"pid", process->pid},
-                         {"memory_used_bytes", slot.used.load()},
+                         {"memory_used_bytes", slice::HeldBytes(slot)},
+                         {"memory_booked_bytes", slot.booked.load()},
                          {"workers", process->meter.workers()}});
     if (!process->warning.empty()) warnings.push_back(process->warning);
   }
@@ -56,6 +57,7 @@ json Daemon::DescribeSlice(const SliceRecord& slice) const {
   if (!slice.fence_note.empty()) warnings.push_back(slice.fence_note);
   return {{"slice", slice.id},
           {"card", slice.spec.card},
+          {"backend", cards_[slice.card].backend},
           {"owner", UserName(slice.owner)},
           {"owner_uid", slice.owner},
           {"command", slice.command},

@@ -162,7 +162,7 @@ Result<SliceRecord*> Daemon::TryCreate(pid_t pid, uid_t uid, const json& request
   slice->created = MonotonicNow();
   slice->region = std::move(region).value();
   slice->header().heartbeat = slice->created;
-  slice->Publish();
+  slice->Publish(cards_[slice->card].uuid, context_bytes_[slice->card]);
   SliceRecord* made = slice.get();
   slices_[id] = std::move(slice);
   SetWindows();
@@ -221,7 +221,7 @@ Result<json> Daemon::Set(const Connection& peer, const json& request) {
                   "free memory first, or add --no-growth: then it may only shrink");
   }
   slice.spec = spec;
-  slice.Publish();
+  slice.Publish(cards_[slice.card].uuid, context_bytes_[slice.card]);
   SetWindows();
   ServeWaiting();
   return json{{"slice", DescribeSlice(slice)}};
@@ -231,7 +231,7 @@ Result<json> Daemon::Pause(const Connection& peer, const json& request, bool pau
   Result<SliceRecord*> found = FindOwned(peer, request);
   if (!found.ok()) return found.status();
   (*found)->paused = pause;
-  (*found)->Publish();
+  (*found)->Publish(cards_[(*found)->card].uuid, context_bytes_[(*found)->card]);
   Tick(MonotonicNow());
   return json{{"slice", DescribeSlice(**found)}};
 }

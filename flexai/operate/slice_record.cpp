@@ -26,8 +26,10 @@ SliceRecord::~SliceRecord() {
   if (report_fd >= 0) close(report_fd);
 }
 
-void SliceRecord::Publish() {
+void SliceRecord::Publish(const std::string& card_uuid, uint64_t context_bytes) {
   slice::RegionHeader& h = header();
+  strncpy(h.card_uuid, card_uuid.c_str(), sizeof(h.card_uuid) - 1);
+  h.context_bytes.store(context_bytes, std::memory_order_relaxed);
   strncpy(h.card, spec.card.c_str(), sizeof(h.card) - 1);
   strncpy(h.command, command.c_str(), sizeof(h.command) - 1);
   h.owner_uid = owner;

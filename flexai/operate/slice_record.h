@@ -31,6 +31,9 @@ struct Process {
   WorkerMeter meter;
   Nanos time_when_held = -1;  // workers' time soon after the hold; -1 = not read yet
   std::string warning;
+  uint64_t asked_used = 0;  // what it was granted when the driver was asked
+  bool was_asked = false;
+  uint32_t measured = 0;  // answers that showed more than that
 };
 
 class SliceRecord {
@@ -43,8 +46,9 @@ class SliceRecord {
   slice::RegionHeader& header() { return region->header; }
   const slice::RegionHeader& header() const { return region.get()->header; }
 
-  /// Copies spec and state into the region, where the tenant's processes read them.
-  void Publish();
+  /// Copies spec and state into the region, where the tenant's processes read them; and what is
+  /// known of its card.
+  void Publish(const std::string& card_uuid, uint64_t context_bytes);
   /// Whether its processes had work since the last call. `now` dates what is seen.
   bool Busy(Nanos now);
   /// Puts the arbiter's word into the region, and wakes the agents if it changed. `handed_over`:

@@ -123,7 +123,14 @@ bool SliceStage::BeforeAlloc(Call& call) {
   if (!rules_->Asks(call, &asked)) return true;
   Ledger* ledger = FindLedger(call);
   const auto reserve = [&] { return asked == 0 || ledger->Reserve(asked).ok(); };
-  if (!ledger || !(reserve() || (rules_->Recover(*ledger) && reserve()))) {
+  bool granted = ledger && reserve();
+  if (!granted && ledger && rules_->Recover(*ledger)) {
+    // What the driver gave back it may need again for this call.
+    rules_->Failed(call);
+    rules_->Asks(call, &asked);
+    granted = reserve();
+  }
+  if (!granted) {
     rules_->Failed(call);
     if (ledger) TellRefused(call, *ledger, asked);
     call.Refuse(Code::kResourceExhausted);

@@ -17,13 +17,13 @@ namespace flexai::slice {
 class Rules {
  public:
   virtual ~Rules() = default;
-  /// Whether the call takes device memory, and the `bytes` that it will hold at least. What is asked
-  /// here is undone by Failed, unless Held follows.
+  /// Whether the call takes device memory, and the `bytes` that it will hold at least. What is
+  /// asked here is undone by Failed, unless Held follows.
   virtual bool Asks(intercept::Call& call, uint64_t* bytes) = 0;
   /// The call was refused, or did not work.
   virtual void Failed(intercept::Call&) {}
-  /// Before a refusal: finds bytes that the driver has given back without being told to. True if
-  /// there were any.
+  /// Before a refusal: finds bytes that the driver holds in reserve, and gives them back. True if
+  /// there were any: then Asks is asked again.
   virtual bool Recover(Ledger&) { return false; }
   /// After the call worked: the bytes that the object really holds.
   virtual uint64_t Held(intercept::Call& call, uint64_t asked) = 0;

@@ -1,18 +1,11 @@
 // The stage that answers cuGetProcAddress with our own entries: what the driver found for a name, a
-// version and a kind of stream is exchanged for the entry of exactly that function. Status, flags and
-// "not found" stay the driver's.
+// version and a kind of stream is exchanged for the entry of exactly that function. Status, flags
+// and "not found" stay the driver's.
 #pragma once
 
 #include "flexai/intercept/stage.h"
 
 namespace flexai::backend::cuda {
-
-/// The row that the driver's `found` is, for a look-up of `symbol` with these arguments; -1 if no row
-/// is. A function of the driver that is also exported is known by its address; others by what the
-/// table says of versions and streams.
-/// Units:  version as cuda.h counts, 12040 for 12.4.
-int RowOfLookUp(const char* symbol, int version, uint64_t flags, const void* found,
-                void* const* driver);
 
 class LookUpStage : public intercept::Stage {
  public:

@@ -23,7 +23,7 @@ void OpenExportedNow() {
   std::lock_guard<std::mutex> lock(g_open_mu);
   if (g_exported_open.load(std::memory_order_relaxed)) return;
   g_driver = cuda::OpenReal("libnvidia-ml.so.1", "FLEXAI_NVML",
-                      reinterpret_cast<const void*>(&OpenExportedNow));
+                            reinterpret_cast<const void*>(&OpenExportedNow));
   if (g_driver) {
     for (const intercept::FnInfo& info : api::kFunctions) {
       api::AsTable(g_real)[info.index] = dlsym(g_driver, info.name);

@@ -1,7 +1,7 @@
 // lib/libflexai_cuda.so, which `flexai run` preloads: a dlopen of the driver or of the management
-// library, by whatever path, gets ours, which lie in folders beside this one. Everything else goes on
-// to the C library with the caller's return address in place, because dlopen looks at it to find the
-// caller's search path: hence the jump.
+// library, by whatever path, gets ours, which lie in folders beside this one. Everything else goes
+// on to the C library with the caller's return address in place, because dlopen looks at it to find
+// the caller's search path: hence the jump.
 #include <dlfcn.h>
 #include <limits.h>
 #include <string.h>
@@ -30,8 +30,8 @@ bool Names(const char* file, const char* stem) {
   const char* name = slash ? slash + 1 : file;
   const size_t length = strlen(stem);
   if (strncmp(name, stem, length) != 0) return false;
-  return name[length] == '\0' || (name[length] == '.' && name[length + 1] >= '0' &&
-                                  name[length + 1] <= '9');
+  return name[length] == '\0' ||
+         (name[length] == '.' && name[length + 1] >= '0' && name[length + 1] <= '9');
 }
 
 void FindOurs() {

@@ -20,8 +20,8 @@ inline constexpr uint64_t kPoolStep = uint64_t{32} << 20;
 /// Thread: any; no lock is held while the driver is asked.
 class Reserves {
  public:
-  /// What the pool behind `key` (a pool's handle, or GraphKey of a card) will have to grow by at most
-  /// for `bytes` more, in steps of `step`.
+  /// What the pool behind `key` (a pool's handle, or GraphKey of a card) will have to grow by at
+  /// most for `bytes` more, in steps of `step`.
   uint64_t Plan(uint64_t key, uint64_t bytes, uint64_t step);
   /// What it has grown by since it was last booked; Keep books that.
   uint64_t Grown(uint64_t key);
@@ -44,7 +44,7 @@ class Reserves {
   static State Ask(uint64_t key);
   static void Trim(uint64_t key);
 
-  std::mutex mu_;                         // guards booked_
+  std::mutex mu_;                        // guards booked_
   std::map<uint64_t, uint64_t> booked_;  // pool -> bytes in the ledger
 };
 

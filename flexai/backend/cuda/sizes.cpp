@@ -17,8 +17,8 @@ constexpr uint64_t kPitchStep = 512;
 constexpr unsigned kSparse = 0x40;
 constexpr unsigned kDeferredMapping = 0x80;
 constexpr uint32_t kOnDevice = 1;
-// Places in structures that hold a union, on 64-bit machines. Source: cuda.h, CUmemAllocationProp and
-// CUDA_EXTERNAL_MEMORY_HANDLE_DESC.
+// Places in structures that hold a union, on 64-bit machines. Source: cuda.h, CUmemAllocationProp
+// and CUDA_EXTERNAL_MEMORY_HANDLE_DESC.
 constexpr size_t kLocationType = 8;
 constexpr size_t kExternalSize = 24;
 

@@ -243,8 +243,8 @@ void SliceRules::Undo(Call& call) {
   }
 }
 
-// What an object holds is forgotten before the driver frees it, because the driver may hand the same
-// address to another thread at once; the bytes are given back after it.
+// What an object holds is forgotten before the driver frees it, because the driver may hand the
+// same address to another thread at once; the bytes are given back after it.
 void SliceRules::Drop(Call& call, slice::Ledger&) {
   switch (DoesOf(call)) {
     case Does::kFree:

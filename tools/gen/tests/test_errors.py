@@ -121,9 +121,9 @@ CASES = [
      "extension, fake, params, reason, returns, since, slot, source, until, wire"),
     ('"in void* data : bytes(size)"], ', '', None),
     ('"memory.alloc"', '"memory.aloc"', FN + "unknown event 'memory.aloc'; events are none, device.list, device.query, "
-     "context.create, context.destroy, memory.alloc, memory.free, memory.info, copy, module.load, launch, stream.create, "
+     "context.create, context.destroy, memory.alloc, memory.free, memory.hold, memory.info, copy, module.load, launch, launch.graph, stream.create, "
      "stream.destroy, sync"),
-    ('fake = "alloc"', 'fake = "alok"', FN + "unknown fake body 'alok'; bodies are alloc, free, copy, ok, query, custom, none"),
+    ('fake = "alloc"', 'fake = "alok"', FN + "unknown fake body 'alok'; bodies are alloc, free, copy, ok, query, custom, nothing, none"),
     ('source = "Manual, 1"\n', '', FN + "'source' is missing; name the chapter of the vendor's manual"),
     ('slot = 0', 'slot = 1', FN + "slot 1 is taken by 'reserved'; correct the number"),
     ('slot = 0', 'slot = 2', FN + "slot 2 is past the 2 of the table; correct [library] slots or the number"),

@@ -1,0 +1,340 @@
+// The fake driver's card, contexts, errors and look-ups.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <algorithm>
+
+#include "flexai/backend/cuda/fake_objects.h"
+#include "flexai/backend/cuda/look_up_row.h"
+
+namespace flexai::api::cuda {
+extern void* const kFakeFunctions[kFunctionCount];
+}
+
+namespace flexai::backend::cuda::fake_driver {
+namespace {
+
+constexpr int kDriverVersion = 13000;
+constexpr char kUuid[17] = "flexai-fake-card";
+
+struct State {
+  std::mutex mu;  // guards what follows
+  std::map<const void*, std::shared_ptr<Object>> objects;
+  std::shared_ptr<Context> primary;
+  int primary_users = 0;
+};
+State& TheState() {
+  static State* const state = new State;
+  return *state;
+}
+thread_local std::vector<Context*> t_contexts;
+
+uint64_t ContextBytes() {
+  const char* bytes = getenv("FLEXAI_FAKE_CONTEXT");
+  return bytes ? strtoull(bytes, nullptr, 10) : uint64_t{32} << 20;
+}
+
+cu::CUcontext HandleOf(Context* context) {
+  return reinterpret_cast<cu::CUcontext>(static_cast<Object*>(context));
+}
+Context* ContextOf(cu::CUcontext handle) { return Find<Context>(handle).get(); }
+
+}  // namespace
+
+void Register(std::shared_ptr<Object> object) {
+  State& state = TheState();
+  std::lock_guard<std::mutex> lock(state.mu);
+  const void* handle = object.get();
+  state.objects[handle] = std::move(object);
+}
+
+std::shared_ptr<Object> FindAny(const void* handle) {
+  State& state = TheState();
+  std::lock_guard<std::mutex> lock(state.mu);
+  const auto found = state.objects.find(handle);
+  return found == state.objects.end() ? nullptr : found->second;
+}
+
+bool Remove(const void* handle) {
+  State& state = TheState();
+  std::shared_ptr<Object> last;  // destroyed without the lock
+  std::lock_guard<std::mutex> lock(state.mu);
+  const auto found = state.objects.find(handle);
+  if (found == state.objects.end()) return false;
+  last = std::move(found->second);
+  state.objects.erase(found);
+  return true;
+}
+
+Context* Current() { return t_contexts.empty() ? nullptr : t_contexts.back(); }
+
+namespace {
+
+// Null where the card is full.
+std::shared_ptr<Context> NewContext() {
+  const uint64_t bytes = ContextBytes();
+  if (!SharedCard::Instance().Take(bytes)) return nullptr;
+  auto context = std::make_shared<Context>();
+  context->bytes = bytes;
+  Register(context);
+  return context;
+}
+
+template <class C>
+void CreateContext(C& call) {
+  const std::shared_ptr<Context> context = NewContext();
+  if (!context) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  *call.pctx = HandleOf(context.get());
+  t_contexts.push_back(context.get());
+  End(call);
+}
+
+template <class C>
+void DestroyContext(C& call) {
+  Context* context = ContextOf(call.ctx);
+  std::erase(t_contexts, context);
+  End(call, context && Remove(call.ctx) ? kOk : cu::CUDA_ERROR_INVALID_CONTEXT);
+}
+
+template <class C>
+void ReleasePrimary(C& call) {
+  State& state = TheState();
+  std::shared_ptr<Context> last;
+  {
+    std::lock_guard<std::mutex> lock(state.mu);
+    if (state.primary && --state.primary_users == 0) last = std::move(state.primary);
+  }
+  if (last) Remove(static_cast<Object*>(last.get()));
+  End(call);
+}
+
+template <class C>
+void Pop(C& call) {
+  if (call.pctx) *call.pctx = HandleOf(Current());
+  if (!t_contexts.empty()) t_contexts.pop_back();
+  End(call);
+}
+
+template <class C>
+void Push(C& call) {
+  Context* context = ContextOf(call.ctx);
+  if (context) t_contexts.push_back(context);
+  End(call, context ? kOk : cu::CUDA_ERROR_INVALID_CONTEXT);
+}
+
+struct AttributeValue {
+  int attribute;
+  int value;
+};
+// What programs look at when they start. Source: CUDA Driver API, CUdevice_attribute.
+constexpr AttributeValue kAttributes[] = {
+    {1, 1024},     {2, 1024},  {3, 1024},      {4, 64},      {5, 0x7fffffff},  {6, 65535},
+    {7, 65535},    {8, 49152}, {9, 65536},     {10, 32},     {11, 0x7fffffff}, {12, 65536},
+    {13, 1980000}, {14, 512},  {15, 1},        {19, 1},      {31, 1},          {32, 1},
+    {36, 2619000}, {37, 5120}, {38, 52428800}, {39, 2048},   {40, 1},          {41, 1},
+    {75, 9},       {76, 0},    {78, 1},        {81, 233472}, {82, 65536},      {83, 1},
+    {88, 1},       {89, 1},    {91, 1},        {95, 1},      {97, 232448},     {102, 1},
+    {103, 1},      {106, 32},  {115, 1},
+};
+
+int Attribute(int asked) {
+  if (asked == 16) return static_cast<int>(fake::Card::Instance().config().compute_units);
+  for (const AttributeValue& known : kAttributes) {
+    if (known.attribute == asked) return known.value;
+  }
+  return 0;
+}
+
+template <class C>
+void TellMemory(C& call) {
+  using Word = std::remove_pointer_t<decltype(call.total)>;
+  const SharedCard& card = SharedCard::Instance();
+  if (!Current()) return End(call, cu::CUDA_ERROR_INVALID_CONTEXT);
+  if (call.free) *call.free = static_cast<Word>(card.total() - card.used());
+  if (call.total) *call.total = static_cast<Word>(card.total());
+  End(call);
+}
+
+template <class C>
+void LookUp(C& call) {
+  // No function here is known by its address: the version and the kind of stream decide.
+  static const std::vector<void*> nowhere(cu::kFunctionCount);
+  const int row = RowOfLookUp(call.symbol, call.cudaVersion, call.flags, &nowhere, nowhere.data());
+  *call.pfn = row >= 0 ? cu::kFakeFunctions[row] : nullptr;
+  End(call, *call.pfn ? kOk : cu::CUDA_ERROR_NOT_FOUND);
+}
+
+}  // namespace
+}  // namespace flexai::backend::cuda::fake_driver
+
+namespace flexai::fake {
+
+namespace cu = ::flexai::api::cuda;
+using namespace ::flexai::backend::cuda::fake_driver;  // NOLINT: the bodies below are its own
+
+const intercept::LibraryInfo& Library() { return cu::kLibrary; }
+
+#define FAKE(Name) \
+  template <>      \
+  void Run<cu::Name##Call>(cu::Name##Call & call)
+#define FAKE_AS(Name, Body) \
+  FAKE(Name) { Body(call); }
+
+FAKE_AS(CuCtxCreate, CreateContext)
+FAKE_AS(CuCtxCreate_v2, CreateContext)
+FAKE_AS(CuCtxCreate_v3, CreateContext)
+FAKE_AS(CuCtxCreate_v4, CreateContext)
+FAKE_AS(CuCtxDestroy, DestroyContext)
+FAKE_AS(CuCtxDestroy_v2, DestroyContext)
+FAKE_AS(CuDevicePrimaryCtxRelease, ReleasePrimary)
+FAKE_AS(CuDevicePrimaryCtxRelease_v2, ReleasePrimary)
+FAKE_AS(CuDevicePrimaryCtxReset, ReleasePrimary)
+FAKE_AS(CuDevicePrimaryCtxReset_v2, ReleasePrimary)
+FAKE_AS(CuCtxPopCurrent, Pop)
+FAKE_AS(CuCtxPopCurrent_v2, Pop)
+FAKE_AS(CuCtxPushCurrent, Push)
+FAKE_AS(CuCtxPushCurrent_v2, Push)
+FAKE_AS(CuMemGetInfo, TellMemory)
+FAKE_AS(CuMemGetInfo_v2, TellMemory)
+FAKE_AS(CuGetProcAddress, LookUp)
+FAKE(CuGetProcAddress_v2) {
+  LookUp(call);
+  if (call.symbolStatus) *call.symbolStatus = *call.pfn ? 0 : 1;
+  End(call);
+}
+
+FAKE(CuDevicePrimaryCtxRetain) {
+  State& state = TheState();
+  bool is_first = false;
+  {
+    std::lock_guard<std::mutex> lock(state.mu);
+    is_first = !state.primary;
+  }
+  const std::shared_ptr<Context> made = is_first ? NewContext() : nullptr;
+  std::lock_guard<std::mutex> lock(state.mu);
+  if (is_first) state.primary = made;
+  if (!state.primary) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  ++state.primary_users;
+  *call.pctx = HandleOf(state.primary.get());
+  End(call);
+}
+
+FAKE(CuDevicePrimaryCtxGetState) {
+  State& state = TheState();
+  std::lock_guard<std::mutex> lock(state.mu);
+  if (call.flags) *call.flags = 0;
+  if (call.active) *call.active = state.primary != nullptr;
+  End(call);
+}
+
+FAKE(CuCtxSetCurrent) {
+  if (!t_contexts.empty()) t_contexts.pop_back();
+  Context* context = call.ctx ? ContextOf(call.ctx) : nullptr;
+  if (context) t_contexts.push_back(context);
+  End(call, context || !call.ctx ? kOk : cu::CUDA_ERROR_INVALID_CONTEXT);
+}
+
+FAKE(CuCtxGetCurrent) {
+  *call.pctx = HandleOf(Current());
+  End(call);
+}
+
+FAKE(CuCtxGetDevice) {
+  *call.device = 0;
+  End(call, Current() ? kOk : cu::CUDA_ERROR_INVALID_CONTEXT);
+}
+FAKE(CuCtxGetDevice_v2) {
+  *call.device = 0;
+  End(call);
+}
+FAKE(CuCtxGetFlags) {
+  *call.flags = 0;
+  End(call);
+}
+FAKE(CuCtxGetId) {
+  *call.ctxId = 1;
+  End(call);
+}
+FAKE(CuCtxGetLimit) {
+  *call.pvalue = 1024;
+  End(call);
+}
+FAKE(CuCtxGetApiVersion) {
+  *call.version = kDriverVersion;
+  End(call);
+}
+FAKE(CuCtxGetStreamPriorityRange) {
+  if (call.leastPriority) *call.leastPriority = 0;
+  if (call.greatestPriority) *call.greatestPriority = -5;
+  End(call);
+}
+
+FAKE(CuInit) { End(call); }
+FAKE(CuDriverGetVersion) {
+  *call.driverVersion = kDriverVersion;
+  End(call);
+}
+FAKE(CuDeviceGetCount) {
+  *call.count = 1;
+  End(call);
+}
+FAKE(CuDeviceGet) {
+  *call.device = 0;
+  End(call, call.ordinal == 0 ? kOk : cu::CUDA_ERROR_INVALID_VALUE);
+}
+FAKE(CuDeviceGetName) {
+  snprintf(call.name, static_cast<size_t>(call.len), "flexai fake card");
+  End(call);
+}
+FAKE(CuDeviceGetPCIBusId) {
+  snprintf(call.pciBusId, static_cast<size_t>(call.len), "0000:01:00.0");
+  End(call);
+}
+FAKE(CuDeviceGetUuid) {
+  memcpy(call.uuid, kUuid, sizeof(*call.uuid));
+  End(call);
+}
+FAKE(CuDeviceGetUuid_v2) {
+  memcpy(call.uuid, kUuid, sizeof(*call.uuid));
+  End(call);
+}
+FAKE(CuDeviceTotalMem) {
+  *call.bytes = static_cast<unsigned>(SharedCard::Instance().total());
+  End(call);
+}
+FAKE(CuDeviceTotalMem_v2) {
+  *call.bytes = SharedCard::Instance().total();
+  End(call);
+}
+FAKE(CuDeviceGetAttribute) {
+  *call.pi = Attribute(static_cast<int>(call.attrib));
+  End(call);
+}
+FAKE(CuDeviceComputeCapability) {
+  *call.major = 9;
+  *call.minor = 0;
+  End(call);
+}
+FAKE(CuDeviceCanAccessPeer) {
+  *call.canAccessPeer = 0;
+  End(call);
+}
+FAKE(CuModuleGetLoadingMode) {
+  *call.mode = 2;
+  End(call);
+}
+FAKE(CuGetErrorString) {
+  *call.pStr = call.error == cu::CUDA_SUCCESS ? "no error" : "an error of the fake driver";
+  End(call);
+}
+FAKE(CuGetErrorName) {
+  *call.pStr = call.error == cu::CUDA_SUCCESS ? "CUDA_SUCCESS" : "CUDA_ERROR";
+  End(call);
+}
+FAKE(CuGetExportTable) {
+  if (call.ppExportTable) *call.ppExportTable = nullptr;
+  End(call, cu::CUDA_ERROR_NOT_FOUND);
+}
+
+}  // namespace flexai::fake

@@ -1,0 +1,445 @@
+// The fake driver's memory: linear, physical allocations and their mappings, pools, arrays. Host
+// memory stands behind it, touched only when a program touches it.
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "flexai/backend/cuda/fake_objects.h"
+#include "flexai/backend/cuda/holdings.h"
+
+namespace flexai::backend::cuda::fake_driver {
+namespace {
+
+constexpr uint64_t kPoolGrowth = uint64_t{32} << 20;
+constexpr size_t kLocationType = 8;  // in CUmemAllocationProp, whose fields the table does not name
+constexpr uint32_t kOnDevice = 1;
+
+// Memory at an address.
+struct Block {
+  uint64_t bytes = 0;
+  std::shared_ptr<Taken> taken;  // of a block of its own
+  std::shared_ptr<Pool> pool;    // of a piece of a pool
+  bool is_piece = false;         // shares blocks with others
+};
+struct Physical : Object {
+  uint64_t bytes = 0;
+  int fd = -1;
+  std::shared_ptr<Taken> taken;
+  uint64_t references = 1;
+  ~Physical() override { close(fd); }
+};
+struct Array : Object {
+  uint64_t bytes = 0;
+  std::shared_ptr<Taken> taken;
+};
+
+struct Memory {
+  std::mutex mu;  // guards what follows
+  std::map<uint64_t, Block> blocks;
+  uint64_t pieces = 0;
+  std::shared_ptr<Taken> pieces_taken;
+  std::map<uint64_t, std::pair<uint64_t, std::shared_ptr<Physical>>> mappings;
+  std::vector<std::weak_ptr<Pool>> pools;
+  std::shared_ptr<Pool> default_pool, current_pool;
+};
+Memory& TheMemory() {
+  static Memory* const memory = new Memory;
+  return *memory;
+}
+
+uint64_t NewAddresses(uint64_t bytes, int protection) {
+  void* at = mmap(nullptr, bytes ? bytes : 1, protection,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return at == MAP_FAILED ? 0 : reinterpret_cast<uint64_t>(at);
+}
+
+// Pieces that fill a new block take it; those that leave one empty give it back.
+bool SetPiecesLocked(Memory& memory, uint64_t pieces) {
+  const uint64_t before = memory.pieces_taken ? memory.pieces_taken->bytes : 0;
+  const uint64_t now = RoundUp(pieces, kBlock);
+  if (now > before && !SharedCard::Instance().Take(now - before)) return false;
+  if (now < before) SharedCard::Instance().Give(before - now);
+  if (!memory.pieces_taken) memory.pieces_taken = std::make_shared<Taken>(0);
+  memory.pieces_taken->bytes = now;
+  memory.pieces = pieces;
+  return true;
+}
+
+int64_t Allocate(uint64_t bytes, uint64_t* address) {
+  if (bytes == 0) return cu::CUDA_ERROR_INVALID_VALUE;
+  if (!Current()) return cu::CUDA_ERROR_INVALID_CONTEXT;
+  Block block;
+  block.is_piece = bytes <= kLargestPiece;
+  block.bytes = RoundUp(bytes, block.is_piece ? kPieceStep : kBlock);
+  Memory& memory = TheMemory();
+  if (!block.is_piece && !(block.taken = TakeMemory(block.bytes))) {
+    return cu::CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  std::lock_guard<std::mutex> lock(memory.mu);
+  if (block.is_piece && !SetPiecesLocked(memory, memory.pieces + block.bytes)) {
+    return cu::CUDA_ERROR_OUT_OF_MEMORY;
+  }
+  *address = NewAddresses(block.bytes, PROT_READ | PROT_WRITE);
+  memory.blocks[*address] = block;
+  return kOk;
+}
+
+int64_t Free(uint64_t address) {
+  if (address == 0) return kOk;
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  const auto found = memory.blocks.find(address);
+  if (found == memory.blocks.end()) return cu::CUDA_ERROR_INVALID_VALUE;
+  const Block block = std::move(found->second);
+  memory.blocks.erase(found);
+  munmap(reinterpret_cast<void*>(address), block.bytes);
+  if (block.pool) block.pool->used -= block.bytes;
+  if (block.is_piece) SetPiecesLocked(memory, memory.pieces - block.bytes);
+  return kOk;
+}
+
+int64_t AllocateFrom(const std::shared_ptr<Pool>& pool, uint64_t bytes, uint64_t* address) {
+  if (!pool || bytes == 0) return cu::CUDA_ERROR_INVALID_VALUE;
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  Block block;
+  block.bytes = RoundUp(bytes, kPieceStep);
+  block.pool = pool;
+  if (pool->used + block.bytes > pool->reserved) {
+    const uint64_t more = RoundUp(pool->used + block.bytes - pool->reserved, kPoolGrowth);
+    if (!SharedCard::Instance().Take(more)) return cu::CUDA_ERROR_OUT_OF_MEMORY;
+    pool->reserved += more;
+  }
+  pool->used += block.bytes;
+  *address = NewAddresses(block.bytes, PROT_READ | PROT_WRITE);
+  memory.blocks[*address] = block;
+  return kOk;
+}
+
+void TrimLocked(Pool& pool, uint64_t keep) {
+  const uint64_t least = RoundUp(std::max(pool.used, keep), kPoolGrowth);
+  if (pool.reserved <= least) return;
+  SharedCard::Instance().Give(pool.reserved - least);
+  pool.reserved = least;
+}
+
+std::shared_ptr<Pool> CurrentPool() {
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  if (!memory.default_pool) {
+    memory.default_pool = memory.current_pool = std::make_shared<Pool>();
+    memory.pools.push_back(memory.default_pool);
+    Register(memory.default_pool);
+  }
+  return memory.current_pool;
+}
+
+cu::CUmemoryPool HandleOf(const std::shared_ptr<Pool>& pool) {
+  return reinterpret_cast<cu::CUmemoryPool>(static_cast<Object*>(pool.get()));
+}
+
+template <class C>
+void AllocateLinear(C& call) {
+  uint64_t address = 0;
+  const int64_t code = Allocate(call.bytesize, &address);
+  if (code == kOk) *call.dptr = static_cast<std::remove_pointer_t<decltype(call.dptr)>>(address);
+  End(call, code);
+}
+
+template <class C>
+void AllocatePitched(C& call) {
+  using Word = std::remove_pointer_t<decltype(call.pPitch)>;
+  const auto pitch = static_cast<Word>(RoundUp(call.WidthInBytes, 512));
+  uint64_t address = 0;
+  const int64_t code = Allocate(uint64_t{pitch} * call.Height, &address);
+  if (code == kOk) {
+    *call.dptr = static_cast<std::remove_pointer_t<decltype(call.dptr)>>(address);
+    *call.pPitch = pitch;
+  }
+  End(call, code);
+}
+
+template <class C>
+void FreeLinear(C& call) {
+  End(call, Free(call.dptr));
+}
+
+template <class C>
+void AllocateInOrder(C& call, const std::shared_ptr<Pool>& pool) {
+  const std::shared_ptr<Queue> stream = FindStream(call.hStream);
+  if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  if (stream->capture) {
+    *call.dptr = AddMemoryNode(stream->capture, call.bytesize)->memory.dptr;
+    return End(call);
+  }
+  uint64_t address = 0;
+  const int64_t code = AllocateFrom(pool, call.bytesize, &address);
+  if (code == kOk) *call.dptr = address;
+  End(call, code);
+}
+template <class C>
+void AllocateAsync(C& call) {
+  AllocateInOrder(call, CurrentPool());
+}
+template <class C>
+void AllocateFromPool(C& call) {
+  AllocateInOrder(call, Find<Pool>(call.pool));
+}
+
+// Rows of whole tiles, like a card's.
+uint64_t LayerBytes(uint64_t width, uint64_t height, uint64_t depth, uint32_t channels) {
+  const uint64_t row = RoundUp(std::max<uint64_t>(width, 1) * 4 * std::max(channels, 1u), 512);
+  return row * RoundUp(std::max<uint64_t>(height, 1), 8) * std::max<uint64_t>(depth, 1);
+}
+
+template <class C>
+void MakeArray(C& call, uint64_t bytes, unsigned flags) {
+  auto array = Make<Array>(call.pHandle);
+  array->bytes = bytes;
+  // Sparse, or mapped later: others bring the memory.
+  if ((flags & 0xc0) == 0 && !(array->taken = TakeMemory(RoundUp(bytes, kBlock)))) {
+    Remove(*call.pHandle);
+    return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  }
+  End(call);
+}
+template <class C>
+void MakeArray2D(C& call) {
+  const auto& d = *call.pAllocateArray;
+  MakeArray(call, LayerBytes(d.Width, d.Height, 1, d.NumChannels), 0);
+}
+template <class C>
+void MakeArray3D(C& call) {
+  const auto& d = *call.pAllocateArray;
+  MakeArray(call, LayerBytes(d.Width, d.Height, d.Depth, d.NumChannels), d.Flags);
+}
+template <class C>
+void TellArray(C& call, const void* handle) {
+  const auto array = Find<Array>(handle);
+  if (!array) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  *call.memoryRequirements = {array->bytes, kBlock, {}};
+  End(call);
+}
+template <class C>
+void RemoveObject(C& call, const void* handle) {
+  End(call, Remove(handle) ? kOk : cu::CUDA_ERROR_INVALID_HANDLE);
+}
+
+template <class C>
+void HostMemory(C& call) {
+  *call.pp = reinterpret_cast<void*>(NewAddresses(call.bytesize, PROT_READ | PROT_WRITE));
+  End(call);
+}
+
+}  // namespace
+
+std::shared_ptr<Taken> TakeMemory(uint64_t bytes) {
+  if (!SharedCard::Instance().Take(bytes)) return nullptr;
+  return std::make_shared<Taken>(bytes);
+}
+
+uint64_t ReserveAddresses(uint64_t bytes) { return NewAddresses(bytes, PROT_READ | PROT_WRITE); }
+
+void SettlePools() {
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  for (const std::weak_ptr<Pool>& pool : memory.pools) {
+    if (const auto living = pool.lock()) TrimLocked(*living, living->threshold);
+  }
+}
+
+}  // namespace flexai::backend::cuda::fake_driver
+
+namespace flexai::fake {
+
+namespace cu = ::flexai::api::cuda;
+using namespace ::flexai::backend::cuda::fake_driver;  // NOLINT: the bodies below are its own
+using ::flexai::backend::cuda::kBlock;
+using ::flexai::backend::cuda::RoundUp;
+
+#define FAKE(Name) \
+  template <>      \
+  void Run<cu::Name##Call>(cu::Name##Call & call)
+#define FAKE_AS(Name, Body) \
+  FAKE(Name) { Body(call); }
+
+FAKE_AS(CuMemAlloc, AllocateLinear)
+FAKE_AS(CuMemAlloc_v2, AllocateLinear)
+FAKE_AS(CuMemAllocManaged, AllocateLinear)
+FAKE_AS(CuMemAllocPitch, AllocatePitched)
+FAKE_AS(CuMemAllocPitch_v2, AllocatePitched)
+FAKE_AS(CuMemFree, FreeLinear)
+FAKE_AS(CuMemFree_v2, FreeLinear)
+FAKE_AS(CuMemFreeAsync, FreeLinear)
+FAKE_AS(CuMemFreeAsync_ptsz, FreeLinear)
+FAKE_AS(CuMemAllocAsync, AllocateAsync)
+FAKE_AS(CuMemAllocAsync_ptsz, AllocateAsync)
+FAKE_AS(CuMemAllocFromPoolAsync, AllocateFromPool)
+FAKE_AS(CuMemAllocFromPoolAsync_ptsz, AllocateFromPool)
+FAKE_AS(CuArrayCreate, MakeArray2D)
+FAKE_AS(CuArrayCreate_v2, MakeArray2D)
+FAKE_AS(CuArray3DCreate, MakeArray3D)
+FAKE_AS(CuArray3DCreate_v2, MakeArray3D)
+FAKE_AS(CuMemAllocHost, HostMemory)
+FAKE_AS(CuMemAllocHost_v2, HostMemory)
+FAKE_AS(CuMemHostAlloc, HostMemory)
+FAKE(CuMemFreeHost) { End(call); }
+FAKE(CuMemHostRegister) { End(call); }
+FAKE(CuMemHostRegister_v2) { End(call); }
+FAKE(CuMemHostGetDevicePointer) { End(call, cu::CUDA_ERROR_NOT_SUPPORTED); }
+FAKE(CuMemHostGetDevicePointer_v2) {
+  *call.pdptr = reinterpret_cast<uint64_t>(call.p);
+  End(call);
+}
+
+FAKE(CuMipmappedArrayCreate) {
+  const auto& d = *call.pMipmappedArrayDesc;
+  uint64_t bytes = 0;
+  for (unsigned level = 0; level < call.numMipmapLevels; ++level) {
+    bytes += LayerBytes(d.Width >> level, d.Height >> level, d.Depth, d.NumChannels);
+  }
+  MakeArray(call, bytes, d.Flags);
+}
+FAKE(CuArrayDestroy) { RemoveObject(call, call.hArray); }
+FAKE(CuMipmappedArrayDestroy) { RemoveObject(call, call.hMipmappedArray); }
+FAKE(CuArrayGetMemoryRequirements) { TellArray(call, call.array); }
+FAKE(CuMipmappedArrayGetMemoryRequirements) { TellArray(call, call.mipmap); }
+
+FAKE(CuImportExternalMemory) {
+  uint64_t bytes = 0;
+  memcpy(&bytes, reinterpret_cast<const char*>(call.memHandleDesc) + 24, sizeof(bytes));
+  auto memory = Make<Array>(call.extMem_out);
+  if (!(memory->taken = TakeMemory(RoundUp(bytes, kBlock)))) {
+    Remove(*call.extMem_out);
+    return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  }
+  End(call);
+}
+FAKE(CuDestroyExternalMemory) { RemoveObject(call, call.extMem); }
+
+FAKE(CuMemGetAllocationGranularity) {
+  *call.granularity = kBlock;
+  End(call);
+}
+FAKE(CuMemAddressReserve) {
+  *call.ptr = NewAddresses(call.size, PROT_NONE);
+  End(call, *call.ptr ? kOk : cu::CUDA_ERROR_OUT_OF_MEMORY);
+}
+FAKE(CuMemAddressFree) {
+  munmap(reinterpret_cast<void*>(call.ptr), call.size);
+  End(call);
+}
+FAKE(CuMemCreate) {
+  if (call.size == 0 || call.size % kBlock != 0) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  uint32_t location = 0;
+  memcpy(&location, reinterpret_cast<const char*>(call.prop) + kLocationType, sizeof(location));
+  auto physical = std::make_shared<Physical>();
+  physical->bytes = call.size;
+  physical->fd = memfd_create("flexai-fake", MFD_CLOEXEC);
+  const bool fits = ftruncate(physical->fd, static_cast<off_t>(call.size)) == 0 &&
+                    (location != kOnDevice || (physical->taken = TakeMemory(call.size)));
+  if (!fits) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  Register(physical);
+  *call.handle = reinterpret_cast<uint64_t>(static_cast<Object*>(physical.get()));
+  End(call);
+}
+FAKE(CuMemRelease) {
+  const auto physical = Find<Physical>(reinterpret_cast<void*>(call.handle));
+  if (!physical) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  if (--physical->references == 0) Remove(static_cast<Object*>(physical.get()));
+  End(call);
+}
+FAKE(CuMemMap) {
+  const auto physical = Find<Physical>(reinterpret_cast<void*>(call.handle));
+  if (!physical) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  mmap(reinterpret_cast<void*>(call.ptr), call.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+       physical->fd, static_cast<off_t>(call.offset));
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  memory.mappings[call.ptr] = {call.size, physical};
+  End(call);
+}
+FAKE(CuMemUnmap) {
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  auto at = memory.mappings.lower_bound(call.ptr);
+  while (at != memory.mappings.end() && at->first < call.ptr + call.size) {
+    mmap(reinterpret_cast<void*>(at->first), at->second.first, PROT_NONE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    at = memory.mappings.erase(at);
+  }
+  End(call);
+}
+FAKE(CuMemRetainAllocationHandle) {
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  const auto found = memory.mappings.find(reinterpret_cast<uint64_t>(call.addr));
+  if (found == memory.mappings.end()) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  const std::shared_ptr<Physical>& physical = found->second.second;
+  if (!FindAny(static_cast<Object*>(physical.get()))) {
+    physical->references = 0;
+    Register(physical);
+  }
+  ++physical->references;
+  *call.handle = reinterpret_cast<uint64_t>(static_cast<Object*>(physical.get()));
+  End(call);
+}
+
+FAKE(CuMemPoolCreate) {
+  const auto pool = Make<Pool>(call.pool);
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  memory.pools.push_back(pool);
+  End(call);
+}
+FAKE(CuMemPoolDestroy) { RemoveObject(call, call.pool); }
+FAKE(CuDeviceGetMemPool) {
+  *call.pool = HandleOf(CurrentPool());
+  End(call);
+}
+FAKE(CuDeviceGetDefaultMemPool) {
+  CurrentPool();
+  *call.pool_out = HandleOf(TheMemory().default_pool);
+  End(call);
+}
+FAKE(CuDeviceSetMemPool) {
+  const auto pool = Find<Pool>(call.pool);
+  if (!pool) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  CurrentPool();
+  std::lock_guard<std::mutex> lock(TheMemory().mu);
+  TheMemory().current_pool = pool;
+  End(call);
+}
+FAKE(CuMemPoolTrimTo) {
+  const auto pool = Find<Pool>(call.pool);
+  if (!pool) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  std::lock_guard<std::mutex> lock(TheMemory().mu);
+  TrimLocked(*pool, call.minBytesToKeep);
+  End(call);
+}
+FAKE(CuMemPoolSetAttribute) {
+  const auto pool = Find<Pool>(call.pool);
+  if (!pool) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  if (call.attr == 4) pool->threshold = *static_cast<uint64_t*>(call.value);
+  End(call);
+}
+FAKE(CuMemPoolGetAttribute) {
+  const auto pool = Find<Pool>(call.pool);
+  if (!pool) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  std::lock_guard<std::mutex> lock(TheMemory().mu);
+  const uint64_t values[] = {pool->threshold, pool->reserved, pool->reserved, pool->used,
+                             pool->used};
+  if (call.attr >= 4 && call.attr < 9) *static_cast<uint64_t*>(call.value) = values[call.attr - 4];
+  End(call);
+}
+FAKE(CuPointerGetAttribute) {
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  const bool on_card = memory.blocks.count(call.ptr) != 0;
+  if (call.attribute == 2) *static_cast<unsigned*>(call.data) = on_card ? 2 : 1;  // memory type
+  End(call, on_card || call.attribute != 2 ? kOk : cu::CUDA_ERROR_INVALID_VALUE);
+}
+
+}  // namespace flexai::fake

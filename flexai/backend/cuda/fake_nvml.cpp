@@ -1,0 +1,161 @@
+// The fake management library: one card, with the books that fake drivers share.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flexai/backend/cuda/fake_shared.h"
+#include "flexai/fake/entry.h"
+#include "nvml/calls.h"
+
+namespace flexai::fake {
+
+namespace ml = ::flexai::api::nvml;
+using ::flexai::backend::cuda::fake_driver::SharedCard;
+
+const intercept::LibraryInfo& Library() { return ml::kLibrary; }
+
+namespace {
+
+char g_card;  // its address is the card's handle
+
+template <class C>
+void End(C& call, int64_t code = ml::NVML_SUCCESS) {
+  intercept::OpsOf<C>::Refuse(&call, code);
+}
+
+template <class C>
+void TellText(C& call, char* to, const char* text) {
+  snprintf(to, call.length, "%s", text);
+  End(call);
+}
+
+template <class C>
+void TellCard(C& call) {
+  *call.device = reinterpret_cast<ml::nvmlDevice_t>(&g_card);
+  if constexpr (requires { call.index; }) {
+    if (call.index != 0) return End(call, ml::NVML_ERROR_INVALID_ARGUMENT);
+  }
+  End(call);
+}
+
+template <class C>
+void TellCount(C& call) {
+  *call.deviceCount = 1;
+  End(call);
+}
+
+template <class C>
+void TellPci(C& call) {
+  *call.pci = {};
+  call.pci->bus = 1;
+  snprintf(call.pci->busId, sizeof(call.pci->busId), "00000000:01:00.0");
+  End(call);
+}
+
+template <class C>
+void TellProcesses(C& call) {
+  const auto uses = SharedCard::Instance().Uses();
+  const unsigned room = *call.infoCount;
+  *call.infoCount = static_cast<unsigned>(uses.size());
+  if (uses.size() > room) return End(call, ml::NVML_ERROR_INSUFFICIENT_SIZE);
+  for (size_t i = 0; i < uses.size(); ++i) {
+    call.infos[i] = {};
+    call.infos[i].pid = uses[i].pid;
+    call.infos[i].usedGpuMemory = uses[i].bytes;
+  }
+  End(call);
+}
+
+template <class C>
+void TellNoProcess(C& call) {
+  *call.infoCount = 0;
+  End(call);
+}
+
+template <class C>
+void TellMemory(C& call) {
+  const SharedCard& card = SharedCard::Instance();
+  call.memory->total = card.total();
+  call.memory->used = card.used();
+  call.memory->free = card.total() - card.used();
+  End(call);
+}
+
+}  // namespace
+
+#define FAKE(Name) \
+  template <>      \
+  void Run<ml::Name##Call>(ml::Name##Call & call)
+#define FAKE_AS(Name, Body) \
+  FAKE(Name) { Body(call); }
+
+FAKE_AS(NvmlDeviceGetCount, TellCount)
+FAKE_AS(NvmlDeviceGetCount_v2, TellCount)
+FAKE_AS(NvmlDeviceGetHandleByIndex, TellCard)
+FAKE_AS(NvmlDeviceGetHandleByIndex_v2, TellCard)
+FAKE_AS(NvmlDeviceGetHandleByUUID, TellCard)
+FAKE_AS(NvmlDeviceGetHandleByPciBusId, TellCard)
+FAKE_AS(NvmlDeviceGetHandleByPciBusId_v2, TellCard)
+FAKE_AS(NvmlDeviceGetPciInfo, TellPci)
+FAKE_AS(NvmlDeviceGetPciInfo_v2, TellPci)
+FAKE_AS(NvmlDeviceGetPciInfo_v3, TellPci)
+FAKE_AS(NvmlDeviceGetMemoryInfo, TellMemory)
+FAKE_AS(NvmlDeviceGetMemoryInfo_v2, TellMemory)
+FAKE_AS(NvmlDeviceGetComputeRunningProcesses, TellProcesses)
+FAKE_AS(NvmlDeviceGetComputeRunningProcesses_v2, TellProcesses)
+FAKE_AS(NvmlDeviceGetComputeRunningProcesses_v3, TellProcesses)
+FAKE_AS(NvmlDeviceGetGraphicsRunningProcesses, TellNoProcess)
+FAKE_AS(NvmlDeviceGetGraphicsRunningProcesses_v2, TellNoProcess)
+FAKE_AS(NvmlDeviceGetGraphicsRunningProcesses_v3, TellNoProcess)
+FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses, TellNoProcess)
+FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v2, TellNoProcess)
+FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v3, TellNoProcess)
+
+FAKE(NvmlErrorString) {
+  call.result = call.outcome == ml::NVML_SUCCESS ? "Success" : "an error of the fake library";
+}
+FAKE(NvmlSystemGetDriverVersion) {
+  const char* version = getenv("FLEXAI_FAKE_DRIVER");
+  TellText(call, call.version, version ? version : "580.0.0");
+}
+FAKE(NvmlSystemGetNVMLVersion) { TellText(call, call.version, "13.580.0"); }
+FAKE(NvmlSystemGetCudaDriverVersion) {
+  *call.cudaDriverVersion = 13000;
+  End(call);
+}
+FAKE(NvmlSystemGetCudaDriverVersion_v2) {
+  *call.cudaDriverVersion = 13000;
+  End(call);
+}
+FAKE(NvmlDeviceGetName) { TellText(call, call.name, "flexai fake card"); }
+FAKE(NvmlDeviceGetUUID) {
+  TellText(call, call.uuid, "GPU-666c6578-6169-2d66-616b-652d63617264");  // the driver's, in hex
+}
+FAKE(NvmlDeviceGetIndex) {
+  *call.index = 0;
+  End(call);
+}
+FAKE(NvmlDeviceGetComputeMode) {
+  *call.mode = 0;
+  End(call);
+}
+FAKE(NvmlDeviceGetCudaComputeCapability) {
+  *call.major = 9;
+  *call.minor = 0;
+  End(call);
+}
+FAKE(NvmlDeviceGetUtilizationRates) {
+  *call.utilization = {};
+  End(call);
+}
+FAKE(NvmlDeviceGetNumGpuCores) {
+  *call.numCores = 256;
+  End(call);
+}
+FAKE(NvmlDeviceGetMigMode) {
+  const char* mig = getenv("FLEXAI_FAKE_MIG");
+  *call.currentMode = *call.pendingMode = mig && mig[0] == '1';
+  End(call);
+}
+
+}  // namespace flexai::fake

@@ -1,0 +1,114 @@
+// What the fake driver's handles point to, and the memory of its card. A handle is believed only
+// while its object lives.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cuda/calls.h"
+#include "flexai/backend/cuda/fake_shared.h"
+#include "flexai/fake/card.h"
+#include "flexai/fake/entry.h"
+
+namespace flexai::backend::cuda::fake_driver {
+
+namespace cu = ::flexai::api::cuda;
+
+inline constexpr int64_t kOk = cu::CUDA_SUCCESS;
+
+/// Sets a call's result. Codes are those of [constants] in the table.
+template <class C>
+void End(C& call, int64_t code = kOk) {
+  intercept::OpsOf<C>::Refuse(&call, code);
+}
+
+struct Object {
+  virtual ~Object() = default;
+};
+/// Adds to, looks up and removes from the objects that live. Thread: any.
+void Register(std::shared_ptr<Object> object);
+std::shared_ptr<Object> FindAny(const void* handle);
+bool Remove(const void* handle);
+template <class T>
+std::shared_ptr<T> Find(const void* handle) {
+  return std::dynamic_pointer_cast<T>(FindAny(handle));
+}
+/// Makes an object, and its handle.
+template <class T, class H>
+std::shared_ptr<T> Make(H* handle) {
+  auto made = std::make_shared<T>();
+  Register(made);
+  *handle = reinterpret_cast<H>(static_cast<Object*>(made.get()));
+  return made;
+}
+
+struct Context : Object {
+  uint64_t bytes = 0;
+  ~Context() override { SharedCard::Instance().Give(bytes); }
+};
+/// The calling thread's context, null without one.
+Context* Current();
+
+/// Memory that the process holds while it lives. Gives back what it took.
+struct Taken {
+  uint64_t bytes = 0;
+  explicit Taken(uint64_t in_bytes) : bytes(in_bytes) {}
+  Taken(const Taken&) = delete;
+  Taken& operator=(const Taken&) = delete;
+  ~Taken() { SharedCard::Instance().Give(bytes); }
+};
+/// Null where the card is full.
+std::shared_ptr<Taken> TakeMemory(uint64_t bytes);
+
+struct Queue : Object {
+  fake::Stream queue;
+  struct Graph* capture = nullptr;
+};
+/// The stream behind a handle, the default one behind null, 1 and 2; null if there is none.
+std::shared_ptr<Queue> FindStream(const void* handle);
+
+struct Event : Object {
+  fake::TaskPtr at;
+};
+
+struct Pool : Object {
+  uint64_t used = 0, reserved = 0, threshold = 0;
+  ~Pool() override { SharedCard::Instance().Give(reserved); }
+};
+/// Releases what pools hold above their thresholds, as a synchronisation does.
+void SettlePools();
+
+struct Node : Object {
+  cu::CUgraphNodeType type = 5;  // empty
+  cu::CUDA_MEM_ALLOC_NODE_PARAMS_v1 memory = {};
+};
+struct Graph : Object {
+  std::vector<std::shared_ptr<Node>> nodes;
+  uint64_t items = 0;  // work of its launches
+};
+struct Exec : Object {
+  uint64_t bytes = 0;
+  uint64_t items = 0;
+  bool mapped = false;
+};
+/// An address range that nothing stands behind yet; 0 if the process has none left.
+uint64_t ReserveAddresses(uint64_t bytes);
+/// A node that will map `bytes`; its address is in the node.
+std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes);
+
+struct Module : Object {
+  std::shared_ptr<Taken> memory;
+};
+struct Function : Object {
+  std::string name;
+};
+
+/// Work that ends at once but takes its place in a stream, and waiting for it.
+void Wait(Queue& stream);
+
+}  // namespace flexai::backend::cuda::fake_driver

@@ -1,0 +1,74 @@
+#include "flexai/backend/cuda/fake_shared.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace flexai::backend::cuda::fake_driver {
+
+SharedCard& SharedCard::Instance() {
+  static SharedCard* const card = new SharedCard;
+  return *card;
+}
+
+SharedCard::SharedCard() {
+  const char* bytes = getenv("FLEXAI_FAKE_MEMORY");
+  total_ = bytes ? strtoull(bytes, nullptr, 10) : uint64_t{1} << 30;
+  const char* path = getenv("FLEXAI_FAKE_SHARED");
+  const int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+  constexpr size_t kSize = kPlaces * sizeof(Place);
+  const bool is_shared = fd >= 0 && ftruncate(fd, kSize) == 0;
+  void* at = mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | (is_shared ? 0 : MAP_ANONYMOUS), is_shared ? fd : -1, 0);
+  if (fd >= 0) close(fd);
+  if (at != MAP_FAILED) places_ = static_cast<Place*>(at);
+}
+
+SharedCard::Place* SharedCard::MyPlace() {
+  const auto self = static_cast<uint32_t>(getpid());
+  for (int i = 0; places_ && i < kPlaces; ++i) {
+    if (places_[i].pid.load() == self) return &places_[i];
+  }
+  for (int i = 0; places_ && i < kPlaces; ++i) {
+    uint32_t holder = places_[i].pid.load();
+    if (holder != 0 && kill(static_cast<pid_t>(holder), 0) == 0) continue;
+    if (!places_[i].pid.compare_exchange_strong(holder, self)) continue;
+    places_[i].bytes.store(0);
+    return &places_[i];
+  }
+  return nullptr;
+}
+
+bool SharedCard::Take(uint64_t bytes) {
+  Place* mine = MyPlace();
+  if (!mine || bytes > total_) return false;
+  mine->bytes.fetch_add(bytes);
+  if (used() <= total_) return true;
+  mine->bytes.fetch_sub(bytes);
+  return false;
+}
+
+void SharedCard::Give(uint64_t bytes) {
+  if (Place* mine = bytes ? MyPlace() : nullptr) mine->bytes.fetch_sub(bytes);
+}
+
+std::vector<SharedCard::Use> SharedCard::Uses() const {
+  std::vector<Use> uses;
+  for (int i = 0; places_ && i < kPlaces; ++i) {
+    const uint32_t pid = places_[i].pid.load();
+    const uint64_t bytes = places_[i].bytes.load();
+    if (pid == 0 || bytes == 0 || kill(static_cast<pid_t>(pid), 0) != 0) continue;
+    uses.push_back({pid, bytes});
+  }
+  return uses;
+}
+
+uint64_t SharedCard::used() const {
+  uint64_t bytes = 0;
+  for (const Use& use : Uses()) bytes += use.bytes;
+  return bytes;
+}
+
+}  // namespace flexai::backend::cuda::fake_driver

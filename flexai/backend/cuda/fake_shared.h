@@ -1,0 +1,42 @@
+// The fake card's books, which all processes on it share if FLEXAI_FAKE_SHARED names a file: how
+// much memory each holds. The fake management library reads them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace flexai::backend::cuda::fake_driver {
+
+/// Thread: any; processes that end leave their place to others.
+class SharedCard {
+ public:
+  static SharedCard& Instance();
+
+  /// Takes memory for this process; false where the card is full.
+  bool Take(uint64_t bytes);
+  void Give(uint64_t bytes);
+
+  struct Use {
+    uint32_t pid;
+    uint64_t bytes;
+  };
+  /// Living processes that hold memory.
+  std::vector<Use> Uses() const;
+  uint64_t used() const;
+  uint64_t total() const { return total_; }
+
+ private:
+  SharedCard();
+  struct Place {
+    std::atomic<uint32_t> pid;
+    std::atomic<uint64_t> bytes;
+  };
+  static constexpr int kPlaces = 128;
+  Place* MyPlace();
+
+  Place* places_ = nullptr;
+  uint64_t total_ = 0;
+};
+
+}  // namespace flexai::backend::cuda::fake_driver

@@ -1,0 +1,475 @@
+// The fake driver's streams, events, modules, launches, copies and graphs. A launch costs card time
+// and computes nothing; copies move bytes when they are called, behind what the stream holds.
+#include <string.h>
+
+#include <algorithm>
+
+#include "flexai/backend/cuda/fake_objects.h"
+#include "flexai/backend/cuda/holdings.h"
+
+namespace flexai::backend::cuda::fake_driver {
+namespace {
+
+using fake::Card;
+
+// What graphs have reserved; a launch takes it, a trim gives it back.
+struct GraphMemory {
+  std::mutex mu;  // guards what follows
+  uint64_t reserved = 0, used = 0;
+};
+GraphMemory& TheGraphMemory() {
+  static GraphMemory* const memory = new GraphMemory;
+  return *memory;
+}
+
+Queue& DefaultStream() {
+  static auto* const stream = new std::shared_ptr<Queue>(std::make_shared<Queue>());
+  return **stream;
+}
+
+int64_t LaunchOn(const void* handle, uint64_t items) {
+  const std::shared_ptr<Queue> stream = FindStream(handle);
+  if (!stream) return cu::CUDA_ERROR_INVALID_HANDLE;
+  if (stream->capture) {
+    stream->capture->items += items;
+    return kOk;
+  }
+  auto task = std::make_shared<fake::Task>();
+  task->work = [] { return int64_t{0}; };
+  task->compute = true;
+  task->cost = Card::Instance().CostOf(items);
+  Card::Instance().Submit(stream->queue, task, {});
+  return kOk;
+}
+
+int64_t Copy(const void* handle, void* to, const void* from, uint64_t bytes) {
+  const std::shared_ptr<Queue> stream = FindStream(handle);
+  if (!stream) return cu::CUDA_ERROR_INVALID_HANDLE;
+  if (stream->capture) return kOk;
+  Wait(*stream);
+  memmove(to, from, bytes);
+  return kOk;
+}
+
+template <class T>
+int64_t Fill(const void* handle, uint64_t to, T value, uint64_t count) {
+  const std::shared_ptr<Queue> stream = FindStream(handle);
+  if (!stream) return cu::CUDA_ERROR_INVALID_HANDLE;
+  if (stream->capture) return kOk;
+  Wait(*stream);
+  std::fill_n(reinterpret_cast<T*>(to), count, value);
+  return kOk;
+}
+
+template <class C>
+const void* StreamIn(const C& call) {
+  if constexpr (requires { call.hStream; }) return call.hStream;
+  return nullptr;
+}
+template <class T>
+void* Pointer(T address) {
+  if constexpr (std::is_pointer_v<T>)
+    return const_cast<void*>(static_cast<const void*>(address));
+  else
+    return reinterpret_cast<void*>(static_cast<uintptr_t>(address));
+}
+
+template <class C>
+void CopyIn(C& call) {
+  End(call, Copy(StreamIn(call), Pointer(call.dstDevice), call.srcHost, call.ByteCount));
+}
+template <class C>
+void CopyOut(C& call) {
+  End(call, Copy(StreamIn(call), call.dstHost, Pointer(call.srcDevice), call.ByteCount));
+}
+template <class C>
+void CopyOn(C& call) {
+  End(call, Copy(StreamIn(call), Pointer(call.dstDevice), Pointer(call.srcDevice), call.ByteCount));
+}
+template <class C>
+void CopyAny(C& call) {
+  End(call, Copy(StreamIn(call), Pointer(call.dst), Pointer(call.src), call.ByteCount));
+}
+template <class C>
+void Fill8(C& call) {
+  End(call, Fill(StreamIn(call), uint64_t{call.dstDevice}, call.uc, call.N));
+}
+template <class C>
+void Fill16(C& call) {
+  End(call, Fill(StreamIn(call), uint64_t{call.dstDevice}, call.us, call.N));
+}
+template <class C>
+void Fill32(C& call) {
+  End(call, Fill(StreamIn(call), uint64_t{call.dstDevice}, call.ui, call.N));
+}
+
+template <class C>
+void Launch(C& call) {
+  const uint64_t items = uint64_t{call.gridDimX} * call.gridDimY * call.gridDimZ * call.blockDimX *
+                         call.blockDimY * call.blockDimZ;
+  End(call, LaunchOn(call.hStream, items));
+}
+template <class C>
+void LaunchEx(C& call) {
+  // CUlaunchConfig: six sizes, the shared bytes, then the stream.
+  const auto* words = reinterpret_cast<const uint32_t*>(call.config);
+  uint64_t items = 1;
+  for (int i = 0; i < 6; ++i) items *= words[i];
+  const void* stream = nullptr;
+  memcpy(&stream, words + 8, sizeof(stream));
+  End(call, LaunchOn(stream, items));
+}
+
+template <class C>
+void DestroyStream(C& call) {
+  const auto stream = Find<Queue>(call.hStream);
+  if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  Wait(*stream);
+  Remove(call.hStream);
+  End(call);
+}
+template <class C>
+void Synchronize(C& call) {
+  const auto stream = FindStream(call.hStream);
+  if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  Wait(*stream);
+  SettlePools();
+  End(call);
+}
+template <class C>
+void BeginCapture(C& call) {
+  const auto stream = FindStream(call.hStream);
+  if (!stream || stream->capture) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  stream->capture = new Graph;
+  End(call);
+}
+template <class C>
+void EndCapture(C& call) {
+  const auto stream = FindStream(call.hStream);
+  if (!stream || !stream->capture) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  const std::shared_ptr<Graph> graph(stream->capture);
+  stream->capture = nullptr;
+  Register(graph);
+  *call.phGraph = reinterpret_cast<cu::CUgraph>(static_cast<Object*>(graph.get()));
+  End(call);
+}
+template <class C>
+void TellCapture(C& call) {
+  const auto stream = FindStream(call.hStream);
+  if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  *call.captureStatus = stream->capture ? 1 : 0;
+  End(call);
+}
+template <class C>
+void RemoveEvent(C& call) {
+  End(call, Remove(call.hEvent) ? kOk : cu::CUDA_ERROR_INVALID_HANDLE);
+}
+template <class C>
+void Record(C& call) {
+  const auto event = Find<Event>(call.hEvent);
+  const auto stream = FindStream(call.hStream);
+  if (!event || !stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  event->at = std::make_shared<fake::Task>();
+  event->at->work = [] { return int64_t{0}; };
+  Card::Instance().Submit(stream->queue, event->at, {});
+  End(call);
+}
+template <class C>
+void Elapsed(C& call) {
+  const auto start = Find<Event>(call.hStart), end = Find<Event>(call.hEnd);
+  if (!start || !end || !start->at || !end->at) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  Card::Instance().Wait(end->at);
+  const Nanos length =
+      Card::Instance().Look(end->at).ended_at - Card::Instance().Look(start->at).ended_at;
+  *call.pMilliseconds = static_cast<float>(length) / 1e6f;
+  End(call);
+}
+
+// Code takes memory, too.
+template <class C, class H>
+void LoadModule(C& call, H* handle) {
+  auto memory = TakeMemory(kBlock);
+  if (!memory) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  Make<Module>(handle)->memory = std::move(memory);
+  End(call);
+}
+template <class C, class H>
+void FindFunction(C& call, H* handle, const char* name) {
+  Make<Function>(handle)->name = name ? name : "";
+  End(call);
+}
+
+template <class C>
+void Instantiate(C& call) {
+  const auto graph = Find<Graph>(call.hGraph);
+  if (!graph) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  const auto exec = Make<Exec>(call.phGraphExec);
+  exec->items = graph->items;
+  for (const auto& node : graph->nodes) {
+    if (node->type == 10) exec->bytes += RoundUp(node->memory.bytesize, kBlock);
+  }
+  End(call);
+}
+template <class C>
+void LaunchGraph(C& call, const void* handle) {
+  const auto exec = Find<Exec>(handle);
+  if (!exec) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  GraphMemory& memory = TheGraphMemory();
+  {
+    std::lock_guard<std::mutex> lock(memory.mu);
+    const uint64_t free = memory.reserved - memory.used;
+    if (!exec->mapped && exec->bytes > free) {
+      if (!SharedCard::Instance().Take(exec->bytes - free)) {
+        return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+      }
+      memory.reserved += exec->bytes - free;
+    }
+    if (!exec->mapped) memory.used += exec->bytes;
+    exec->mapped = true;
+  }
+  End(call, exec->items ? LaunchOn(call.hStream, exec->items) : kOk);
+}
+template <class C>
+void Update(C& call) {
+  const auto exec = Find<Exec>(call.hGraphExec);
+  const auto graph = Find<Graph>(call.hGraph);
+  if (!exec || !graph) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  exec->items = graph->items;
+  End(call);
+}
+template <class C>
+void One(C& call, int* answer) {
+  if (answer) *answer = 1;
+  End(call);
+}
+
+}  // namespace
+
+std::shared_ptr<Queue> FindStream(const void* handle) {
+  const auto word = reinterpret_cast<uintptr_t>(handle);
+  if (word > 2) return Find<Queue>(handle);
+  return std::shared_ptr<Queue>(&DefaultStream(), [](Queue*) {});
+}
+
+void Wait(Queue& stream) { fake::Card::Instance().Drain(stream.queue); }
+
+std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes) {
+  auto node = std::make_shared<Node>();
+  node->type = 10;
+  node->memory.bytesize = bytes;
+  node->memory.dptr = ReserveAddresses(bytes);
+  Register(node);
+  graph->nodes.push_back(node);
+  return node;
+}
+
+}  // namespace flexai::backend::cuda::fake_driver
+
+namespace flexai::fake {
+
+namespace cu = ::flexai::api::cuda;
+using namespace ::flexai::backend::cuda::fake_driver;  // NOLINT: the bodies below are its own
+
+#define FAKE(Name) \
+  template <>      \
+  void Run<cu::Name##Call>(cu::Name##Call & call)
+#define FAKE_AS(Name, Body) \
+  FAKE(Name) { Body(call); }
+#define FAKE_BOTH(Name, Stream, Body) \
+  FAKE_AS(Name, Body)                 \
+  FAKE_AS(Name##Stream, Body)
+
+FAKE_AS(CuMemcpyHtoD, CopyIn)
+FAKE_BOTH(CuMemcpyHtoD_v2, _ptds, CopyIn)
+FAKE_AS(CuMemcpyHtoDAsync, CopyIn)
+FAKE_BOTH(CuMemcpyHtoDAsync_v2, _ptsz, CopyIn)
+FAKE_AS(CuMemcpyDtoH, CopyOut)
+FAKE_BOTH(CuMemcpyDtoH_v2, _ptds, CopyOut)
+FAKE_AS(CuMemcpyDtoHAsync, CopyOut)
+FAKE_BOTH(CuMemcpyDtoHAsync_v2, _ptsz, CopyOut)
+FAKE_AS(CuMemcpyDtoD, CopyOn)
+FAKE_BOTH(CuMemcpyDtoD_v2, _ptds, CopyOn)
+FAKE_AS(CuMemcpyDtoDAsync, CopyOn)
+FAKE_BOTH(CuMemcpyDtoDAsync_v2, _ptsz, CopyOn)
+FAKE_BOTH(CuMemcpyPeer, _ptds, CopyOn)
+FAKE_BOTH(CuMemcpyPeerAsync, _ptsz, CopyOn)
+FAKE_BOTH(CuMemcpy, _ptds, CopyAny)
+FAKE_BOTH(CuMemcpyAsync, _ptsz, CopyAny)
+FAKE_AS(CuMemsetD8, Fill8)
+FAKE_BOTH(CuMemsetD8_v2, _ptds, Fill8)
+FAKE_BOTH(CuMemsetD8Async, _ptsz, Fill8)
+FAKE_AS(CuMemsetD16, Fill16)
+FAKE_BOTH(CuMemsetD16_v2, _ptds, Fill16)
+FAKE_BOTH(CuMemsetD16Async, _ptsz, Fill16)
+FAKE_AS(CuMemsetD32, Fill32)
+FAKE_BOTH(CuMemsetD32_v2, _ptds, Fill32)
+FAKE_BOTH(CuMemsetD32Async, _ptsz, Fill32)
+FAKE_BOTH(CuLaunchKernel, _ptsz, Launch)
+FAKE_BOTH(CuLaunchCooperativeKernel, _ptsz, Launch)
+FAKE_BOTH(CuLaunchKernelEx, _ptsz, LaunchEx)
+FAKE_AS(CuStreamDestroy, DestroyStream)
+FAKE_AS(CuStreamDestroy_v2, DestroyStream)
+FAKE_BOTH(CuStreamSynchronize, _ptsz, Synchronize)
+FAKE_BOTH(CuStreamBeginCapture, _ptsz, BeginCapture)
+FAKE_BOTH(CuStreamBeginCapture_v2, _ptsz, BeginCapture)
+FAKE_BOTH(CuStreamEndCapture, _ptsz, EndCapture)
+FAKE_BOTH(CuStreamIsCapturing, _ptsz, TellCapture)
+FAKE_AS(CuEventDestroy, RemoveEvent)
+FAKE_AS(CuEventDestroy_v2, RemoveEvent)
+FAKE_BOTH(CuEventRecord, _ptsz, Record)
+FAKE_BOTH(CuEventRecordWithFlags, _ptsz, Record)
+FAKE_AS(CuEventElapsedTime, Elapsed)
+FAKE_AS(CuEventElapsedTime_v2, Elapsed)
+FAKE_AS(CuGraphInstantiate, Instantiate)
+FAKE_AS(CuGraphInstantiate_v2, Instantiate)
+FAKE_AS(CuGraphInstantiateWithFlags, Instantiate)
+FAKE_BOTH(CuGraphInstantiateWithParams, _ptsz, Instantiate)
+FAKE_AS(CuGraphExecUpdate, Update)
+FAKE_AS(CuGraphExecUpdate_v2, Update)
+FAKE(CuGraphLaunch) { LaunchGraph(call, call.hGraph); }
+FAKE(CuGraphLaunch_ptsz) { LaunchGraph(call, call.hGraphExec); }
+FAKE(CuGraphUpload) { LaunchGraph(call, call.hGraph); }
+FAKE(CuGraphUpload_ptsz) { LaunchGraph(call, call.hGraphExec); }
+
+FAKE(CuThreadExchangeStreamCaptureMode) {
+  static thread_local cu::CUstreamCaptureMode mode = 0;
+  std::swap(mode, *call.mode);
+  End(call);
+}
+FAKE(CuStreamCreate) {
+  Make<Queue>(call.phStream);
+  End(call);
+}
+FAKE(CuStreamCreateWithPriority) {
+  Make<Queue>(call.phStream);
+  End(call);
+}
+FAKE(CuEventCreate) {
+  Make<Event>(call.phEvent);
+  End(call);
+}
+FAKE(CuEventSynchronize) {
+  const auto event = Find<Event>(call.hEvent);
+  if (event && event->at) Card::Instance().Wait(event->at);
+  SettlePools();
+  End(call, event ? kOk : cu::CUDA_ERROR_INVALID_HANDLE);
+}
+FAKE(CuCtxSynchronize) {
+  Wait(*FindStream(nullptr));
+  SettlePools();
+  End(call);
+}
+FAKE(CuCtxSynchronize_v2) {
+  Wait(*FindStream(nullptr));
+  SettlePools();
+  End(call);
+}
+FAKE(CuModuleLoadData) { LoadModule(call, call.module); }
+FAKE(CuModuleLoadDataEx) { LoadModule(call, call.module); }
+FAKE(CuModuleLoadFatBinary) { LoadModule(call, call.module); }
+FAKE(CuLibraryLoadData) { LoadModule(call, call.library); }
+FAKE(CuModuleUnload) { End(call, Remove(call.hmod) ? kOk : cu::CUDA_ERROR_INVALID_HANDLE); }
+FAKE(CuLibraryUnload) { End(call, Remove(call.library) ? kOk : cu::CUDA_ERROR_INVALID_HANDLE); }
+FAKE(CuModuleGetFunction) { FindFunction(call, call.hfunc, call.name); }
+FAKE(CuLibraryGetKernel) { FindFunction(call, call.pKernel, call.name); }
+FAKE(CuLibraryGetModule) {
+  *call.pMod = reinterpret_cast<cu::CUmodule>(call.library);
+  End(call);
+}
+FAKE(CuKernelGetFunction) {
+  *call.pFunc = reinterpret_cast<cu::CUfunction>(call.kernel);
+  End(call);
+}
+FAKE(CuModuleGetGlobal) { End(call, cu::CUDA_ERROR_NOT_FOUND); }
+FAKE(CuModuleGetGlobal_v2) { End(call, cu::CUDA_ERROR_NOT_FOUND); }
+FAKE(CuLibraryGetGlobal) { End(call, cu::CUDA_ERROR_NOT_FOUND); }
+FAKE(CuFuncGetAttribute) { One(call, call.pi); }
+FAKE(CuKernelGetAttribute) { One(call, call.pi); }
+FAKE(CuOccupancyMaxActiveBlocksPerMultiprocessor) { One(call, call.numBlocks); }
+FAKE(CuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) { One(call, call.numBlocks); }
+FAKE(CuOccupancyMaxActiveClusters) { One(call, call.numClusters); }
+FAKE(CuOccupancyMaxPotentialClusterSize) { One(call, call.clusterSize); }
+
+template <class C>
+void TellStream(C& call) {
+  if constexpr (requires { call.priority; }) *call.priority = 0;
+  if constexpr (requires { call.flags; }) *call.flags = 0;
+  if constexpr (requires { call.streamId; }) {
+    *call.streamId = reinterpret_cast<uint64_t>(FindStream(call.hStream).get());
+  }
+  End(call);
+}
+FAKE_BOTH(CuStreamGetPriority, _ptsz, TellStream)
+FAKE_BOTH(CuStreamGetFlags, _ptsz, TellStream)
+FAKE_BOTH(CuStreamGetId, _ptsz, TellStream)
+
+FAKE(CuGraphCreate) {
+  Make<Graph>(call.phGraph);
+  End(call);
+}
+FAKE(CuGraphDestroy) { End(call, Remove(call.hGraph) ? kOk : cu::CUDA_ERROR_INVALID_HANDLE); }
+FAKE(CuGraphAddMemAllocNode) {
+  const auto graph = Find<Graph>(call.hGraph);
+  if (!graph) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  const auto node = AddMemoryNode(graph.get(), call.nodeParams->bytesize);
+  call.nodeParams->dptr = node->memory.dptr;
+  *call.phGraphNode = reinterpret_cast<cu::CUgraphNode>(static_cast<Object*>(node.get()));
+  End(call);
+}
+template <class C>
+void AddPlainNode(C& call, uint32_t type) {
+  const auto graph = Find<Graph>(call.hGraph);
+  if (!graph) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  const auto node = Make<Node>(call.phGraphNode);
+  node->type = type;
+  graph->nodes.push_back(node);
+  End(call);
+}
+FAKE(CuGraphAddMemFreeNode) { AddPlainNode(call, 11); }
+FAKE(CuGraphAddEmptyNode) { AddPlainNode(call, 5); }
+FAKE(CuGraphMemAllocNodeGetParams) {
+  const auto node = Find<Node>(call.hNode);
+  if (node) *call.params_out = node->memory;
+  End(call, node ? kOk : cu::CUDA_ERROR_INVALID_HANDLE);
+}
+FAKE(CuGraphNodeGetType) {
+  const auto node = Find<Node>(call.hNode);
+  if (node) *call.type = node->type;
+  End(call, node ? kOk : cu::CUDA_ERROR_INVALID_HANDLE);
+}
+FAKE(CuGraphGetNodes) {
+  const auto graph = Find<Graph>(call.hGraph);
+  if (!graph) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  const size_t most = call.nodes ? std::min(*call.numNodes, graph->nodes.size()) : 0;
+  for (size_t i = 0; i < most; ++i) {
+    Object* node = graph->nodes[i].get();
+    call.nodes[i] = reinterpret_cast<cu::CUgraphNode>(node);
+  }
+  *call.numNodes = call.nodes ? most : graph->nodes.size();
+  End(call);
+}
+FAKE(CuGraphExecDestroy) {
+  const auto exec = Find<Exec>(call.hGraphExec);
+  if (!exec) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  if (exec->mapped) {
+    std::lock_guard<std::mutex> lock(TheGraphMemory().mu);
+    TheGraphMemory().used -= exec->bytes;
+  }
+  Remove(call.hGraphExec);
+  End(call);
+}
+FAKE(CuDeviceGraphMemTrim) {
+  GraphMemory& memory = TheGraphMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  SharedCard::Instance().Give(memory.reserved - memory.used);
+  memory.reserved = memory.used;
+  End(call);
+}
+FAKE(CuDeviceGetGraphMemAttribute) {
+  GraphMemory& memory = TheGraphMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  *static_cast<uint64_t*>(call.value) = call.attr < 2 ? memory.used : memory.reserved;
+  End(call);
+}
+
+}  // namespace flexai::fake

@@ -1,0 +1,67 @@
+// The daemon's comparison of the tenants' books with what drivers say, once a second.
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "flexai/operate/daemon.h"
+
+namespace flexai::operate {
+
+// What is granted when the question leaves: an answer counts for a process whose books did not move
+// before it came.
+void Daemon::AskMeter() {
+  if (!meter_.Ask()) return;
+  for (auto& [id, slice] : slices_) {
+    for (auto& process : slice->processes) {
+      process->asked_used = slice->region->slots[process->slot].used.load();
+      process->was_asked = true;
+    }
+  }
+}
+
+void Daemon::OnMeter() {
+  std::vector<device::ProcessUse> uses;
+  if (!meter_.Take(&uses)) return;
+  for (auto& [id, slice] : slices_) {
+    const model::Card& card = cards_[slice->card];
+    const bool known = std::any_of(uses.begin(), uses.end(),
+                                   [&](const auto& use) { return use.card_uuid == card.uuid; });
+    std::set<pid_t> asked;
+    for (auto& process : slice->processes) {
+      if (std::exchange(process->was_asked, false)) asked.insert(process->pid);
+    }
+    for (const pid_t pid : asked) {
+      uint64_t bytes = 0;
+      for (const device::ProcessUse& use : uses) {
+        if (use.pid == pid && use.card_uuid == card.uuid) bytes = use.bytes;
+      }
+      if (known) Compare(*slice, pid, bytes);
+    }
+  }
+}
+
+// A process may hold several slots, one for each library of ours in it: the first gets the booking.
+void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
+  Process* first = nullptr;
+  uint64_t granted = 0;
+  for (auto& process : slice.processes) {
+    if (process->pid != pid) continue;
+    const slice::ProcessSlot& slot = slice.region->slots[process->slot];
+    const uint64_t used = slot.used.load(std::memory_order_seq_cst);
+    if (used != process->asked_used || slot.claim.load(std::memory_order_seq_cst) != 0) return;
+    granted += used;
+    if (!first) first = process.get();
+  }
+  // One that the driver does not show may live in another namespace: nothing is known of it.
+  if (!first || (bytes == 0 && granted > 0)) return;
+  const uint64_t beyond = bytes > granted ? bytes - granted : 0;
+  slice.region->slots[first->slot].booked.store(beyond, std::memory_order_seq_cst);
+  for (auto& process : slice.processes) {
+    if (process->pid != pid) continue;
+    slice.region->slots[process->slot].measures.fetch_add(1, std::memory_order_release);
+  }
+  if (beyond > 0 && first->measured++ == 0) context_bytes_[slice.card] = beyond;
+  slice.header().context_bytes.store(context_bytes_[slice.card], std::memory_order_relaxed);
+}
+
+}  // namespace flexai::operate

@@ -1,0 +1,327 @@
+// How much memory each way to get it gives inside a slice, and what the driver says the process
+// holds then. Runs on a real card and on the fake one; memory.py starts it. One line per
+// row:
+//   row <name> given=<bytes> held=<bytes by the driver> base=<before> free=<cuMemGetInfo at the
+//   end>
+// and, after random rounds, the same rows again with the name "again:<name>".
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "cuda/real.h"
+#include "nvml/real.h"
+
+namespace cu = flexai::api::cuda;
+namespace ml = flexai::api::nvml;
+
+namespace {
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+cu::Real g_cuda;
+ml::Real g_nvml;
+ml::nvmlDevice_t g_device;
+
+void* Load(const char* path, void** table, const flexai::intercept::FnInfo* rows, int count) {
+  // Not by dlopen, which a preloaded library may lead elsewhere.
+  void* library = dlmopen(LM_ID_BASE, path, RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    fprintf(stderr, "cannot open %s: %s\n", path, dlerror());
+    exit(2);
+  }
+  for (int i = 0; i < count; ++i) table[i] = dlsym(library, rows[i].name);
+  return library;
+}
+
+// What the driver says that this process holds.
+uint64_t HeldByDriver() {
+  std::vector<ml::nvmlProcessInfo_t> processes(256);
+  unsigned count = 256;
+  if (g_nvml.nvmlDeviceGetComputeRunningProcesses_v3(g_device, &count, processes.data()) != 0) {
+    return 0;
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    if (processes[i].pid == static_cast<unsigned>(getpid())) return processes[i].usedGpuMemory;
+  }
+  // In a namespace of its own a process has another number; alone on the card it is the only one.
+  return count == 1 ? processes[0].usedGpuMemory : 0;
+}
+
+/// One way to get memory.
+struct Way {
+  std::string name;
+  std::function<bool(uint64_t bytes, uint64_t* object)> take;
+  std::function<void(uint64_t object)> give;
+  std::function<void()> settle = [] {};
+};
+
+bool Ok(cu::CUresult code) { return code == cu::CUDA_SUCCESS; }
+
+template <class H>
+uint64_t Word(H handle) {
+  return reinterpret_cast<uint64_t>(handle);
+}
+
+Way Linear() {
+  return {"cuMemAlloc",
+          [](uint64_t bytes, uint64_t* o) { return Ok(g_cuda.cuMemAlloc_v2(o, bytes)); },
+          [](uint64_t o) { g_cuda.cuMemFree_v2(o); }};
+}
+Way Pieces() {
+  return {"cuMemAlloc 700 KiB",
+          [](uint64_t bytes, uint64_t* o) {
+            auto* all = new std::vector<uint64_t>;
+            for (uint64_t got = 0; got < bytes; got += 700 * 1024) {
+              cu::CUdeviceptr_v2 piece;
+              if (!Ok(g_cuda.cuMemAlloc_v2(&piece, 700 * 1024))) {
+                for (const uint64_t p : *all) g_cuda.cuMemFree_v2(p);
+                delete all;
+                return false;
+              }
+              all->push_back(piece);
+            }
+            *o = Word(all);
+            return true;
+          },
+          [](uint64_t o) {
+            auto* all = reinterpret_cast<std::vector<uint64_t>*>(o);
+            for (const uint64_t p : *all) g_cuda.cuMemFree_v2(p);
+            delete all;
+          }};
+}
+Way Pitched() {
+  return {"cuMemAllocPitch",
+          [](uint64_t bytes, uint64_t* o) {
+            size_t pitch;
+            return Ok(g_cuda.cuMemAllocPitch_v2(o, &pitch, kMiB, bytes / kMiB, 16));
+          },
+          [](uint64_t o) { g_cuda.cuMemFree_v2(o); }};
+}
+Way Managed() {
+  return {"cuMemAllocManaged",
+          [](uint64_t bytes, uint64_t* o) {
+            if (!Ok(g_cuda.cuMemAllocManaged(o, bytes, 1))) return false;
+            g_cuda.cuMemsetD8_v2(*o, 1, bytes);
+            g_cuda.cuCtxSynchronize();
+            return true;
+          },
+          [](uint64_t o) { g_cuda.cuMemFree_v2(o); }};
+}
+Way Async() {
+  return {"cuMemAllocAsync",
+          [](uint64_t bytes, uint64_t* o) {
+            const bool ok = Ok(g_cuda.cuMemAllocAsync(o, bytes, nullptr));
+            g_cuda.cuStreamSynchronize(nullptr);
+            return ok;
+          },
+          [](uint64_t o) { g_cuda.cuMemFreeAsync(o, nullptr); },
+          [] {
+            g_cuda.cuStreamSynchronize(nullptr);
+            cu::CUmemoryPool pool;
+            g_cuda.cuDeviceGetDefaultMemPool(&pool, 0);
+            g_cuda.cuMemPoolTrimTo(pool, 0);
+          }};
+}
+std::vector<uint64_t> CardProperties() {
+  std::vector<uint64_t> words(4);
+  const uint32_t prop[] = {1, 0, 1, 0};  // pinned, no handle type, on a card, the first
+  memcpy(words.data(), prop, sizeof(prop));
+  return words;
+}
+Way Physical() {
+  return {"cuMemCreate",
+          [](uint64_t bytes, uint64_t* o) {
+            const auto prop = CardProperties();
+            return Ok(g_cuda.cuMemCreate(
+                o, bytes, reinterpret_cast<const cu::CUmemAllocationProp_v1*>(prop.data()), 0));
+          },
+          [](uint64_t o) { g_cuda.cuMemRelease(o); }};
+}
+// The handle is released while the mapping lives: expandable segments do that.
+Way Mapped() {
+  return {"cuMemMap, handle released",
+          [](uint64_t bytes, uint64_t* o) {
+            const auto prop = CardProperties();
+            cu::CUmemGenericAllocationHandle_v1 handle;
+            cu::CUdeviceptr_v2 at;
+            if (!Ok(g_cuda.cuMemAddressReserve(&at, bytes, 0, 0, 0))) return false;
+            if (!Ok(g_cuda.cuMemCreate(
+                    &handle, bytes,
+                    reinterpret_cast<const cu::CUmemAllocationProp_v1*>(prop.data()), 0))) {
+              g_cuda.cuMemAddressFree(at, bytes);
+              return false;
+            }
+            g_cuda.cuMemMap(at, bytes, 0, handle, 0);
+            g_cuda.cuMemRelease(handle);
+            *o = Word(new std::pair<uint64_t, uint64_t>(at, bytes));
+            return true;
+          },
+          [](uint64_t o) {
+            auto* range = reinterpret_cast<std::pair<uint64_t, uint64_t>*>(o);
+            g_cuda.cuMemUnmap(range->first, range->second);
+            g_cuda.cuMemAddressFree(range->first, range->second);
+            delete range;
+          }};
+}
+Way Array() {
+  return {"cuArrayCreate",
+          [](uint64_t bytes, uint64_t* o) {
+            cu::CUDA_ARRAY_DESCRIPTOR_v2 d = {16384, bytes / 65536, 0x20, 1};
+            return Ok(g_cuda.cuArrayCreate_v2(reinterpret_cast<cu::CUarray*>(o), &d));
+          },
+          [](uint64_t o) { g_cuda.cuArrayDestroy(reinterpret_cast<cu::CUarray>(o)); }};
+}
+Way Mipmap() {
+  return {
+      "cuMipmappedArrayCreate",
+      [](uint64_t bytes, uint64_t* o) {
+        cu::CUDA_ARRAY3D_DESCRIPTOR_v2 d = {16384, bytes / 65536, 0, 0x20, 1, 0};
+        return Ok(g_cuda.cuMipmappedArrayCreate(reinterpret_cast<cu::CUmipmappedArray*>(o), &d, 2));
+      },
+      [](uint64_t o) {
+        g_cuda.cuMipmappedArrayDestroy(reinterpret_cast<cu::CUmipmappedArray>(o));
+      }};
+}
+bool LaunchAndKeep(cu::CUgraph graph, uint64_t* o) {
+  cu::CUgraphExec exec;
+  if (!Ok(g_cuda.cuGraphInstantiateWithFlags(&exec, graph, 0))) return false;
+  if (Ok(g_cuda.cuGraphLaunch(exec, nullptr)) && Ok(g_cuda.cuStreamSynchronize(nullptr))) {
+    *o = Word(exec);
+    return true;
+  }
+  g_cuda.cuGraphExecDestroy(exec);
+  return false;
+}
+void TrimGraphs() { g_cuda.cuDeviceGraphMemTrim(0); }
+Way GraphNode() {
+  return {"graph memory node",
+          [](uint64_t bytes, uint64_t* o) {
+            cu::CUgraph graph;
+            g_cuda.cuGraphCreate(&graph, 0);
+            cu::CUDA_MEM_ALLOC_NODE_PARAMS_v1 node = {};
+            const uint32_t pool[] = {1, 0, 1, 0};  // as for cuMemCreate
+            memcpy(&node.poolProps, pool, sizeof(pool));
+            node.bytesize = bytes;
+            cu::CUgraphNode made;
+            return Ok(g_cuda.cuGraphAddMemAllocNode(&made, graph, nullptr, 0, &node)) &&
+                   LaunchAndKeep(graph, o);
+          },
+          [](uint64_t o) { g_cuda.cuGraphExecDestroy(reinterpret_cast<cu::CUgraphExec>(o)); },
+          TrimGraphs};
+}
+Way Captured() {
+  return {"captured cuMemAllocAsync",
+          [](uint64_t bytes, uint64_t* o) {
+            cu::CUstream stream;
+            cu::CUgraph graph;
+            cu::CUdeviceptr_v2 at;
+            g_cuda.cuStreamCreate(&stream, 1);
+            g_cuda.cuStreamBeginCapture_v2(stream, 2);
+            const bool ok = Ok(g_cuda.cuMemAllocAsync(&at, bytes, stream));
+            const bool ended = Ok(g_cuda.cuStreamEndCapture(stream, &graph));
+            g_cuda.cuStreamDestroy_v2(stream);
+            return ok && ended && LaunchAndKeep(graph, o);
+          },
+          [](uint64_t o) { g_cuda.cuGraphExecDestroy(reinterpret_cast<cu::CUgraphExec>(o)); },
+          TrimGraphs};
+}
+
+// Takes all there is: big steps first, then smaller ones.
+void Fill(const Way& way, const std::string& name, uint64_t most) {
+  const uint64_t base = HeldByDriver();
+  std::vector<uint64_t> objects;
+  uint64_t given = 0;
+  for (const uint64_t step : {256 * kMiB, 32 * kMiB, 2 * kMiB}) {
+    uint64_t object = 0;
+    while (given + step <= most && way.take(step, &object)) {
+      objects.push_back(object);
+      given += step;
+    }
+  }
+  size_t free = 0, total = 0;
+  g_cuda.cuMemGetInfo_v2(&free, &total);
+  printf("row %s given=%llu held=%llu base=%llu free=%zu\n", name.c_str(),
+         static_cast<unsigned long long>(given), static_cast<unsigned long long>(HeldByDriver()),
+         static_cast<unsigned long long>(base), free);
+  fflush(stdout);
+  for (const uint64_t object : objects) way.give(object);
+  way.settle();
+}
+
+void RandomRounds(const std::vector<Way>& ways, int rounds) {
+  std::mt19937 dice(1);
+  std::vector<std::pair<const Way*, uint64_t>> held;
+  uint64_t peak = 0;
+  for (int round = 0; round < rounds; ++round) {
+    for (int i = 0; i < 8; ++i) {
+      const Way& way = ways[dice() % ways.size()];
+      uint64_t object = 0;
+      const uint64_t bytes = (1 + dice() % 128) * 2 * kMiB;
+      if (way.take(bytes, &object)) held.emplace_back(&way, object);
+    }
+    peak = std::max(peak, HeldByDriver());
+    while (held.size() > 12 || (!held.empty() && dice() % 2)) {
+      const size_t at = dice() % held.size();
+      held[at].first->give(held[at].second);
+      held.erase(held.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+  }
+  for (const auto& [way, object] : held) way->give(object);
+  for (const Way& way : ways) way.settle();
+  printf("rounds %d peak=%llu\n", rounds, static_cast<unsigned long long>(peak));
+}
+
+}  // namespace
+
+// card_memory DRIVER NVML MOST_MIB ROUNDS: the library that is measured (a name, so that a slice
+// may stand in front), the real management library, how much to ask for.
+int main(int argc, char** argv) {
+  if (argc != 5) return 2;
+  void* cuda = dlopen(argv[1], RTLD_NOW);
+  if (!cuda) {
+    fprintf(stderr, "cannot open %s: %s\n", argv[1], dlerror());
+    return 2;
+  }
+  for (const auto& row : cu::kFunctions) cu::AsTable(g_cuda)[row.index] = dlsym(cuda, row.name);
+  Load(argv[2], ml::AsTable(g_nvml), ml::kFunctions, ml::kFunctionCount);
+  cu::CUcontext context;
+  if (!Ok(g_cuda.cuInit(0)) || !Ok(g_cuda.cuDevicePrimaryCtxRetain(&context, 0)) ||
+      !Ok(g_cuda.cuCtxSetCurrent(context)) || g_nvml.nvmlInit_v2() != 0) {
+    fprintf(stderr, "no card\n");
+    return 3;
+  }
+  cu::CUuuid uuid;
+  g_cuda.cuDeviceGetUuid_v2(&uuid, 0);
+  std::string text = "GPU-";
+  for (int i = 0; i < 16; ++i) {
+    char hex[4];
+    snprintf(hex, sizeof(hex), "%02x", static_cast<unsigned char>(uuid.bytes[i]));
+    text += hex;
+    if (i == 3 || i == 5 || i == 7 || i == 9) text += "-";
+  }
+  if (g_nvml.nvmlDeviceGetHandleByUUID(text.c_str(), &g_device) != 0) return 3;
+  const std::vector<Way> ways = {Linear(), Pieces(), Pitched(), Managed(),   Async(),   Physical(),
+                                 Mapped(), Array(),  Mipmap(),  GraphNode(), Captured()};
+  const uint64_t most = strtoull(argv[3], nullptr, 10) * kMiB;
+  size_t free = 0, total = 0, card = 0;
+  // Until the daemon has compared the books with the driver's, or a slice is not there.
+  for (int i = 0; i < 300 && (total == 0 || free + HeldByDriver() != total); ++i) {
+    usleep(10 * 1000);  // poll
+    g_cuda.cuMemGetInfo_v2(&free, &total);
+  }
+  g_cuda.cuDeviceTotalMem_v2(&card, 0);
+  printf("start free=%zu total=%zu card=%zu held=%llu\n", free, total, card,
+         static_cast<unsigned long long>(HeldByDriver()));
+  for (const Way& way : ways) Fill(way, way.name, most);
+  RandomRounds(ways, atoi(argv[4]));
+  for (const Way& way : ways) Fill(way, "again: " + way.name, most);
+  return 0;
+}
