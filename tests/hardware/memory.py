@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Memory inside a slice, by every way to get it, and programs in one: on a real card, or with --fake on the fake one.
 
-memory.py --build build/release [--fake] [--limit MIB] [--rounds N] [--programs] [--out FILE.json]
+memory.py --build build/release [--fake] [--limit MIB] [--rounds N] [--programs] [--startup] [--out FILE.json]
 
 It starts a daemon of its own, runs card_memory in a slice, and compares what was given with what the driver itself says that the
 process holds. Exit code 1 where a byte over the limit was held, or less than 99 % of it could be.
@@ -87,10 +87,12 @@ class Machine:
         self.build = pathlib.Path(options.build).resolve()
         self.env = dict(os.environ, FLEXAI_SOCKET=f"@flexai-memory-{os.getpid()}")
         self.nvml = os.environ.get("FLEXAI_NVML") or next((p for p in REAL_NVML if os.path.exists(p)), "")
+        self.driver = os.environ.get("FLEXAI_CUDA_DRIVER") or self.nvml.replace("nvidia-ml", "cuda")
         self.folder = tempfile.TemporaryDirectory()
         if options.fake:
             self.nvml = str(self.build / "lib/libfake_nvml.so")
-            self.env.update(FLEXAI_NVML=self.nvml, FLEXAI_CUDA_DRIVER=str(self.build / "lib/libfake_cuda.so"),
+            self.driver = str(self.build / "lib/libfake_cuda.so")
+            self.env.update(FLEXAI_NVML=self.nvml, FLEXAI_CUDA_DRIVER=self.driver,
                             FLEXAI_FAKE_MEMORY=str(8 << 30), FLEXAI_FAKE_SHARED=self.folder.name + "/card")
         self.daemon = subprocess.Popen([self.build / "bin/flexaid", "--socket", self.env["FLEXAI_SOCKET"]], env=self.env,
                                        stdin=subprocess.DEVNULL)
@@ -139,6 +141,13 @@ def matrix(machine, limit, rounds):
     return {"limit_mib": limit, "rows": rows, "peak": int(peak.group(2)) if peak else None, "failed": bool(bad)}
 
 
+def look_up(machine, limit, driver):
+    ran = machine.run(limit, machine.build / "test/card_look_up", driver, "libcuda.so.1")
+    lines = ran.stdout.strip().splitlines()
+    print(*lines[-12:], ran.stderr if ran.returncode else "", sep="\n")
+    return {"summary": lines[-1] if lines else ran.stderr, "failed": ran.returncode != 0}
+
+
 def programs(machine, limit):
     found = {}
     for name, (text, env) in PROGRAMS.items():
@@ -180,21 +189,23 @@ def main():
     parser.add_argument("--limit", type=int, default=0, help="MiB; 8192 by default, 512 on the fake card")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--programs", action="store_true")
+    parser.add_argument("--startup", action="store_true", help="how long PyTorch takes to the first tensor")
     parser.add_argument("--out")
     options = parser.parse_args()
     limit = options.limit or (512 if options.fake else 8192)
     machine = Machine(options)
     try:
-        result = {"card": machine.card, "memory": matrix(machine, limit, options.rounds)}
+        result = {"card": machine.card, "memory": matrix(machine, limit, options.rounds),
+                  "look_up": look_up(machine, limit, machine.driver)}
         if options.programs:
             result["programs"] = programs(machine, limit)
-            if result["programs"].get("torch", "not installed") != "not installed":
-                result["startup_seconds"] = startup(machine, limit)
+        if options.startup:
+            result["startup_seconds"] = startup(machine, limit)
     finally:
         machine.close()
     if options.out:
         pathlib.Path(options.out).write_text(json.dumps(result, indent=1) + "\n")
-    return 1 if result["memory"]["failed"] else 0
+    return 1 if result["memory"]["failed"] or result["look_up"]["failed"] else 0
 
 
 if __name__ == "__main__":
