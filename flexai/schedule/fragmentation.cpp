@@ -28,7 +28,8 @@ std::vector<TypicalJob> TypicalJobs(std::span<const Request> seen, int cover_per
   return kinds;
 }
 
-Fragmentation::Fragmentation(const std::vector<TypicalJob>& typical) {
+Fragmentation::Fragmentation(std::span<const TypicalJob> typical, int64_t outrun_permille)
+    : outrun_permille_(outrun_permille) {
   for (const TypicalJob& job : typical) {
     weight_ += job.weight;
     for (uint32_t model = 0; model < kMostModels; ++model) {
@@ -67,7 +68,15 @@ int64_t Fragmentation::Of(int64_t cpu_free, uint32_t model, std::span<const Mill
       ++enough;
     }
     const bool fits = cpu_free >= kind.cpu_milli && enough >= kind.cards;
-    lost += kind.weight * (fits ? too_little : idle);
+    if (!fits) {
+      lost += kind.weight * idle;
+      continue;
+    }
+    lost += kind.weight * too_little;
+    if (outrun_permille_ == 0 || kind.cpu_milli == 0) continue;
+    const int64_t until_no_cpu = cpu_free * kind.share * kind.cards / kind.cpu_milli;
+    const int64_t outrun = std::max<int64_t>(0, idle - too_little - until_no_cpu);
+    lost += kind.weight * outrun * outrun_permille_ / 1000;
   }
   return lost;
 }

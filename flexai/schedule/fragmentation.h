@@ -28,7 +28,9 @@ std::vector<TypicalJob> TypicalJobs(std::span<const Request> seen, int cover_per
 
 class Fragmentation {
  public:
-  explicit Fragmentation(const std::vector<TypicalJob>& typical);
+  /// `outrun_permille`: of cards that are idle when the node's CPU is used up, had only one kind of
+  /// job come, this part counts as a fragment to that kind. 0 is the definition of FGD.
+  explicit Fragmentation(std::span<const TypicalJob> typical, int64_t outrun_permille = 0);
 
   /// Sum of the weights: what Of() has to be divided by.
   int64_t weight() const { return weight_; }
@@ -57,6 +59,7 @@ class Fragmentation {
   // Per model: the kinds that may use it, by falling share, and the weight of all others.
   std::vector<Kind> kinds_[kMostModels];
   int64_t outside_[kMostModels] = {};
+  int64_t outrun_permille_;
   int64_t weight_ = 0;
 };
 

@@ -52,6 +52,17 @@ TEST(Fragmentation, MatchesAnExampleByHand) {
   EXPECT_EQ(fragmentation.Of(10000, 0, {}), 0);
 }
 
+TEST(Fragmentation, CountsAPartOfCardsThatOutrunTheCpu) {
+  const std::vector<TypicalJob> typical = {{4000, kAnyModel, 1, 500, 2}, {0, kAnyModel, 1, 500, 1}};
+  const Fragmentation fragmentation(typical, 250);
+  const Milli idle[] = {1000, 1000, 400};
+  // 10000 of CPU last the first kind for 1250 of the 2000 that it could use: a quarter of the rest
+  // counts. The second needs no CPU. To both the 400 are a fragment.
+  EXPECT_EQ(fragmentation.Of(10000, 0, idle), 2 * 750 / 4 + 3 * 400);
+  EXPECT_EQ(fragmentation.Of(16000, 0, idle), 3 * 400);
+  EXPECT_EQ(Fragmentation(typical).Of(10000, 0, idle), 3 * 400);
+}
+
 TEST(Fragmentation, OfModelsThatAJobMayNotUseIsAll) {
   const Fragmentation fragmentation(std::vector<TypicalJob>{{0, ModelSet{1} << 3, 1, 500, 1}});
   const Milli shares[] = {700};

@@ -4,18 +4,23 @@
 namespace flexai::schedule {
 namespace {
 
+// Cards that no CPU is left for are lost, but other kinds of job than those counted may come first.
+// Chosen among 62 to 400: docs/reference/scheduling-results.md.
+constexpr int64_t kOutrunPermille = 125;
+
 class Fragments : public Term {
  public:
   explicit Fragments(const PolicyInput& input)
-      : memory_(input.snapshot, input.fragmentation), weight_(input.fragmentation->weight()) {}
+      : fragmentation_(input.typical, kOutrunPermille), memory_(input.snapshot, &fragmentation_) {}
 
   int64_t Loss(NodeId node, const Request& request, CardSet cards) override {
-    return weight_ == 0 ? 0 : memory_.Growth(node, request, cards) * 1000 / weight_;
+    const int64_t weight = fragmentation_.weight();
+    return weight == 0 ? 0 : memory_.Growth(node, request, cards) * 1000 / weight;
   }
 
  private:
+  Fragmentation fragmentation_;
   FragmentMemory memory_;
-  int64_t weight_;
 };
 
 }  // namespace
