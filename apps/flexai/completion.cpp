@@ -26,7 +26,7 @@ std::string Words(Offer offer) {
       return names;
     }
     case Offer::kTrace:
-      return "openb";
+      return "openb philly";
     case Offer::kSlice:
       return "$(flexai completion slices 2>/dev/null)";
     case Offer::kCard:

@@ -1,14 +1,13 @@
 // flexai sim: replays a recorded workload against the scheduler's core and tells how well each
 // policy fills the cards. Files, clock and terminal are here; everything that decides is in
 // flexai/schedule.
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "apps/flexai/command.h"
 #include "apps/flexai/output.h"
+#include "apps/flexai/sim_philly.h"
 #include "apps/flexai/sim_words.h"
 #include "apps/flexai/text_file.h"
 #include "flexai/schedule/placer.h"
@@ -20,8 +19,6 @@ namespace {
 
 using nlohmann::json;
 using namespace schedule::sim;
-
-constexpr size_t kShownBadRows = 5;
 
 struct Workload {
   std::vector<schedule::Node> nodes;
@@ -37,30 +34,6 @@ struct Summary {
   uint64_t moves = 0;
   double seconds = 0;
 };
-
-// Refuses bad rows, or tells of them where they are to be skipped.
-Status JudgeBadRows(const std::string& path, const std::vector<BadRow>& bad, bool skip) {
-  if (bad.empty()) return Status();
-  const auto where = [&](const BadRow& row) {
-    return path + ":" + std::to_string(row.line) + ": " + row.reason;
-  };
-  if (!skip) {
-    const std::string more =
-        bad.size() > 1 ? " (and " + std::to_string(bad.size() - 1) + " more bad rows)" : "";
-    return Status(Code::kInvalidArgument, where(bad[0]) + more,
-                  "mend it, or leave such rows out with --skip-bad");
-  }
-  std::string text;
-  for (size_t i = 0; i < bad.size() && i < kShownBadRows; ++i) {
-    text += "flexai: skipped " + Printable(where(bad[i])) + "\n";
-  }
-  if (bad.size() > kShownBadRows) {
-    text += "flexai: skipped " + std::to_string(bad.size() - kShownBadRows) + " more rows of " +
-            Printable(path) + "\n";
-  }
-  std::fputs(text.c_str(), stderr);
-  return Status();
-}
 
 Status Named(const std::string& path, const Status& status) {
   return Status(status.code(), path + ": " + std::string(status.message()),
@@ -82,11 +55,6 @@ Result<Workload> ReadOpenb(const Arguments& arguments) {
   FLEXAI_RETURN_IF_ERROR(JudgeBadRows(nodes_path, nodes->bad, skip));
   FLEXAI_RETURN_IF_ERROR(JudgeBadRows(pods_path, pods->bad, skip));
   return Workload{std::move(nodes->nodes), std::move(pods->pods)};
-}
-
-void ShowProgress(const std::string& text) {
-  static const bool terminal = isatty(STDERR_FILENO);
-  if (terminal) std::fprintf(stderr, "\r\033[K%s", text.c_str());
 }
 
 Result<Summary> RunPolicy(const Workload& workload, const std::string& policy, double arrival,
@@ -173,9 +141,11 @@ int Report(const std::vector<Summary>& summaries, const std::vector<uint64_t>& s
 int Act(const Arguments& arguments) {
   const Result<Format> format = ParseFormat(arguments.Text("output"));
   if (!format.ok()) return Complain(format.status());
+  if (arguments.Text("TRACE") == "philly") return SimulatePhilly(arguments, *format);
   if (arguments.Text("TRACE") != "openb") {
     return Complain(Status(Code::kInvalidArgument,
-                           "there is no trace '" + arguments.Text("TRACE") + "'", "write openb"));
+                           "there is no trace '" + arguments.Text("TRACE") + "'",
+                           "write openb or philly"));
   }
   for (const char* needed : {"nodes", "pods"}) {
     if (arguments.Has(needed)) continue;
@@ -219,9 +189,18 @@ Command SimCommand() {
           "have asked for --arrival times the cluster's cards. Each is placed at once or refused;\n"
           "none leaves, but with --moves one that runs may go elsewhere to make room. ALLOCATED "
           "and\n"
-          "FRAGMENTED are parts of all cards, means over the seeds. Files may be packed by gzip.",
+          "FRAGMENTED are parts of all cards, means over the seeds. Files may be packed by gzip.\n"
+          "\n"
+          "philly: the jobs of a list come at their times, wait for whole cards of their "
+          "cluster's\n"
+          "nodes, run and end. QUEUE is the time in which a job did not run. --policy is flexai,\n"
+          "fifo, fifo-skip, sjf, srtf, backfill or all; sjf and srtf know how long jobs will run.",
       .options = {{"nodes", "FILE", "the cluster: a node list", Offer::kFile},
                   {"pods", "FILE", "the workload: a pod list", Offer::kFile},
+                  {"jobs", "FILE", "of philly: the job list", Offer::kFile},
+                  {"scale", "RATIO", "of philly: nodes, as a part of those recorded (default 1)"},
+                  {"from", "TIME", "of philly: first submission (default 2017-10-01)"},
+                  {"until", "TIME", "of philly: end of submissions (default 2017-12-01)"},
                   {"policy", "POLICY", "who places the pods, or all (default flexai)",
                    Offer::kPolicy},
                   {"arrival", "RATIO", "cards asked for by the end (default 1.3)"},
@@ -229,7 +208,7 @@ Command SimCommand() {
                   {"moves", "NUMBER", "jobs that may be moved to make room, per seed (default 0)"},
                   {"skip-bad", nullptr, "leave out rows that cannot be used"},
                   {"output", "FORMAT", "table, wide, json or yaml", Offer::kFormat, "o"}},
-      .positionals = {{"TRACE", "openb", Offer::kTrace}},
+      .positionals = {{"TRACE", "openb or philly", Offer::kTrace}},
       .act = Act,
   };
 }

@@ -1,11 +1,17 @@
 #include "apps/flexai/sim_words.h"
 
+#include <unistd.h>
+
 #include <charconv>
+#include <cstdio>
+
+#include "apps/flexai/output.h"
 
 namespace flexai::cli {
 namespace {
 
 constexpr size_t kMostSeeds = 1000;
+constexpr size_t kShownBadRows = 5;
 
 bool ParseWhole(std::string_view text, uint64_t* value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
@@ -51,9 +57,48 @@ Result<uint64_t> ParseMoves(std::string_view text) {
                 "write how many jobs may be moved, as 100");
 }
 
+Result<double> ParseScale(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !(value > 0 && value <= 100)) {
+    return Status(Code::kInvalidArgument, "scale '" + std::string(text) + "' is not usable",
+                  "write a number up to 100, as 0.25 for a quarter of the recorded nodes");
+  }
+  return value;
+}
+
 std::vector<double> MarksOf(double arrival) {
   if (arrival > 1) return {1.0, arrival};
   return {arrival};
+}
+
+Status JudgeBadRows(const std::string& path, const std::vector<schedule::sim::BadRow>& bad,
+                    bool skip) {
+  if (bad.empty()) return Status();
+  const auto where = [&](const schedule::sim::BadRow& row) {
+    return path + ":" + std::to_string(row.line) + ": " + row.reason;
+  };
+  if (!skip) {
+    const std::string more =
+        bad.size() > 1 ? " (and " + std::to_string(bad.size() - 1) + " more bad rows)" : "";
+    return Status(Code::kInvalidArgument, where(bad[0]) + more,
+                  "mend it, or leave such rows out with --skip-bad");
+  }
+  std::string text;
+  for (size_t i = 0; i < bad.size() && i < kShownBadRows; ++i) {
+    text += "flexai: skipped " + Printable(where(bad[i])) + "\n";
+  }
+  if (bad.size() > kShownBadRows) {
+    text += "flexai: skipped " + std::to_string(bad.size() - kShownBadRows) + " more rows of " +
+            Printable(path) + "\n";
+  }
+  std::fputs(text.c_str(), stderr);
+  return Status();
+}
+
+void ShowProgress(const std::string& text) {
+  static const bool terminal = isatty(STDERR_FILENO);
+  if (terminal) std::fprintf(stderr, "\r\033[K%s", text.c_str());
 }
 
 }  // namespace flexai::cli

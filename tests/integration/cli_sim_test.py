@@ -94,11 +94,50 @@ class Sim(unittest.TestCase):
                 self.assertEqual((done.returncode, done.stdout), (code, ""))
                 self.assertRegex(done.stderr, r"\Aflexai: [^\n]+; [^\n]+\n\Z")
                 self.assertIn(part, done.stderr)
-        for words in (["sim", "philly"], ["sim", "openb"], ["sim"]):
+        for words in (["sim", "philly"], ["sim", "helios"], ["sim", "openb"], ["sim"]):
             with self.subTest(words):
                 done = subprocess.run([FLEXAI, *words], capture_output=True, text=True, timeout=DEADLINE_S)
                 self.assertEqual(done.returncode, 125)
                 self.assertRegex(done.stderr, r"\Aflexai: [^\n]+; [^\n]+\n\Z")
+
+    def philly(self, text, *words):
+        jobs = pathlib.Path(self.nodes).parent / "jobs.csv.gz"
+        jobs.write_bytes(gzip.compress(text.encode()))
+        return jobs, subprocess.run([FLEXAI, "sim", "philly", "--jobs", jobs, *words], capture_output=True, text=True,
+                                    timeout=DEADLINE_S, stdin=subprocess.DEVNULL)
+
+    def test_philly(self):
+        rows = [f"2017-10-{2 + i // 40:02} {i % 24:02}:00:00,{(i % 9 + 1) ** 4}.0,{1 << i % 5},x,6214e9" for i in range(200)]
+        text = "timestamp,duration,num_gpus,gpu_time,cluster\n" + "\n".join(rows) + "\n"
+        done = self.philly(text, "--scale", "0.05", "--policy", "all", "-o", "json")[1]
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        found = {one["policy"]: one for one in json.loads(done.stdout)["policies"]}
+        self.assertEqual(list(found), ["flexai", "fifo", "fifo-skip", "sjf", "srtf", "backfill"])
+        page = (REFERENCE / "json-fields.md").read_text()
+        for one in found.values():
+            self.assertEqual((one["jobs"], one["jobs_refused"], one["jobs_outside"], one["scale"]), (200, 0, 0, 0.05))
+            for name in one:
+                self.assertIn(f"`{name}`", page)
+        self.assertEqual(found["flexai"]["late_heads"], 0)
+        self.assertLess(found["flexai"]["mean_queue_seconds"], found["fifo"]["mean_queue_seconds"])
+        self.assertLess(found["srtf"]["mean_queue_seconds"], found["sjf"]["mean_queue_seconds"])
+        self.assertRegex(self.philly(text)[1].stdout, r"\APOLICY .*\nflexai +200 +\d+ .*\n\Z")
+
+    def test_philly_refuses_what_it_cannot_use(self):
+        text = "timestamp,duration,num_gpus,gpu_time,cluster\n2017-10-02 00:00:00,5,1,5,6214e9\nnever,5,1,5,6214e9\n"
+        jobs, done = self.philly(text)
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, f"flexai: {jobs}:3: timestamp 'never' is no time as 2017-10-01 07:01:55; "
+                             "mend it, or leave such rows out with --skip-bad\n"))
+        jobs, done = self.philly(text, "--skip-bad", "-o", "json")
+        self.assertEqual(json.loads(done.stdout)["jobs"], 1)
+        self.assertIn(f"skipped {jobs}:3", done.stderr)
+        for words, code, part in ((["--policy", "best"], 125, "no policy 'best'"), (["--scale", "0"], 1, "scale '0'"),
+                                  (["--from", "x"], 1, "'x' is no time"), (["--from", "2018-01-01", "--until", "2018-02-01", "--skip-bad"], 1, "no job")):
+            with self.subTest(words):
+                done = self.philly(text, *words)[1]
+                self.assertEqual((done.returncode, done.stdout), (code, ""))
+                self.assertIn(part, done.stderr)
 
     def test_a_terminal_sees_progress(self):
         ours, theirs = pty.openpty()

@@ -1,101 +1,14 @@
 #include "flexai/schedule/sim/openb.h"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
-#include <span>
 #include <utility>
+
+#include "flexai/schedule/sim/rows.h"
 
 namespace flexai::schedule::sim {
 namespace {
 
 constexpr int64_t kMostAmount = int64_t{1} << 40;  // milli-CPU or MiB of one node
-
-std::vector<std::string_view> Split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    const size_t end = text.find(separator);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
-// Takes the next line off the front, without its end.
-std::string_view TakeLine(std::string_view* text) {
-  const size_t end = text->find('\n');
-  std::string_view line = text->substr(0, end);
-  text->remove_prefix(end == std::string_view::npos ? text->size() : end + 1);
-  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-  return line;
-}
-
-// One row of a list whose columns are known; remembers the first thing that is wrong with it.
-class Row {
- public:
-  Row(std::span<const std::string_view> names, std::span<const size_t> places,
-      std::vector<std::string_view> cells)
-      : names_(names), places_(places), cells_(std::move(cells)) {}
-
-  std::string_view Text(size_t column) const {
-    return places_[column] < cells_.size() ? cells_[places_[column]] : std::string_view();
-  }
-
-  int64_t Number(size_t column, int64_t least, int64_t most) {
-    const std::string_view text = Text(column);
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || text.empty()) {
-      Fail(column, "is not a whole number");
-    } else if (value < least || value > most) {
-      Fail(column, "is not between " + std::to_string(least) + " and " + std::to_string(most));
-    }
-    return value;
-  }
-
-  void Fail(size_t column, const std::string& why) {
-    if (!reason_.empty()) return;
-    reason_ = std::string(names_[column]) + " '" + std::string(Text(column)) + "' " + why;
-  }
-  const std::string& reason() const { return reason_; }
-
- private:
-  std::span<const std::string_view> names_;
-  std::span<const size_t> places_;
-  std::vector<std::string_view> cells_;
-  std::string reason_;
-};
-
-// Calls `take` for each row; what it refuses, and rows of another width than the head, become bad.
-// The last `optional` columns may be missing from the head.
-template <typename Take>
-Status ReadRows(std::string_view text, std::span<const std::string_view> names, size_t optional,
-                std::vector<BadRow>* bad, Take take) {
-  const std::vector<std::string_view> head = Split(TakeLine(&text), ',');
-  std::vector<size_t> places;
-  for (size_t i = 0; i < names.size(); ++i) {
-    const auto found = std::find(head.begin(), head.end(), names[i]);
-    if (found == head.end() && i + optional < names.size()) {
-      return Status(Code::kInvalidArgument, "line 1 has no column " + std::string(names[i]),
-                    "the first line names the columns, with commas between");
-    }
-    places.push_back(static_cast<size_t>(found - head.begin()));
-  }
-  for (size_t line = 2; !text.empty(); ++line) {
-    const std::string_view whole = TakeLine(&text);
-    if (whole.empty()) continue;
-    std::vector<std::string_view> cells = Split(whole, ',');
-    if (cells.size() != head.size()) {
-      bad->push_back({line, std::to_string(cells.size()) + " columns instead of " +
-                                std::to_string(head.size())});
-      continue;
-    }
-    Row row(names, places, std::move(cells));
-    take(&row);
-    if (!row.reason().empty()) bad->push_back({line, row.reason()});
-  }
-  return Status();
-}
 
 // "V100M16|V100M32" as a set; the empty text is any model.
 ModelSet ModelsOf(Row* row, size_t column, ModelNames* models) {

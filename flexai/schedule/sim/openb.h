@@ -2,13 +2,14 @@
 // files are read at the edge. Format: docs/formats/openb.md.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "flexai/base/status.h"
 #include "flexai/schedule/request.h"
+#include "flexai/schedule/sim/rows.h"
 #include "flexai/schedule/snapshot.h"
 
 namespace flexai::schedule::sim {
@@ -21,12 +22,6 @@ class ModelNames {
 
  private:
   std::vector<std::string> names_;
-};
-
-/// A row that cannot be used.
-struct BadRow {
-  size_t line = 0;  // 1 is the head
-  std::string reason;
 };
 
 struct NodeList {
