@@ -107,7 +107,7 @@ class Sim(unittest.TestCase):
                                     timeout=DEADLINE_S, stdin=subprocess.DEVNULL)
 
     def test_philly(self):
-        rows = [f"2017-10-{2 + i // 40:02} {i % 24:02}:00:00,{(i % 9 + 1) ** 4}.0,{1 << i % 5},x,6214e9" for i in range(200)]
+        rows = [f"2017-10-02 {i // 60:02}:{i % 60:02}:00,{(i % 9 + 1) ** 4}.0,{1 << i % 5},x,6214e9" for i in range(200)]
         text = "timestamp,duration,num_gpus,gpu_time,cluster\n" + "\n".join(rows) + "\n"
         done = self.philly(text, "--scale", "0.05", "--policy", "all", "-o", "json")[1]
         self.assertEqual((done.returncode, done.stderr), (0, ""))
