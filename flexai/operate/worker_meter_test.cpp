@@ -2,74 +2,14 @@
 #include "flexai/operate/worker_meter.h"
 
 #include <gtest/gtest.h>
-#include <pthread.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <condition_variable>
-#include <functional>
-#include <mutex>
-#include <thread>
+#include "flexai/operate/test_worker_test.h"
 
 namespace flexai::operate {
 namespace {
 
 constexpr char kName[] = "meter-test";
-
-bool Await(const std::function<bool()>& happened) {
-  const Nanos deadline = MonotonicNow() + 20 * kSecond;
-  while (!happened()) {
-    if (MonotonicNow() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
-
-// A thread with a name that computes or sleeps as told.
-class TestWorker {
- public:
-  explicit TestWorker(const char* name) {
-    thread_ = std::thread([this, name] {
-      pthread_setname_np(pthread_self(), name);
-      named_ = true;
-      std::unique_lock<std::mutex> lock(mu_);
-      while (!ended_) {
-        if (!works_) {
-          changed_.wait(lock);
-          continue;
-        }
-        lock.unlock();
-        for (int i = 0; i < 10000; ++i) turns_.fetch_add(1, std::memory_order_relaxed);
-        lock.lock();
-      }
-    });
-    EXPECT_TRUE(Await([&] { return named_.load(); }));
-  }
-  ~TestWorker() { End(); }
-  void Work(bool works) {
-    std::lock_guard<std::mutex> lock(mu_);
-    works_ = works;
-    changed_.notify_all();
-  }
-  void End() {
-    if (!thread_.joinable()) return;
-    {
-      std::lock_guard<std::mutex> lock(mu_);
-      ended_ = true;
-      changed_.notify_all();
-    }
-    thread_.join();
-  }
-
- private:
-  std::atomic<bool> named_{false};
-  std::atomic<uint64_t> turns_{0};
-  std::mutex mu_;
-  std::condition_variable changed_;
-  bool works_ = false;
-  bool ended_ = false;
-  std::thread thread_;
-};
 
 TEST(WorkerMeterTest, FindsThreadsByTheBeginningOfTheirName) {
   TestWorker first("meter-test-0");
@@ -119,6 +59,20 @@ TEST(WorkerMeterTest, CountsTimeOnCores) {
   const Nanos before = meter.CpuTime();
   worker.Work(true);
   EXPECT_TRUE(Await([&] { return meter.CpuTime() > before + 20 * kMillisecond; }));
+}
+
+TEST(WorkerMeterTest, CountsTimeWithoutACore) {
+  TestWorker worker("meter-test-0");
+  TestWorker other("other");
+  const int core = sched_getcpu();
+  worker.PinTo(core);
+  other.PinTo(core);
+  WorkerMeter meter(getpid());
+  meter.Find(kName);
+  const Nanos before = meter.Waited();
+  other.Work(true);
+  worker.Work(true);
+  EXPECT_TRUE(Await([&] { return meter.Waited() > before + 10 * kMillisecond; }));
 }
 
 TEST(WorkerMeterTest, ProcessThatIsNotThereHasNoWorkers) {

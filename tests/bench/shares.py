@@ -52,8 +52,8 @@ def matrix():
     yield Cell("three 20/30/50 0.2, 5, 500 ms", (20, 30, 50), ("0.2", "5", "500"))
     yield Cell("four 10/20/30/40 5 ms", (10, 20, 30, 40), ("5",) * 4)
     yield Cell("four 25/25/25/25 0.2, 5, 50, 500 ms", (25,) * 4, ("0.2", "5", "50", "500"))
-    for limit in (10, 30, 50, 90):
-        yield Cell(f"limit {limit} 5 ms", (limit,), ("5",))
+    for limit, length in itertools.product((10, 30, 50, 90), ("0.2", "5", "500")):
+        yield Cell(f"limit {limit} {length} ms", (limit,), (length,))
 
 
 def batch(length):

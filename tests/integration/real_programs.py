@@ -96,12 +96,13 @@ def cases(folder):
 
 
 class Runner:
-    def __init__(self, env):
+    def __init__(self, env, folder):
         self.env = env
+        self.folder = folder  # programs leave files where they run
 
     def sliced(self, memory, command, env):
         return subprocess.run([BUILD / "bin/flexai", "run", "--memory", memory, "--", *command], env={**self.env, **env},
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                              cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                               timeout=LIMIT_S)
 
     def row(self, case):
@@ -139,7 +140,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             print("| program | version | in a slice large enough | in one too small |\n|---|---|---|---|", flush=True)
             for case in cases(pathlib.Path(folder)):
-                row, wrong = Runner(env).row(case)
+                row, wrong = Runner(env, folder).row(case)
                 print(row, flush=True)
                 failed += [wrong] if wrong else []
     finally:

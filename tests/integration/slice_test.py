@@ -8,7 +8,7 @@ import tempfile
 import tomllib
 import unittest
 
-from tenants import MIB, PROGRAM, WithDaemon, clean_environment, standing_still, until
+from tenants import MIB, PROGRAM, WithDaemon, clean_environment, standing_still, until, workers
 
 TABLE = os.environ.get("FLEXAI_TABLE")
 LIMIT = 64 * MIB
@@ -190,6 +190,9 @@ class Changing(WithDaemon):
         self.assertEqual(self.daemon.flexai("pause", name).returncode, 0)
         self.assertEqual(program.slice()["state"], "paused")
         until("the workers stand still", lambda: standing_still([program.pid]))
+        cores = [os.sched_getaffinity(tid) for tid in workers(program.pid)]
+        self.assertTrue(all(len(each) == 1 for each in cores), f"each worker has a core of its own: {cores}")
+        self.assertEqual(len(set.union(*cores)), min(len(cores), len(os.sched_getaffinity(program.pid))))
         self.assertEqual(self.daemon.flexai("resume", name).returncode, 0)
         self.assertRegex(program.line(), r"spun [1-9]")
 

@@ -54,13 +54,15 @@ def read_exactly(peer, size):
     return data
 
 
+def workers(pid):
+    """The driver's threads of a process, by their numbers."""
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return [int(task.name) for task in tasks if int(task.name) != pid and (task / "comm").read_text().startswith("flexai-worker")]
+
+
 def worker_time(pid):
     """Time that the driver's threads of a process spent on cores. Units: ns."""
-    total = 0
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        if int(task.name) != pid and (task / "comm").read_text().startswith("flexai-worker"):
-            total += int((task / "schedstat").read_text().split()[0])
-    return total
+    return sum(int(pathlib.Path(f"/proc/{pid}/task/{tid}/schedstat").read_text().split()[0]) for tid in workers(pid))
 
 
 def cores_used(pid, for_s=1):
