@@ -32,6 +32,7 @@ struct Summary {
   std::vector<std::vector<double>> allocated, fragmented;  // per mark, per seed
   uint64_t decisions = 0;
   uint64_t moves = 0;
+  uint64_t remote = 0;
   double seconds = 0;
 };
 
@@ -58,7 +59,7 @@ Result<Workload> ReadOpenb(const Arguments& arguments) {
 }
 
 Result<Summary> RunPolicy(const Workload& workload, const std::string& policy, double arrival,
-                          uint64_t moves, const std::vector<uint64_t>& seeds) {
+                          uint64_t moves, bool remote, const std::vector<uint64_t>& seeds) {
   Summary summary;
   summary.policy = policy;
   summary.marks = MarksOf(arrival);
@@ -68,14 +69,15 @@ Result<Summary> RunPolicy(const Workload& workload, const std::string& policy, d
     ShowProgress(policy + ": seed " + std::to_string(seeds[i]) + ", " + std::to_string(i + 1) +
                  " of " + std::to_string(seeds.size()));
     const auto begin = std::chrono::steady_clock::now();
-    const Result<ReplayResult> result =
-        Replay({workload.nodes, workload.pods, policy, arrival, seeds[i], moves, summary.marks});
+    const Result<ReplayResult> result = Replay(
+        {workload.nodes, workload.pods, policy, arrival, seeds[i], moves, remote, summary.marks});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     ShowProgress("");
     if (!result.ok()) return result.status();
     summary.seconds += took.count();
     summary.decisions += result->decisions;
     summary.moves += result->moves;
+    summary.remote += result->remote;
     for (size_t mark = 0; mark < result->looks.size(); ++mark) {
       summary.allocated[mark].push_back(result->looks[mark].allocated);
       summary.fragmented[mark].push_back(result->looks[mark].fragmented);
@@ -106,7 +108,7 @@ json AsJson(const Summary& summary, const std::vector<uint64_t>& seeds) {
           {"seeds", seeds},
           {"decisions_per_second", static_cast<double>(summary.decisions) / summary.seconds},
           {"moves", summary.moves},
-          {"remote_pods", 0},
+          {"remote_pods", summary.remote},
           {"at_arrival", at}};
 }
 
@@ -171,7 +173,8 @@ int Act(const Arguments& arguments) {
   if (!workload.ok()) return Complain(workload.status(), kFailed);
   std::vector<Summary> summaries;
   for (const std::string& name : policies) {
-    Result<Summary> summary = RunPolicy(*workload, name, *arrival, *moves, *seeds);
+    Result<Summary> summary =
+        RunPolicy(*workload, name, *arrival, *moves, arguments.Has("remote"), *seeds);
     if (!summary.ok()) return Complain(summary.status(), kFailed);
     summaries.push_back(*std::move(summary));
   }
@@ -187,8 +190,8 @@ Command SimCommand() {
       .details =
           "openb: the pods of a list arrive one by one, in an order drawn by the seed, until they\n"
           "have asked for --arrival times the cluster's cards. Each is placed at once or refused;\n"
-          "none leaves, but with --moves one that runs may go elsewhere to make room. ALLOCATED "
-          "and\n"
+          "none leaves, but with --moves one that runs may go elsewhere to make room, and with\n"
+          "--remote one may use cards of another node than the one it runs on. ALLOCATED and\n"
           "FRAGMENTED are parts of all cards, means over the seeds. Files may be packed by gzip.\n"
           "\n"
           "philly: the jobs of a list come at their times, wait for whole cards of their "
@@ -206,6 +209,7 @@ Command SimCommand() {
                   {"arrival", "RATIO", "cards asked for by the end (default 1.3)"},
                   {"seeds", "SEEDS", "orders of arrival, as 42-51 (the default)"},
                   {"moves", "NUMBER", "jobs that may be moved to make room, per seed (default 0)"},
+                  {"remote", nullptr, "pods that fit nowhere may use cards over the network"},
                   {"skip-bad", nullptr, "leave out rows that cannot be used"},
                   {"output", "FORMAT", "table, wide, json or yaml", Offer::kFormat, "o"}},
       .positionals = {{"TRACE", "openb or philly", Offer::kTrace}},

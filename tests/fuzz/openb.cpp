@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const Node& node : nodes->nodes) cards += int64_t{node.cards} * kWholeCard;
   if (asked * 20 < cards) return 0;
   const double marks[] = {1.0};
-  const auto result = sim::Replay({nodes->nodes, pods->pods, "flexai", 1.0, 1, 2, marks});
+  const auto result = sim::Replay({nodes->nodes, pods->pods, "flexai", 1.0, 1, 2, true, marks});
   if (result.ok() && result->looks.at(0).allocated > 1) abort();
   if (!result.ok() && result.status().code() == flexai::Code::kInternal) abort();
   return 0;

@@ -49,6 +49,15 @@ class Sim(unittest.TestCase):
         for name in [*found, "allocated_ratio", "fragmented_ratio", "mean", "stddev", "policies"]:
             self.assertIn(f"`{name}`", page)
 
+    def test_remote_uses_cards_without_cpu(self):
+        with tempfile.TemporaryDirectory() as folder:
+            nodes, pods = self.lists(folder, NODES.split("\n")[0] + "\ncards,3000,4096,4,M\ncpu,64000,65536,0,none\n",
+                                     "name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,8000,1024,1,1000\n")
+            found = [json.loads(self.sim("--seeds", "1", "--arrival", "1", "-o", "json", *words, nodes=nodes, pods=pods).stdout)
+                     for words in ([], ["--remote"])]
+        self.assertEqual([run["remote_pods"] for run in found], [0, 4])
+        self.assertEqual([run["at_arrival"]["1.00"]["allocated_ratio"]["mean"] for run in found], [0, 1])
+
     def test_all_policies_twice_the_same(self):
         runs = [json.loads(self.sim("--policy", "all", "--seeds", "1,2", "-o", "json").stdout)["policies"] for _ in range(2)]
         for run in runs:

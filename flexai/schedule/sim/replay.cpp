@@ -29,24 +29,57 @@ Result<int64_t> AddNodes(std::span<const Node> nodes, Snapshot* snapshot) {
   return capacity;
 }
 
-// Whether the job was placed, if need be by a move; a Status only where the policy is wrong.
-Result<bool> Arrive(JobId job, bool may_move, const Fragmentation& fragmentation, Placer* placer,
-                    Snapshot* snapshot, uint64_t* moves) {
-  const Request request = snapshot->request(job);
-  Status status;
-  if (const std::optional<Placement> place = placer->Find(request)) {
-    status = snapshot->Place(job, *place);
-  } else if (may_move) {
-    const auto move = PlanMove(*snapshot, fragmentation, placer, request);
-    if (!move) return false;
-    status = CarryOut(*move, job, snapshot);
-    ++*moves;
-  } else {
+RemoteUse RemoteUseOf(const Request& request) {
+  RemoteUse use = kRemoteUsePerCard;
+  use.waits_per_s = use.waits_per_s * CardDemand(request) / kWholeCard;
+  use.bytes_per_s = use.bytes_per_s * CardDemand(request) / kWholeCard;
+  return use;
+}
+
+// One pod after the other comes to the cluster.
+class Cluster {
+ public:
+  Cluster(const ReplayInput& input, const Fragmentation& fragmentation, Placer* placer,
+          Snapshot* snapshot, ReplayResult* result)
+      : input_(input),
+        fragmentation_(fragmentation),
+        placer_(placer),
+        snapshot_(snapshot),
+        result_(result) {}
+
+  // Whether the pod was placed, if need be by a move or remotely; a Status only where the policy is
+  // wrong.
+  Result<bool> Arrive(const Request& request) {
+    if (const std::optional<Placement> place = placer_->Find(request)) {
+      return Placed(snapshot_->Place(snapshot_->AddJob(request), *place));
+    }
+    if (result_->moves < input_.moves) {
+      if (const auto move = PlanMove(*snapshot_, fragmentation_, placer_, request)) {
+        ++result_->moves;
+        return Placed(CarryOut(*move, snapshot_->AddJob(request), snapshot_));
+      }
+    }
+    if (input_.remote) {
+      if (const auto plan = PlanRemote(placer_, request, RemoteUseOf(request), kRemoteLink)) {
+        ++result_->remote;
+        return Placed(CarryOut(*plan, request, snapshot_));
+      }
+    }
     return false;
   }
-  if (!status.ok()) return Status(Code::kInternal, std::string(status.message()));
-  return true;
-}
+
+ private:
+  static Result<bool> Placed(const Status& status) {
+    if (!status.ok()) return Status(Code::kInternal, std::string(status.message()));
+    return true;
+  }
+
+  const ReplayInput& input_;
+  const Fragmentation& fragmentation_;
+  Placer* placer_;
+  Snapshot* snapshot_;
+  ReplayResult* result_;
+};
 
 }  // namespace
 
@@ -65,6 +98,7 @@ Result<ReplayResult> Replay(const ReplayInput& input) {
 
   const auto cards = static_cast<double>(*capacity);
   ReplayResult result;
+  Cluster cluster(input, fragmentation, placer->get(), &snapshot, &result);
   int64_t arrived = 0, allocated = 0;
   size_t mark = 0;
   const auto look = [&] {
@@ -79,8 +113,7 @@ Result<ReplayResult> Replay(const ReplayInput& input) {
       look();
     }
     ++result.decisions;
-    const Result<bool> placed = Arrive(snapshot.AddJob(request), result.moves < input.moves,
-                                       fragmentation, placer->get(), &snapshot, &result.moves);
+    const Result<bool> placed = cluster.Arrive(request);
     if (!placed.ok()) return placed.status();
     if (!*placed) continue;
     ++result.placed;

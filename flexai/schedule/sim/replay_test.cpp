@@ -82,7 +82,7 @@ TEST(Replay, EveryPolicyFillsAMadeUpCluster) {
   const std::vector<double> marks = {0.5, 1.0, 1.3};
   std::vector<double> ends;
   for (const std::string_view policy : PolicyNames()) {
-    const auto result = Replay({made.nodes, made.pods, policy, 1.3, 42, 0, marks});
+    const auto result = Replay({made.nodes, made.pods, policy, 1.3, 42, 0, false, marks});
     ASSERT_TRUE(result.ok()) << policy << ": " << result.status().ToString();
     ASSERT_EQ(result->looks.size(), 3u);
     EXPECT_NEAR(result->looks[0].allocated, 0.5, 0.02) << policy;
@@ -93,7 +93,7 @@ TEST(Replay, EveryPolicyFillsAMadeUpCluster) {
     EXPECT_GT(result->looks[2].allocated, 0.75) << policy;
     EXPECT_LE(result->placed, result->decisions);
     ends.push_back(result->looks[2].allocated);
-    const auto again = Replay({made.nodes, made.pods, policy, 1.3, 42, 0, marks});
+    const auto again = Replay({made.nodes, made.pods, policy, 1.3, 42, 0, false, marks});
     EXPECT_EQ(again->looks[2].allocated, ends.back()) << policy;
     EXPECT_EQ(again->looks[2].fragmented, result->looks[2].fragmented) << policy;
   }
@@ -103,20 +103,34 @@ TEST(Replay, EveryPolicyFillsAMadeUpCluster) {
 TEST(Replay, MovesMakeRoom) {
   const Made made = MakeUp();
   const std::vector<double> marks = {1.0};
-  const auto still = Replay({made.nodes, made.pods, "random", 1.3, 42, 0, marks});
-  const auto moved = Replay({made.nodes, made.pods, "random", 1.3, 42, 20, marks});
+  const auto still = Replay({made.nodes, made.pods, "random", 1.3, 42, 0, false, marks});
+  const auto moved = Replay({made.nodes, made.pods, "random", 1.3, 42, 20, false, marks});
   ASSERT_TRUE(moved.ok()) << moved.status().ToString();
   EXPECT_EQ(still->moves, 0u);
   EXPECT_EQ(moved->moves, 20u);
   EXPECT_GT(moved->looks[0].allocated, still->looks[0].allocated);
 }
 
+TEST(Replay, RemoteUsesCardsWithoutCpu) {
+  const Node nodes[] = {{.cpu_milli = 3000, .memory_mib = 10, .cards = 4},
+                        {.cpu_milli = 64000, .memory_mib = 65536}};
+  const Request pods[] = {{.cpu_milli = 8000, .memory_mib = 1024, .cards = 1, .share = kWholeCard}};
+  const std::vector<double> marks = {1.0};
+  const auto local = Replay({nodes, pods, "flexai", 1, 1, 0, false, marks});
+  const auto remote = Replay({nodes, pods, "flexai", 1, 1, 0, true, marks});
+  ASSERT_TRUE(remote.ok()) << remote.status().ToString();
+  EXPECT_EQ(local->placed, 0u);
+  EXPECT_EQ(remote->placed, 4u);
+  EXPECT_EQ(remote->remote, 4u);
+  EXPECT_EQ(remote->looks[0].allocated, 1);
+}
+
 TEST(Replay, SaysWhatItCannotReplay) {
   const Made made = MakeUp();
   const std::vector<double> marks = {1.0};
-  EXPECT_FALSE(Replay({made.nodes, made.pods, "none", 1, 1, 0, marks}).ok());
-  EXPECT_FALSE(Replay({made.nodes, {}, "fgd", 1, 1, 0, marks}).ok());
-  EXPECT_FALSE(Replay({{}, made.pods, "fgd", 1, 1, 0, marks}).ok());
+  EXPECT_FALSE(Replay({made.nodes, made.pods, "none", 1, 1, 0, false, marks}).ok());
+  EXPECT_FALSE(Replay({made.nodes, {}, "fgd", 1, 1, 0, false, marks}).ok());
+  EXPECT_FALSE(Replay({{}, made.pods, "fgd", 1, 1, 0, false, marks}).ok());
 }
 
 }  // namespace
