@@ -1,10 +1,12 @@
 // flexai sim: replays a recorded workload against the scheduler's core and tells how well each
 // policy fills the cards. Files, clock and terminal are here; everything that decides is in
 // flexai/schedule.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "apps/flexai/chart.h"
 #include "apps/flexai/command.h"
 #include "apps/flexai/output.h"
 #include "apps/flexai/sim_philly.h"
@@ -29,6 +31,7 @@ struct Workload {
 struct Summary {
   std::string policy;
   std::vector<double> marks;
+  std::vector<size_t> told;  // the marks that are reported; all are drawn
   std::vector<std::vector<double>> allocated, fragmented;  // per mark, per seed
   uint64_t decisions = 0;
   uint64_t moves = 0;
@@ -59,10 +62,15 @@ Result<Workload> ReadOpenb(const Arguments& arguments) {
 }
 
 Result<Summary> RunPolicy(const Workload& workload, const std::string& policy, double arrival,
-                          uint64_t moves, bool remote, const std::vector<uint64_t>& seeds) {
+                          uint64_t moves, bool remote, const std::vector<uint64_t>& seeds,
+                          bool curve) {
   Summary summary;
   summary.policy = policy;
-  summary.marks = MarksOf(arrival);
+  summary.marks = curve ? MarksOfCurve(arrival) : MarksOf(arrival);
+  for (const double mark : MarksOf(arrival)) {
+    summary.told.push_back(static_cast<size_t>(
+        std::find(summary.marks.begin(), summary.marks.end(), mark) - summary.marks.begin()));
+  }
   summary.allocated.resize(summary.marks.size());
   summary.fragmented.resize(summary.marks.size());
   for (size_t i = 0; i < seeds.size(); ++i) {
@@ -99,7 +107,7 @@ json SpreadAsJson(const std::vector<double>& values) {
 
 json AsJson(const Summary& summary, const std::vector<uint64_t>& seeds) {
   json at = json::object();
-  for (size_t mark = 0; mark < summary.marks.size(); ++mark) {
+  for (const size_t mark : summary.told) {
     at[Fixed(summary.marks[mark], 2)] = {
         {"allocated_ratio", SpreadAsJson(summary.allocated[mark])},
         {"fragmented_ratio", SpreadAsJson(summary.fragmented[mark])}};
@@ -117,7 +125,7 @@ std::string AsTable(const std::vector<Summary>& summaries) {
   table.Left("POLICY").Right("ARRIVED").Right("ALLOCATED").Right("+-").Right("FRAGMENTED");
   table.Right("+-").Right("DECISIONS/s");
   for (const Summary& summary : summaries) {
-    for (size_t mark = 0; mark < summary.marks.size(); ++mark) {
+    for (const size_t mark : summary.told) {
       const Spread allocated = SpreadOf(summary.allocated[mark]);
       const Spread fragmented = SpreadOf(summary.fragmented[mark]);
       table.Row({summary.policy, Fixed(100 * summary.marks[mark], 0) + " %",
@@ -127,6 +135,22 @@ std::string AsTable(const std::vector<Summary>& summaries) {
     }
   }
   return table.Render();
+}
+
+Status Plot(const std::string& path, const std::vector<Summary>& summaries) {
+  const std::string across = "cards asked for, % of the cluster's";
+  Panel panels[] = {{"Allocated", across, "% of all cards", {}},
+                    {"Fragmented: idle, and of no use to the usual pod", across, "", {}}};
+  for (const Summary& summary : summaries) {
+    for (Panel& panel : panels) panel.curves.push_back({summary.policy, {}});
+    for (size_t mark = 0; mark < summary.marks.size(); ++mark) {
+      const double at = 100 * summary.marks[mark];
+      panels[0].curves.back().points.emplace_back(at, 100 * SpreadOf(summary.allocated[mark]).mean);
+      panels[1].curves.back().points.emplace_back(at,
+                                                  100 * SpreadOf(summary.fragmented[mark]).mean);
+    }
+  }
+  return WriteTextFile(path, DrawSvg(panels));
 }
 
 int Report(const std::vector<Summary>& summaries, const std::vector<uint64_t>& seeds, bool all,
@@ -173,10 +197,14 @@ int Act(const Arguments& arguments) {
   if (!workload.ok()) return Complain(workload.status(), kFailed);
   std::vector<Summary> summaries;
   for (const std::string& name : policies) {
-    Result<Summary> summary =
-        RunPolicy(*workload, name, *arrival, *moves, arguments.Has("remote"), *seeds);
+    Result<Summary> summary = RunPolicy(*workload, name, *arrival, *moves, arguments.Has("remote"),
+                                        *seeds, arguments.Has("plot"));
     if (!summary.ok()) return Complain(summary.status(), kFailed);
     summaries.push_back(*std::move(summary));
+  }
+  if (arguments.Has("plot")) {
+    const Status drawn = Plot(arguments.Text("plot"), summaries);
+    if (!drawn.ok()) return Complain(drawn, kFailed);
   }
   return Report(summaries, *seeds, all, *format);
 }
@@ -210,6 +238,7 @@ Command SimCommand() {
                   {"seeds", "SEEDS", "orders of arrival, as 42-51 (the default)"},
                   {"moves", "NUMBER", "jobs that may be moved to make room, per seed (default 0)"},
                   {"remote", nullptr, "pods that fit nowhere may use cards over the network"},
+                  {"plot", "FILE", "also draw the results over time as SVG", Offer::kFile},
                   {"skip-bad", nullptr, "leave out rows that cannot be used"},
                   {"output", "FORMAT", "table, wide, json or yaml", Offer::kFormat, "o"}},
       .positionals = {{"TRACE", "openb or philly", Offer::kTrace}},

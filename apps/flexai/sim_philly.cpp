@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "apps/flexai/chart.h"
 #include "apps/flexai/sim_words.h"
 #include "apps/flexai/text_file.h"
 #include "flexai/schedule/sim/philly.h"
@@ -91,6 +92,19 @@ json AsJson(const Run& run, const Question& question) {
           {"longest_late_seconds", result.longest_late_s}};
 }
 
+Status Plot(const std::string& path, const std::vector<Run>& runs) {
+  constexpr double kDay = 86400;
+  Panel panel{"Jobs that wait", "days since the first submission", "jobs", {}};
+  for (const Run& run : runs) {
+    panel.curves.push_back({run.policy, {}});
+    for (const Backlog& look : run.result.backlog) {
+      const auto since = static_cast<double>(look.at_s - run.result.backlog.front().at_s);
+      panel.curves.back().points.emplace_back(since / kDay, static_cast<double>(look.waiting));
+    }
+  }
+  return WriteTextFile(path, DrawSvg({&panel, 1}));
+}
+
 std::string Whole(double value) { return std::to_string(std::llround(value)); }
 
 std::string AsTable(const std::vector<Run>& runs) {
@@ -132,6 +146,10 @@ int SimulatePhilly(const Arguments& arguments, Format format) {
     ShowProgress("");
     if (!result.ok()) return Complain(result.status(), kFailed);
     runs.push_back({std::string(one.name), *std::move(result)});
+  }
+  if (arguments.Has("plot")) {
+    const Status drawn = Plot(arguments.Text("plot"), runs);
+    if (!drawn.ok()) return Complain(drawn, kFailed);
   }
   if (format != Format::kJson && format != Format::kYaml) {
     return Print(AsTable(runs)) ? kDone : kFailed;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -11,6 +12,7 @@ namespace flexai::cli {
 namespace {
 
 constexpr size_t kMostSeeds = 1000;
+constexpr double kCurveStep = 1.0 / 64;  // exact, so that 1 comes once
 constexpr size_t kShownBadRows = 5;
 
 bool ParseWhole(std::string_view text, uint64_t* value) {
@@ -70,6 +72,14 @@ Result<double> ParseScale(std::string_view text) {
 std::vector<double> MarksOf(double arrival) {
   if (arrival > 1) return {1.0, arrival};
   return {arrival};
+}
+
+std::vector<double> MarksOfCurve(double arrival) {
+  std::vector<double> marks = MarksOf(arrival);
+  for (int step = 1; step * kCurveStep < arrival; ++step) marks.push_back(step * kCurveStep);
+  std::sort(marks.begin(), marks.end());
+  marks.erase(std::unique(marks.begin(), marks.end()), marks.end());
+  return marks;
 }
 
 Status JudgeBadRows(const std::string& path, const std::vector<schedule::sim::BadRow>& bad,

@@ -29,6 +29,9 @@ Result<double> ParseScale(std::string_view text);
 /// The arrivals at which results are told: 1 where it is passed, and the last.
 std::vector<double> MarksOf(double arrival);
 
+/// Those, and those in between that a curve is drawn through.
+std::vector<double> MarksOfCurve(double arrival);
+
 /// Refuses bad rows of a file; tells of them on stderr where they are to be skipped.
 /// Errors: kInvalidArgument.
 Status JudgeBadRows(const std::string& path, const std::vector<schedule::sim::BadRow>& bad,

@@ -4,6 +4,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
+
 #include "apps/flexai/text_file.h"
 
 namespace flexai::cli {
@@ -25,6 +27,10 @@ TEST(SimWords, ArrivalIsANumberAboveZero) {
   EXPECT_EQ(*ParseArrival("1.3"), 1.3);
   EXPECT_EQ(MarksOf(1.3), std::vector<double>({1.0, 1.3}));
   EXPECT_EQ(MarksOf(0.5), std::vector<double>({0.5}));
+  const std::vector<double> curve = MarksOfCurve(1.1);
+  EXPECT_EQ(std::count(curve.begin(), curve.end(), 1.0), 1);
+  EXPECT_EQ(curve.back(), 1.1);
+  EXPECT_GT(curve.size(), 60u);
   for (const char* wrong : {"", "0", "-1", "11", "nan", "inf", "1.3x", "130%"}) {
     EXPECT_FALSE(ParseArrival(wrong).ok()) << wrong;
   }

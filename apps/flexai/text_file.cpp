@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <vector>
 
@@ -50,6 +51,21 @@ Result<std::string> ReadTextFile(const std::string& path) {
                   "fetch it again; gzip -t tests it");
   }
   return text;
+}
+
+Status WriteTextFile(const std::string& path, std::string_view text) {
+  errno = 0;
+  std::FILE* const file = std::fopen(path.c_str(), "wbe");
+  bool fine = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  int error = errno;
+  if (file != nullptr && std::fclose(file) != 0) {
+    fine = false;
+    error = errno;
+  }
+  if (fine) return Status();
+  errno = error;
+  return ErrnoStatus(CodeOf(error), "cannot write '" + path + "'",
+                     "name a file that can be written");
 }
 
 }  // namespace flexai::cli

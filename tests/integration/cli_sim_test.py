@@ -8,6 +8,7 @@ import re
 import subprocess
 import tempfile
 import unittest
+from xml.etree import ElementTree
 
 FLEXAI = os.environ.get("FLEXAI_PROGRAM") or "build/release/bin/flexai"
 REFERENCE = pathlib.Path(__file__).resolve().parents[2] / "docs/reference"
@@ -108,6 +109,22 @@ class Sim(unittest.TestCase):
                 done = subprocess.run([FLEXAI, *words], capture_output=True, text=True, timeout=DEADLINE_S)
                 self.assertEqual(done.returncode, 125)
                 self.assertRegex(done.stderr, r"\Aflexai: [^\n]+; [^\n]+\n\Z")
+
+    def test_plots(self):
+        picture = pathlib.Path(self.nodes).parent / "fill.svg"
+        told = self.sim("--policy", "all", "--seeds", "1-2", "-o", "json").stdout
+        drawn = self.sim("--policy", "all", "--seeds", "1-2", "-o", "json", "--plot", picture)
+        without_speed = [re.sub(r'"decisions_per_second".*', "", text) for text in (told, drawn.stdout)]
+        self.assertEqual(*without_speed)
+        self.assertEqual(self.curves(picture), [84] * 14)  # seven policies in two fields; every 64th, and 1.3
+        jobs = "timestamp,duration,num_gpus,cluster\n2017-10-02 00:00:00,172800,1,6214e9\n"
+        self.assertEqual(self.philly(jobs, "--plot", picture)[1].returncode, 0)
+        self.assertEqual(self.curves(picture), [9])  # two days, every six hours
+        self.assertIn("cannot write", self.philly(jobs, "--plot", "/nonexistent/a.svg")[1].stderr)
+
+    def curves(self, picture):
+        lines = [node for node in ElementTree.parse(picture).iter() if node.tag.endswith("polyline")]
+        return [len(line.get("points").split()) for line in lines]
 
     def philly(self, text, *words):
         jobs = pathlib.Path(self.nodes).parent / "jobs.csv.gz"
