@@ -5,7 +5,7 @@ namespace flexai::schedule {
 namespace {
 
 // Cards that no CPU is left for are lost, but other kinds of job than those counted may come first.
-// Chosen among 62 to 400: docs/reference/scheduling-results.md.
+// Chosen among 0 to 1000: docs/reference/scheduling-results.md.
 constexpr int64_t kOutrunPermille = 125;
 
 class Fragments : public Term {
