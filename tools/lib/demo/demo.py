@@ -3,6 +3,7 @@
 Act 1  two programs side by side at 30 / 70, then, without stopping them, 10 / 90
 Act 2  a neural network whose memory limit is too small, then large enough
 Act 3  a program that borrows idle time and gives it back
+Act 4  a recorded cluster of 6,212 cards, filled by seven policies in the simulator
 What was asked and what was received is printed at the end and written to build/demo/report.json.
 """
 import json
@@ -15,9 +16,10 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from programs import FLEXAI, FLEXAID, PLACE, SOCKET, Hashcat, Train, environment, machine_seconds, process_seconds
+from programs import FLEXAI, FLEXAID, PLACE, ROOT, SOCKET, Hashcat, Train, environment, machine_seconds, process_seconds
 from view import View, mebibytes
 
+CLUSTER = ROOT / "examples/2_fill_a_cluster"
 WINDOW_S = 20        # a figure is measured over this time
 SETTLE_S = 3         # after a change, before measuring
 START_LIMIT_S = 120  # kernels are compiled at the first start
@@ -166,6 +168,18 @@ class Demo:
         self.measure("alone again", [borrower], [20], 8, [100])
         self.stop(borrower)
 
+    def placing(self):
+        self.view.title("4  Many cards: the same pods, placed by seven policies on a recorded cluster of 6,212 cards")
+        lists = {name: str(CLUSTER / f"openb_{name}.csv.gz") for name in ("node_list_gpu_node", "pod_list_default", "pod_list_gpuspec33")}
+        for name, what in (("default", "pods as recorded"), ("gpuspec33", "a third of them bound to card models")):
+            found = flexai("sim", "openb", "--nodes", lists["node_list_gpu_node"], "--pods", lists[f"pod_list_{name}"],
+                           "--policy", "all", "--seeds", "42-44", "-o", "json")["policies"]
+            full = {one["policy"]: 100 * one["at_arrival"]["1.00"]["allocated_ratio"]["mean"] for one in found}
+            self.view.say(f"  {what}, cards in use when all have been asked for (bars begin at 60 %):")
+            for policy, percent in sorted(full.items(), key=lambda item: -item[1]):
+                self.view.say(f"    {policy:12}{percent:6.2f} %  {'#' * round(percent - 60)}")
+            self.report["acts"].append({"what": f"placing {name}", "allocated_percent": {key: round(value, 2) for key, value in full.items()}})
+
     def warm_up(self):
         """Compiles the programs' kernels once, without flexai; later runs find them in build/demo/cache."""
         done = PLACE / "cache/warm"
@@ -202,6 +216,7 @@ class Demo:
         self.side_by_side()
         self.memory()
         self.borrowing()
+        self.placing()
         self.report["card"] = flexai("cards", "-o", "json")
         self.report["machine"] = {"processor_count": len(os.sched_getaffinity(0)), "system": platform.platform()}
         self.report["seconds"] = round(time.monotonic() - begin, 1)
