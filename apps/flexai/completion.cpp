@@ -26,7 +26,7 @@ std::string Words(Offer offer) {
       return names;
     }
     case Offer::kTrace:
-      return "openb philly";
+      return "openb philly scenario";
     case Offer::kSlice:
       return "$(flexai completion slices 2>/dev/null)";
     case Offer::kCard:

@@ -10,6 +10,7 @@
 #include "apps/flexai/command.h"
 #include "apps/flexai/output.h"
 #include "apps/flexai/sim_philly.h"
+#include "apps/flexai/sim_scenario.h"
 #include "apps/flexai/sim_words.h"
 #include "apps/flexai/text_file.h"
 #include "flexai/schedule/placer.h"
@@ -168,10 +169,11 @@ int Act(const Arguments& arguments) {
   const Result<Format> format = ParseFormat(arguments.Text("output"));
   if (!format.ok()) return Complain(format.status());
   if (arguments.Text("TRACE") == "philly") return SimulatePhilly(arguments, *format);
+  if (arguments.Text("TRACE") == "scenario") return SimulateScenario(arguments, *format);
   if (arguments.Text("TRACE") != "openb") {
     return Complain(Status(Code::kInvalidArgument,
                            "there is no trace '" + arguments.Text("TRACE") + "'",
-                           "write openb or philly"));
+                           "write openb, philly or scenario"));
   }
   for (const char* needed : {"nodes", "pods"}) {
     if (arguments.Has(needed)) continue;
@@ -225,7 +227,11 @@ Command SimCommand() {
           "philly: the jobs of a list come at their times, wait for whole cards of their "
           "cluster's\n"
           "nodes, run and end. QUEUE is the time in which a job did not run. --policy is flexai,\n"
-          "fifo, fifo-skip, sjf, srtf, backfill or all; sjf and srtf know how long jobs will run.",
+          "fifo, fifo-skip, sjf, srtf, backfill or all; sjf and srtf know how long jobs will run.\n"
+          "\n"
+          "scenario: plays a file that describes a cluster, jobs and what should come of them, "
+          "tells\n"
+          "where each job ran or why it waits, and fails if anything came otherwise.",
       .options = {{"nodes", "FILE", "the cluster: a node list", Offer::kFile},
                   {"pods", "FILE", "the workload: a pod list", Offer::kFile},
                   {"jobs", "FILE", "of philly: the job list", Offer::kFile},
@@ -241,7 +247,8 @@ Command SimCommand() {
                   {"plot", "FILE", "also draw the results over time as SVG", Offer::kFile},
                   {"skip-bad", nullptr, "leave out rows that cannot be used"},
                   {"output", "FORMAT", "table, wide, json or yaml", Offer::kFormat, "o"}},
-      .positionals = {{"TRACE", "openb or philly", Offer::kTrace}},
+      .positionals = {{"TRACE", "openb, philly or scenario", Offer::kTrace},
+                      {"FILE", "of scenario: what to play", Offer::kFile, false}},
       .act = Act,
   };
 }

@@ -37,18 +37,24 @@ Result<NodeId> Snapshot::AddNode(const Node& node) {
   shares_.resize(shares_.size() + node.cards, kWholeCard);
   card_memory_.resize(card_memory_.size() + node.cards, node.card_memory_mib);
   first_card_.push_back(first_card_.back() + node.cards);
+  empty_.push_back(node);
+  usable_.push_back(~CardSet{0});
+  open_.push_back(true);
   return nodes() - 1;
 }
 
-JobId Snapshot::AddJob(const Request& request) {
+JobId Snapshot::AddJob(const Request& request, QueueId queue, bool firm) {
   requests_.push_back(request);
   placed_.push_back(false);
   node_of_.push_back(0);
   cards_of_.push_back(0);
+  queue_of_.push_back(queue);
+  firm_.push_back(firm);
   return jobs() - 1;
 }
 
 bool Snapshot::Fits(NodeId node, const Request& request) const {
+  if (!open_[node]) return false;
   if (cpu_[node] < request.cpu_milli || memory_[node] < request.memory_mib) return false;
   if (request.cards == 0) return true;
   if ((request.models >> model_[node] & 1) == 0) return false;
@@ -62,7 +68,8 @@ bool Snapshot::Fits(NodeId node, const Request& request) const {
 
 bool Snapshot::HasRoom(const Request& request, const Placement& placement) const {
   const NodeId node = placement.node;
-  if (node >= nodes() || cpu_[node] < request.cpu_milli || memory_[node] < request.memory_mib) {
+  if (node >= nodes() || !open_[node] || cpu_[node] < request.cpu_milli ||
+      memory_[node] < request.memory_mib) {
     return false;
   }
   if (static_cast<uint32_t>(std::popcount(placement.cards)) != request.cards) return false;
@@ -91,6 +98,11 @@ void Snapshot::Move(JobId job, const Placement& placement, int sign) {
   placed_[job] = sign > 0;
   node_of_[job] = sign > 0 ? node : 0;
   cards_of_[job] = sign > 0 ? placement.cards : 0;
+  queues_.Charge(queue_of_[job], DemandOf(request), firm_[job], sign);
+  NoteChange(node);
+}
+
+void Snapshot::NoteChange(NodeId node) {
   ++version_[node];
   changed_.push_back(node);
   if (changed_.size() > kRememberedPerNode * nodes() + kRememberedAtLeast) {
@@ -118,11 +130,46 @@ void Snapshot::Remove(JobId job) {
   Move(job, was, -1);
 }
 
+Status Snapshot::Resize(JobId job, Milli share) {
+  const Placement place = placement(job);
+  const Milli was = requests_[job].share;
+  bool room = placed_[job] && share >= 0 && share <= kWholeCard;
+  ForEachCard(place.cards, [&](uint32_t i) {
+    room = room && shares_[first_card_[place.node] + i] + was >= share;
+  });
+  if (!room) {
+    return Status(Code::kFailedPrecondition,
+                  "job " + std::to_string(job) + " cannot get a share of " + std::to_string(share));
+  }
+  if (recording_) undo_.push_back({job, true, place, was});
+  Move(job, place, -1);
+  requests_[job].share = share;
+  Move(job, place, 1);
+  return Status();
+}
+
+void Snapshot::Reset(JobId job, Milli share) {
+  if (recording_) undo_.push_back({job, false, {}, requests_[job].share});
+  requests_[job].share = share;
+}
+
+void Snapshot::SetHealth(NodeId node, bool open, CardSet usable) {
+  open_[node] = open;
+  usable_[node] = usable;
+  NoteChange(node);
+}
+
 void Snapshot::UndoTo(size_t steps) {
   while (undo_.size() > steps) {
     const Step step = undo_.back();
     undo_.pop_back();
-    if (step.placed) {
+    if (step.share >= 0 && !step.placed) {
+      requests_[step.job].share = step.share;
+    } else if (step.share >= 0) {
+      Move(step.job, step.was, -1);
+      requests_[step.job].share = step.share;
+      Move(step.job, step.was, 1);
+    } else if (step.placed) {
       Move(step.job, step.was, 1);
     } else {
       Move(step.job, placement(step.job), -1);
@@ -141,7 +188,8 @@ bool Snapshot::SameState(const Snapshot& other) const {
          model_ == other.model_ && first_card_ == other.first_card_ &&
          idle_cards_ == other.idle_cards_ && hosted_ == other.hosted_ && shares_ == other.shares_ &&
          card_memory_ == other.card_memory_ && requests_ == other.requests_ &&
-         placed_ == other.placed_ && node_of_ == other.node_of_ && cards_of_ == other.cards_of_;
+         placed_ == other.placed_ && node_of_ == other.node_of_ && cards_of_ == other.cards_of_ &&
+         usable_ == other.usable_ && open_ == other.open_ && queues_.SameUse(other.queues_);
 }
 
 }  // namespace flexai::schedule

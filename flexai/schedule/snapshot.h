@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "flexai/base/status.h"
+#include "flexai/schedule/queues.h"
 #include "flexai/schedule/request.h"
 
 namespace flexai::schedule {
@@ -20,6 +21,8 @@ struct Node {
   int64_t card_memory_mib = 0;  // of each card; 0: unknown, so nobody who asks for some fits
   uint32_t cards = 0;
   uint32_t model = 0;  // of all its cards; an index below kMostModels
+  uint32_t rack = 0;   // nodes of one rack, and racks of one block, are near to each other
+  uint32_t block = 0;
 };
 
 /// Where a job sits.
@@ -33,8 +36,8 @@ class Snapshot {
  public:
   /// Errors: kInvalidArgument (negative amounts, too many cards, a model out of range).
   Result<NodeId> AddNode(const Node& node);
-  /// Adds a job that waits.
-  JobId AddJob(const Request& request);
+  /// Adds a job that waits. What it gets counts for its queue; a firm job is not preemptible.
+  JobId AddJob(const Request& request, QueueId queue = kRoot, bool firm = false);
 
   uint32_t nodes() const { return static_cast<uint32_t>(cpu_.size()); }
   uint32_t jobs() const { return static_cast<uint32_t>(requests_.size()); }
@@ -59,6 +62,18 @@ class Snapshot {
     return hosted_[node * kShapes + static_cast<uint32_t>(shape)];
   }
 
+  /// The node as it was added.
+  const Node& empty(NodeId node) const { return empty_[node]; }
+  /// Cards of the node that may be given out.
+  CardSet usable(NodeId node) const { return usable_[node]; }
+  bool open(NodeId node) const { return open_[node]; }
+  /// What has failed or is being emptied takes no new job; what is there stays until removed.
+  void SetHealth(NodeId node, bool open, CardSet usable);
+
+  const Queues& queues() const { return queues_; }
+  Queues* mutable_queues() { return &queues_; }
+  QueueId queue(JobId job) const { return queue_of_[job]; }
+
   const Request& request(JobId job) const { return requests_[job]; }
   bool placed(JobId job) const { return placed_[job]; }
   /// Only of a job that is placed.
@@ -67,7 +82,8 @@ class Snapshot {
   /// Whether card `index` of the node has what the request asks of each card.
   bool CardFits(NodeId node, uint32_t index, const Request& request) const {
     const size_t card = first_card_[node] + index;
-    return shares_[card] >= request.share && card_memory_[card] >= request.card_memory_mib;
+    return (usable_[node] >> index & 1) != 0 && shares_[card] >= request.share &&
+           card_memory_[card] >= request.card_memory_mib;
   }
   /// Whether the node has room for the request on some of its cards.
   bool Fits(NodeId node, const Request& request) const;
@@ -76,6 +92,11 @@ class Snapshot {
   Status Place(JobId job, const Placement& placement);
   /// Frees what the job holds; it must be placed.
   void Remove(JobId job);
+  /// Gives a placed job another share of the cards that it has.
+  /// Errors: kFailedPrecondition (not placed, or a card has not so much left).
+  Status Resize(JobId job, Milli share);
+  /// Sets what a job that waits asks of each card.
+  void Reset(JobId job, Milli share);
 
   /// Number of changes of nodes so far.
   uint64_t changes() const { return forgotten_ + changed_.size(); }
@@ -94,16 +115,21 @@ class Snapshot {
     JobId job;
     bool placed;
     Placement was;
+    Milli share = -1;  // of a change of share: what it was
   };
 
   bool HasRoom(const Request& request, const Placement& placement) const;
   void Move(JobId job, const Placement& placement, int sign);
+  void NoteChange(NodeId node);
   void UndoTo(size_t steps);
 
   // One entry per node; first_card_ has one more.
   std::vector<int64_t> cpu_, memory_, idle_;
   std::vector<uint32_t> model_, first_card_ = {0}, idle_cards_, version_;
   std::vector<uint32_t> hosted_;  // nodes x kShapes
+  std::vector<Node> empty_;
+  std::vector<CardSet> usable_;
+  std::vector<uint8_t> open_;
   // One entry per card.
   std::vector<Milli> shares_;
   std::vector<int64_t> card_memory_;
@@ -112,7 +138,10 @@ class Snapshot {
   std::vector<uint8_t> placed_;
   std::vector<NodeId> node_of_;
   std::vector<CardSet> cards_of_;
+  std::vector<QueueId> queue_of_;
+  std::vector<uint8_t> firm_;
 
+  Queues queues_;
   std::vector<NodeId> changed_;
   uint64_t forgotten_ = 0;  // changes dropped from the front of changed_
   std::vector<Step> undo_;

@@ -22,6 +22,9 @@ class Statement {
   /// Errors: as Snapshot::Place.
   Status Place(JobId job, const Placement& placement) { return snapshot_->Place(job, placement); }
   void Remove(JobId job) { snapshot_->Remove(job); }
+  /// Errors: as Snapshot::Resize.
+  Status Resize(JobId job, Milli share) { return snapshot_->Resize(job, share); }
+  void Reset(JobId job, Milli share) { snapshot_->Reset(job, share); }
 
   /// A point to come back to.
   size_t Checkpoint() const { return snapshot_->undo_.size(); }

@@ -1,0 +1,25 @@
+#include "flexai/schedule/actions.h"
+#include "flexai/schedule/actions/walk.h"
+
+namespace flexai::schedule {
+
+void Allocate(Session* session) {
+  const auto place = [session](GangId id) { return PlaceGang(session, id); };
+  Walk(session, place, [session](GangId id) {
+    session->SetVerdict(id, {.wait = Wait::kNoRoom});
+    // A gang for which even the empty cluster has no room holds nobody up.
+    return ProveNoRoom(*session, id, /*empty=*/true).has_value();
+  });
+}
+
+void RunCycle(Session* session) {
+  Restore(session, /*all=*/false);
+  Allocate(session);
+  if (session->options().consolidate) Consolidate(session);
+  Reclaim(session);
+  Preempt(session);
+  Backfill(session);
+  Restore(session, /*all=*/true);
+}
+
+}  // namespace flexai::schedule

@@ -1,0 +1,86 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "flexai/schedule/actions.h"
+#include "flexai/schedule/order.h"
+#include "flexai/schedule/room.h"
+
+namespace flexai::schedule {
+namespace {
+
+bool MayPreempt(const Session& session, const Gang& gang, GangId victim) {
+  const Gang& other = session.workload()[victim];
+  return other.queue == gang.queue && other.preemptible && other.priority < gang.priority &&
+         session.now_s() - session.workload().started_s(victim) >= other.least_run_s;
+}
+
+// Where the queue's limit stands in the way: the lowest priority, then the least lost work, goes
+// until the limit does not.
+bool EvictForLimit(Session* session, GangId id) {
+  const Gang& gang = session->workload()[id];
+  std::vector<std::tuple<int32_t, int64_t, GangId>> victims;
+  for (const GangId other : session->running()) {
+    if (!MayPreempt(*session, gang, other)) continue;
+    int64_t lost = 0;
+    session->workload().ForEachTask(other, [&](JobId job) {
+      if (session->snapshot().placed(job)) lost += LostWork(*session, job);
+    });
+    victims.push_back({session->workload()[other].priority, lost, other});
+  }
+  std::sort(victims.begin(), victims.end());
+  Verdict verdict;
+  for (const auto& [priority, lost, victim] : victims) {
+    if (session->Allowed(gang, session->Lacking(id), &verdict)) return true;
+    session->Evict(victim, id);
+  }
+  return session->Allowed(gang, session->Lacking(id), &verdict);
+}
+
+bool PreemptFor(Session* session, GangId id) {
+  const Gang& gang = session->workload()[id];
+  const Session::Point point = session->Checkpoint();
+  RoomRules rules;
+  rules.may_touch = [&](JobId job) {
+    return MayPreempt(*session, gang, session->workload().gang(job));
+  };
+  if (EvictForLimit(session, id) && PlaceGang(session, id, MakingRoom(&rules))) {
+    const auto decisions = session->tentative().subspan(point.decisions);
+    const bool took = std::any_of(decisions.begin(), decisions.end(), [](const Decision& decision) {
+      return decision.act != Act::kStart;
+    });
+    if (took) return true;
+  }
+  session->Rollback(point);
+  return false;
+}
+
+}  // namespace
+
+void Preempt(Session* session) {
+  std::map<QueueId, int32_t> lowest;  // priority that runs and may be preempted
+  for (const GangId id : session->running()) {
+    const Gang& gang = session->workload()[id];
+    if (!gang.preemptible) continue;
+    const auto [entry, added] = lowest.emplace(gang.queue, gang.priority);
+    entry->second = std::min(entry->second, gang.priority);
+  }
+  if (lowest.empty()) return;
+  Order order(session);
+  std::set<QueueId> failed;
+  while (const std::optional<GangId> next = order.Next()) {
+    const GangId id = *next;
+    const Gang& gang = session->workload()[id];
+    if (failed.contains(gang.queue) || session->workload().Running(id)) continue;
+    const auto entry = lowest.find(gang.queue);
+    if (entry == lowest.end() || entry->second >= gang.priority) continue;
+    if (PreemptFor(session, id)) {
+      session->Commit();
+      order.Update(gang.queue);
+    } else {
+      failed.insert(gang.queue);
+    }
+  }
+}
+
+}  // namespace flexai::schedule

@@ -1,0 +1,99 @@
+// What people hand in: gangs of tasks that start together, with what the scheduler needs to know of
+// them. A single job is a gang of one. Each task is a job of the snapshot.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "flexai/base/status.h"
+#include "flexai/schedule/snapshot.h"
+
+namespace flexai::schedule {
+
+using GangId = uint32_t;
+
+/// How near to each other tasks are: on one node, in one rack, in one block, anywhere.
+enum class Level : uint8_t { kNode, kRack, kBlock, kAnywhere };
+
+/// Equal tasks of a gang: a sub-group.
+struct Part {
+  Request request;
+  uint32_t tasks = 1;
+  uint32_t minimum = 1;  // below this many the gang is of no use
+  Level required = Level::kAnywhere;
+  Milli least_share =
+      0;            // can do with so little when others need room; 0: with the full share only
+  JobId first = 0;  // its tasks are the jobs first .. first + tasks - 1; set by Add
+};
+
+struct Gang {
+  QueueId queue = kRoot;
+  int32_t priority = 0;
+  bool preemptible = true;
+  bool checkpointable = false;  // goes on where it was after a restart
+  int64_t arrived_s = 0;
+  int64_t estimate_s = 0;   // how long it probably runs; 0: nobody knows
+  int64_t least_run_s = 0;  // is left alone for so long after its start
+  Level required = Level::kAnywhere;
+  Level preferred = Level::kAnywhere;
+  std::vector<Part> parts;
+};
+
+class Workload {
+ public:
+  explicit Workload(Snapshot* snapshot) : snapshot_(snapshot) {}
+
+  /// Adds a gang that waits, and its tasks to the snapshot.
+  /// Errors: kInvalidArgument (no part, no task, a minimum out of range, no such queue).
+  Result<GangId> Add(Gang gang);
+  /// The gang has ended or was withdrawn: frees what it holds and forgets it.
+  void Leave(GangId id);
+  /// Takes a gang off its cards; it waits again, with its full shares.
+  void Requeue(GangId id);
+
+  /// Those that have not left, oldest first.
+  const std::vector<GangId>& active() const { return active_; }
+  const Gang& operator[](GangId id) const { return gangs_[id]; }
+  uint32_t size() const { return static_cast<uint32_t>(gangs_.size()); }
+  bool left(GangId id) const { return left_[id]; }
+  GangId gang(JobId job) const { return gang_of_[job]; }
+  const Part& part(JobId job) const { return gangs_[gang_of_[job]].parts[part_of_[job]]; }
+  /// What the task asked for when it was handed in.
+  const Request& asked(JobId job) const { return part(job).request; }
+
+  uint32_t Placed(const Part& part) const;
+  /// Whether each part has its minimum.
+  bool Running(GangId id) const;
+  /// Whether every task is placed.
+  bool Complete(GangId id) const;
+  /// Placed, but without any share.
+  bool Suspended(JobId job) const;
+  /// Placed with less than it asked for.
+  bool Degraded(JobId job) const;
+
+  int64_t started_s(GangId id) const { return started_[id]; }
+  void SetStarted(GangId id, int64_t now_s) { started_[id] = now_s; }
+
+  /// Calls act(job) for each task, part by part.
+  template <typename Act>
+  void ForEachTask(GangId id, Act act) const {
+    for (const Part& part : gangs_[id].parts) {
+      for (uint32_t i = 0; i < part.tasks; ++i) act(part.first + i);
+    }
+  }
+
+ private:
+  Snapshot* snapshot_;
+  // One entry per gang.
+  std::vector<Gang> gangs_;
+  std::vector<uint8_t> left_;
+  std::vector<int64_t> started_;
+  // One entry per job.
+  std::vector<GangId> gang_of_;
+  std::vector<uint16_t> part_of_;
+
+  std::vector<GangId> active_;  // rising
+};
+
+}  // namespace flexai::schedule
