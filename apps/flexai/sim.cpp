@@ -63,8 +63,8 @@ Result<Workload> ReadOpenb(const Arguments& arguments) {
 }
 
 Result<Summary> RunPolicy(const Workload& workload, const std::string& policy, double arrival,
-                          uint64_t moves, bool remote, const std::vector<uint64_t>& seeds,
-                          bool curve) {
+                          uint64_t moves, bool remote, bool learn,
+                          const std::vector<uint64_t>& seeds, bool curve) {
   Summary summary;
   summary.policy = policy;
   summary.marks = curve ? MarksOfCurve(arrival) : MarksOf(arrival);
@@ -78,8 +78,8 @@ Result<Summary> RunPolicy(const Workload& workload, const std::string& policy, d
     ShowProgress(policy + ": seed " + std::to_string(seeds[i]) + ", " + std::to_string(i + 1) +
                  " of " + std::to_string(seeds.size()));
     const auto begin = std::chrono::steady_clock::now();
-    const Result<ReplayResult> result = Replay(
-        {workload.nodes, workload.pods, policy, arrival, seeds[i], moves, remote, summary.marks});
+    const Result<ReplayResult> result = Replay({workload.nodes, workload.pods, policy, arrival,
+                                                seeds[i], moves, remote, summary.marks, learn});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     ShowProgress("");
     if (!result.ok()) return result.status();
@@ -200,7 +200,7 @@ int Act(const Arguments& arguments) {
   std::vector<Summary> summaries;
   for (const std::string& name : policies) {
     Result<Summary> summary = RunPolicy(*workload, name, *arrival, *moves, arguments.Has("remote"),
-                                        *seeds, arguments.Has("plot"));
+                                        arguments.Has("learn"), *seeds, arguments.Has("plot"));
     if (!summary.ok()) return Complain(summary.status(), kFailed);
     summaries.push_back(*std::move(summary));
   }
@@ -245,6 +245,7 @@ Command SimCommand() {
                   {"moves", "NUMBER", "jobs that may be moved to make room, per seed (default 0)"},
                   {"remote", nullptr, "pods that fit nowhere may use cards over the network"},
                   {"plot", "FILE", "also draw the results over time as SVG", Offer::kFile},
+                  {"learn", nullptr, "typical pods are learnt as they come, not read off the list"},
                   {"skip-bad", nullptr, "leave out rows that cannot be used"},
                   {"output", "FORMAT", "table, wide, json or yaml", Offer::kFormat, "o"}},
       .positionals = {{"TRACE", "openb, philly or scenario", Offer::kTrace},

@@ -1,6 +1,9 @@
 #include "flexai/schedule/sim/replay.h"
 
 #include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include "flexai/schedule/fragmentation.h"
 #include "flexai/schedule/moves.h"
@@ -9,6 +12,8 @@
 
 namespace flexai::schedule::sim {
 namespace {
+
+constexpr size_t kFirstLesson = 64;  // pods that have come when typical ones are first learnt
 
 double Fragmented(const Snapshot& snapshot, const Fragmentation& fragmentation) {
   int64_t sum = 0;
@@ -39,28 +44,35 @@ RemoteUse RemoteUseOf(const Request& request) {
 // One pod after the other comes to the cluster.
 class Cluster {
  public:
-  Cluster(const ReplayInput& input, const Fragmentation& fragmentation, Placer* placer,
-          Snapshot* snapshot, ReplayResult* result)
-      : input_(input),
-        fragmentation_(fragmentation),
-        placer_(placer),
-        snapshot_(snapshot),
-        result_(result) {}
+  Cluster(const ReplayInput& input, Snapshot* snapshot, ReplayResult* result)
+      : input_(input), snapshot_(snapshot), result_(result) {}
+
+  // From now on these jobs are typical. Errors: as MakePlacer.
+  Status Expect(std::vector<TypicalJob> typical) {
+    placer_.reset();  // it looks at what follows
+    typical_ = std::move(typical);
+    fragmentation_.emplace(typical_);
+    auto placer = MakePlacer(input_.policy, {snapshot_, &*fragmentation_, typical_, input_.seed});
+    if (!placer.ok()) return placer.status();
+    placer_ = *std::move(placer);
+    return Status();
+  }
 
   // Whether the pod was placed, if need be by a move or remotely; a Status only where the policy is
   // wrong.
   Result<bool> Arrive(const Request& request) {
+    if (input_.learn) FLEXAI_RETURN_IF_ERROR(Learn(request));
     if (const std::optional<Placement> place = placer_->Find(request)) {
       return Placed(snapshot_->Place(snapshot_->AddJob(request), *place));
     }
     if (result_->moves < input_.moves) {
-      if (const auto move = PlanMove(*snapshot_, fragmentation_, placer_, request)) {
+      if (const auto move = PlanMove(*snapshot_, *fragmentation_, placer_.get(), request)) {
         ++result_->moves;
         return Placed(CarryOut(*move, snapshot_->AddJob(request), snapshot_));
       }
     }
     if (input_.remote) {
-      if (const auto plan = PlanRemote(placer_, request, RemoteUseOf(request), kRemoteLink)) {
+      if (const auto plan = PlanRemote(placer_.get(), request, RemoteUseOf(request), kRemoteLink)) {
         ++result_->remote;
         return Placed(CarryOut(*plan, request, snapshot_));
       }
@@ -69,16 +81,27 @@ class Cluster {
   }
 
  private:
+  // Looks again at who came each time when their number has doubled.
+  Status Learn(const Request& request) {
+    seen_.push_back(request);
+    if (seen_.size() < learn_at_) return Status();
+    learn_at_ *= 2;
+    return Expect(TypicalJobs(seen_));
+  }
+
   static Result<bool> Placed(const Status& status) {
     if (!status.ok()) return Status(Code::kInternal, std::string(status.message()));
     return true;
   }
 
   const ReplayInput& input_;
-  const Fragmentation& fragmentation_;
-  Placer* placer_;
   Snapshot* snapshot_;
   ReplayResult* result_;
+  std::vector<Request> seen_;
+  size_t learn_at_ = kFirstLesson;
+  std::vector<TypicalJob> typical_;
+  std::optional<Fragmentation> fragmentation_;
+  std::unique_ptr<Placer> placer_;
 };
 
 }  // namespace
@@ -93,12 +116,10 @@ Result<ReplayResult> Replay(const ReplayInput& input) {
   }
   const std::vector<TypicalJob> typical = TypicalJobs(input.pods);
   const Fragmentation fragmentation(typical);
-  auto placer = MakePlacer(input.policy, {&snapshot, &fragmentation, typical, input.seed});
-  if (!placer.ok()) return placer.status();
-
   const auto cards = static_cast<double>(*capacity);
   ReplayResult result;
-  Cluster cluster(input, fragmentation, placer->get(), &snapshot, &result);
+  Cluster cluster(input, &snapshot, &result);
+  FLEXAI_RETURN_IF_ERROR(cluster.Expect(input.learn ? std::vector<TypicalJob>() : typical));
   int64_t arrived = 0, allocated = 0;
   size_t mark = 0;
   const auto look = [&] {

@@ -15,13 +15,14 @@ namespace flexai::schedule::sim {
 
 struct ReplayInput {
   std::span<const Node> nodes;
-  std::span<const Request> pods;  // the list: also tells which jobs are typical
+  std::span<const Request> pods;
   std::string_view policy;
   double arrival = 1.0;  // cards asked for until the end, as a part of the cluster's
   uint64_t seed = 0;
   uint64_t moves = 0;             // most jobs that may be moved to make room
   bool remote = false;            // whether a pod may use cards of another node than its own
   std::span<const double> marks;  // arrivals at which to look, rising
+  bool learn = false;  // which jobs are typical: from those that came, instead of the whole list
 };
 
 /// The lists do not tell what pods exchange with their cards: each card in full use is taken to

@@ -125,6 +125,19 @@ TEST(Replay, RemoteUsesCardsWithoutCpu) {
   EXPECT_EQ(remote->looks[0].allocated, 1);
 }
 
+TEST(Replay, LearnsWhatIsTypical) {
+  const Made made = MakeUp();
+  const std::vector<double> marks = {0.2, 1.0};
+  const auto told = Replay({made.nodes, made.pods, "flexai", 1.0, 42, 0, false, marks});
+  const auto learnt = Replay({made.nodes, made.pods, "flexai", 1.0, 42, 0, false, marks, true});
+  ASSERT_TRUE(learnt.ok()) << learnt.status().ToString();
+  EXPECT_NE(learnt->looks[0].fragmented, told->looks[0].fragmented) << "the list is not used";
+  const auto again = Replay({made.nodes, made.pods, "flexai", 1.0, 42, 0, false, marks, true});
+  EXPECT_EQ(again->looks[0].fragmented, learnt->looks[0].fragmented);
+  const auto blind = Replay({made.nodes, made.pods, "random", 1.0, 42, 0, false, marks, true});
+  EXPECT_GT(learnt->looks[1].allocated, blind->looks[1].allocated);
+}
+
 TEST(Replay, SaysWhatItCannotReplay) {
   const Made made = MakeUp();
   const std::vector<double> marks = {1.0};
