@@ -69,7 +69,7 @@ std::optional<Move> PlanMove(const Snapshot& snapshot, const Fragmentation& frag
                              Placer* placer, const Request& request) {
   std::map<Request, std::optional<Placement>> homes;  // jobs of one kind have the same
   std::optional<Move> best;
-  int64_t least = 0;
+  int64_t least = 1;  // a move that leaves more fragments costs later jobs more than it brings
   for (JobId job = 0; job < snapshot.jobs(); ++job) {
     if (!snapshot.placed(job)) continue;
     const Placement now = snapshot.placement(job);
@@ -89,7 +89,7 @@ std::optional<Move> PlanMove(const Snapshot& snapshot, const Fragmentation& frag
         fragmentation.OfNode(snapshot, now.node) +
         fragmentation.After(snapshot, other, moved, home->second->cards) -
         fragmentation.OfNode(snapshot, other);
-    if (best && growth >= least) continue;
+    if (growth >= least) continue;
     least = growth;
     best = Move{job, *home->second, {now.node, *cards}};
   }

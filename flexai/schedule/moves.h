@@ -16,9 +16,9 @@ struct Move {
   Placement freed;  // where the request then fits
 };
 
-/// Of the single moves that make room, the one after which the two nodes have the fewest fragments;
-/// of equal ones that of the oldest job. A job's other home is where the placer would put it now,
-/// if that is another node. Changes nothing.
+/// Of the single moves that make room, the one after which the two nodes have the fewest fragments,
+/// if these are not more than before; of equal ones that of the oldest job. A job's other home is
+/// where the placer would put it now, if that is another node. Changes nothing.
 std::optional<Move> PlanMove(const Snapshot& snapshot, const Fragmentation& fragmentation,
                              Placer* placer, const Request& request);
 

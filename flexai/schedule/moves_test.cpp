@@ -66,6 +66,15 @@ TEST_F(Moves, OfSeveralTheOneThatLeavesFewestFragments) {
   EXPECT_EQ(move->job, larger);
 }
 
+TEST_F(Moves, NobodyMovesIfThatLeavesMoreFragments) {
+  AddNode(8000, 1);
+  AddNode(1000, 1);
+  Put(Share(200), {0, 1});
+  Put(Share(200), {1, 1});
+  // There is a move, but after it neither node has the 700 that the usual job asks for.
+  EXPECT_FALSE(Plan(Share(900, 4000)));
+}
+
 TEST_F(Moves, AStalePlanChangesNothing) {
   AddNode(8000, 1);
   AddNode(1000, 1);
