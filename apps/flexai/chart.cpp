@@ -52,6 +52,8 @@ Axis AxisOver(double least, double most) {
   return {std::floor(least / step) * step, std::ceil(most / step) * step, step};
 }
 
+long Ticks(const Axis& axis) { return std::lround((axis.most - axis.least) / axis.step); }
+
 class Field {
  public:
   Field(const Panel& panel, double at) : panel_(panel), at_(at) {
@@ -74,11 +76,13 @@ class Field {
     std::string svg = Text(at_ + kWidth / 2, 20, "middle", panel_.title);
     svg += Text(at_ + (kLeft + kWidth - kRight) / 2, kHeight - 10, "middle", panel_.across);
     svg += Text(at_ + 8, kTop - 12, "start", panel_.up);
-    for (double x = across_.least; x <= across_.most + across_.step / 2; x += across_.step) {
+    for (long tick = 0; tick <= Ticks(across_); ++tick) {
+      const double x = across_.least + static_cast<double>(tick) * across_.step;
       svg += Line(X(x), kTop, X(x), kHeight - kBottom);
       svg += Text(X(x), kHeight - kBottom + 16, "middle", Number(x));
     }
-    for (double y = up_.least; y <= up_.most + up_.step / 2; y += up_.step) {
+    for (long tick = 0; tick <= Ticks(up_); ++tick) {
+      const double y = up_.least + static_cast<double>(tick) * up_.step;
       svg += Line(X(across_.least), Y(y), X(across_.most), Y(y));
       svg += Text(at_ + kLeft - 6, Y(y) + 4, "end", Number(y));
     }
