@@ -125,6 +125,16 @@ std::string Line(const std::string& model, const Tally& tally, const Names& name
   return text;
 }
 
+// The later a card fails in this order, the nearer it is to fitting.
+size_t Nearness(const std::string& reason) {
+  static const std::string_view kOrder[] = {
+      "CardTypeMismatch",       "CardCordoned",           "CardNotHealth",
+      "CardInsufficientMemory", "CardInsufficientCore",   "ExclusiveDeviceAllocateConflict",
+      "NodeInsufficientCPU",    "NodeInsufficientMemory", "NodeInsufficientDevice"};
+  return static_cast<size_t>(std::find(std::begin(kOrder), std::end(kOrder), reason) -
+                             std::begin(kOrder));
+}
+
 class Writer {
  public:
   Writer(const Session& session, GangId id, const Names& names)
@@ -192,7 +202,8 @@ class Writer {
     for (const auto& [model, tally] : models) {
       found_.cards.push_back(Line(names_.model(model), tally, names_));
       for (const auto& [reason, count] : tally.reasons) {
-        if (count <= most || reason == "Fits") continue;
+        if (reason == "Fits" || count < most) continue;
+        if (count == most && Nearness(reason) < Nearness(found_.code)) continue;
         most = count;
         found_.code = reason;
       }
@@ -215,8 +226,11 @@ class Writer {
     } else {
       found_.sentence += "; no way to place them was found";
     }
-    if (never) found_.code = "NeverFits";
+    // What failed or is being emptied may come back.
+    const bool closed = found_.code == "CardCordoned" || found_.code == "CardNotHealth";
+    if (never && !closed) found_.code = "NeverFits";
     Remedy(verdict, part, models, never.has_value());
+    if (closed) found_.remedy += "; or nodes and cards that are open and healthy again";
   }
 
   void Remedy(const Verdict& verdict, const Part& part, const std::map<uint32_t, Tally>& models,

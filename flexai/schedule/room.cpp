@@ -206,6 +206,27 @@ bool CarryOut(Session* session, const RoomRules& rules, const Plan& plan, GangId
   return rules.holds();
 }
 
+bool MakeRoom(Session* session, const RoomRules& rules, GangId gang, JobId job,
+              std::span<const NodeId> nodes) {
+  const Session::Point point = session->Checkpoint();
+  const Request request = session->snapshot().request(job);
+  std::vector<Plan> plans;
+  const size_t count = nodes.empty() ? session->snapshot().nodes() : nodes.size();
+  for (size_t i = 0; i < count; ++i) {
+    const NodeId node = nodes.empty() ? static_cast<NodeId>(i) : nodes[i];
+    auto plan = PlanFor(*session, rules, node, request);
+    if (plan && !plan->steps.empty()) plans.push_back(*std::move(plan));
+  }
+  const size_t tried = std::min(plans.size(), kMostNodesTried);
+  std::partial_sort(plans.begin(), plans.begin() + static_cast<ptrdiff_t>(tried), plans.end(),
+                    [](const Plan& a, const Plan& b) { return a.Rank() < b.Rank(); });
+  for (size_t i = 0; i < tried; ++i) {
+    if (CarryOut(session, rules, plans[i], gang, job)) return true;
+    session->Rollback(point);
+  }
+  return false;
+}
+
 }  // namespace
 
 int64_t LostWork(const Session& session, JobId job) {
@@ -223,22 +244,12 @@ PlaceTask MakingRoom(const RoomRules* rules) {
       if (rules->holds()) return true;
       session->Rollback(point);
     }
-    const Request request = session->snapshot().request(job);
-    std::vector<Plan> plans;
-    const size_t count = nodes.empty() ? session->snapshot().nodes() : nodes.size();
-    for (size_t i = 0; i < count; ++i) {
-      const NodeId node = nodes.empty() ? static_cast<NodeId>(i) : nodes[i];
-      auto plan = PlanFor(*session, *rules, node, request);
-      if (plan && !plan->steps.empty()) plans.push_back(*std::move(plan));
-    }
-    const size_t tried = std::min(plans.size(), kMostNodesTried);
-    std::partial_sort(plans.begin(), plans.begin() + static_cast<ptrdiff_t>(tried), plans.end(),
-                      [](const Plan& a, const Plan& b) { return a.Rank() < b.Rank(); });
-    for (size_t i = 0; i < tried; ++i) {
-      if (CarryOut(session, *rules, plans[i], gang, job)) return true;
-      session->Rollback(point);
-    }
-    return false;
+    if (MakeRoom(session, *rules, gang, job, nodes)) return true;
+    if (!rules->move || !rules->evict) return false;
+    // Those who could move had no home: then without moves.
+    RoomRules harder = *rules;
+    harder.move = false;
+    return MakeRoom(session, harder, gang, job, nodes);
   };
 }
 

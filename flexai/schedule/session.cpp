@@ -85,7 +85,7 @@ void Session::Commit() {
     if (decision.act == Act::kStart && gang == decision.cause) {
       // What joins a gang that runs does not make it younger.
       const bool joins =
-          workload_->started_s(gang) > 0 && workload_->started_s(gang) < now_s_ &&
+          workload_->started_s(gang) < now_s_ &&
           std::any_of(running_.begin(), running_.end(), [gang](GangId id) { return id == gang; });
       if (!joins) workload_->SetStarted(gang, now_s_);
     }

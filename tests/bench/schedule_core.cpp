@@ -40,7 +40,10 @@ class Cluster {
   }
 
   static Request Ask(uint32_t cards) {
-    return {.cpu_milli = 8'000 * cards, .memory_mib = 65'536 * cards, .cards = cards, .share = kWholeCard};
+    return {.cpu_milli = 8'000 * cards,
+            .memory_mib = 65'536 * cards,
+            .cards = cards,
+            .share = kWholeCard};
   }
 
   GangId Add(QueueId queue, uint32_t tasks, uint32_t cards, int64_t estimate_s = 3'600) {
@@ -59,7 +62,8 @@ class Cluster {
     Session session(&snapshot_, &workload_, placer_.get(), &history_, options, ++now_s_);
     RunCycle(&session);
     counts_ = {};
-    for (const Decision& decision : session.decisions()) ++counts_[static_cast<size_t>(decision.act)];
+    for (const Decision& decision : session.decisions())
+      ++counts_[static_cast<size_t>(decision.act)];
   }
   size_t Count(Act act) const { return counts_[static_cast<size_t>(act)]; }
 
@@ -118,7 +122,8 @@ void FillAndAskAGang() {
   const GangId gang = cluster.Add(1, 10, 8);
   const std::optional<NoRoom> proof = cluster.Prove(gang, &seconds);
   Tell("  prove that a gang of 10 x 8 cards cannot run there", seconds,
-       proof ? "room for " + std::to_string(proof->slots) + " of " + std::to_string(proof->needed) : "no proof");
+       proof ? "room for " + std::to_string(proof->slots) + " of " + std::to_string(proof->needed)
+             : "no proof");
   seconds = Timed([&] { cluster.Round(); });
   Tell("  a whole round that tries it, with its reservation", seconds,
        std::to_string(cluster.Running()) + " run");
@@ -134,7 +139,8 @@ void TakeBack() {
   const double seconds = Timed([&] { cluster.Round(); });
   Tell("reclaim one card among 4,000 running jobs, a whole round", seconds,
        std::to_string(cluster.Count(Act::kStart)) + " started, " +
-           std::to_string(cluster.Count(Act::kEvict) + cluster.Count(Act::kSuspend)) + " taken back");
+           std::to_string(cluster.Count(Act::kEvict) + cluster.Count(Act::kSuspend)) +
+           " taken back");
 }
 
 // Every node runs one job of one card; gangs want whole nodes, of which there is none.

@@ -36,6 +36,11 @@ class Reservation {
         none = middle + 1;
       }
     }
+    if (enough > 0) {
+      // Who ends at the same time leaves room as well.
+      const int64_t at_s = session_->End(leaving[enough - 1]);
+      while (enough < leaving.size() && session_->End(leaving[enough]) == at_s) ++enough;
+    }
     const Session::Point point = session_->Checkpoint();
     for (size_t i = 0; i < enough; ++i) LiftAll(leaving[i]);
     if (PlaceGang(session_, head)) {
