@@ -49,7 +49,8 @@ void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
     const slice::ProcessSlot& slot = slice.region->slots[process->slot];
     const uint64_t used = slot.used.load(std::memory_order_seq_cst);
     if (used != process->asked_used || slot.claim.load(std::memory_order_seq_cst) != 0) return;
-    granted += used;
+    const uint64_t unseen = slot.unseen.load(std::memory_order_seq_cst);
+    granted += used > unseen ? used - unseen : 0;
     if (!first) first = process.get();
   }
   // One that the driver does not show may live in another namespace: nothing is known of it.
@@ -60,7 +61,8 @@ void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
     if (process->pid != pid) continue;
     slice.region->slots[process->slot].measures.fetch_add(1, std::memory_order_release);
   }
-  if (beyond > 0 && first->measured++ == 0) context_bytes_[slice.card] = beyond;
+  uint64_t& least = context_bytes_[slice.card];
+  if (beyond > 0 && first->measured++ == 0 && (least == 0 || beyond < least)) least = beyond;
   slice.header().context_bytes.store(context_bytes_[slice.card], std::memory_order_relaxed);
 }
 

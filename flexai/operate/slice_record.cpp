@@ -158,6 +158,7 @@ void SliceRecord::ClearSlot(uint32_t index) {
   slot.booked.store(0, std::memory_order_seq_cst);
   slot.advance.store(0, std::memory_order_seq_cst);
   slot.host_pid.store(0, std::memory_order_relaxed);
+  slot.unseen.store(0, std::memory_order_relaxed);
   slot.workers.store(0, std::memory_order_relaxed);
   slot.owner.store(0, std::memory_order_release);
 }

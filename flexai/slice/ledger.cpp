@@ -55,6 +55,11 @@ void Ledger::Book(uint64_t bytes) {
   slot_->used.fetch_add(bytes, std::memory_order_seq_cst);
 }
 
+void Ledger::CountUnseen(int64_t bytes) {
+  if (abandoned_.load(std::memory_order_relaxed)) return;
+  slot_->unseen.fetch_add(static_cast<uint64_t>(bytes), std::memory_order_seq_cst);
+}
+
 void Ledger::Advance(uint64_t bytes) {
   if (abandoned_.load(std::memory_order_relaxed)) return;
   std::lock_guard<std::mutex> lock(mu_);

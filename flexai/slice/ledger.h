@@ -29,6 +29,9 @@ class Ledger {
   /// Takes `bytes` that the driver has given already, limit or not.
   void Book(uint64_t bytes);
 
+  /// Of what is granted, `bytes` more (or less) do not show in what the driver says of processes.
+  void CountUnseen(int64_t bytes);
+
   /// Moves `bytes` that were reserved to what is expected to be booked: they count until the daemon
   /// has compared this process's books with the driver's.
   void Advance(uint64_t bytes);

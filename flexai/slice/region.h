@@ -40,6 +40,7 @@ struct alignas(128) ProcessSlot {
   std::atomic<uint64_t> advance;   // bytes expected to be booked, until they are
   std::atomic<uint32_t> measures;  // how often `booked` was compared with the driver
   std::atomic<uint32_t> host_pid;  // in the daemon's namespace
+  std::atomic<uint64_t> unseen;    // bytes of `used` that the driver's figures leave out
 };
 
 /// Writer: the daemon, all fields.

@@ -55,7 +55,7 @@ const std::map<std::string, Fields>& Structs() {
         FIELD(ProcessSlot, refused), FIELD(ProcessSlot, launches), FIELD(ProcessSlot, turned_at),
         FIELD(ProcessSlot, obeyed), FIELD(ProcessSlot, workers), FIELD(ProcessSlot, lever),
         FIELD(ProcessSlot, pid), FIELD(ProcessSlot, booked), FIELD(ProcessSlot, advance),
-        FIELD(ProcessSlot, measures), FIELD(ProcessSlot, host_pid)}},
+        FIELD(ProcessSlot, measures), FIELD(ProcessSlot, host_pid), FIELD(ProcessSlot, unseen)}},
       {"FrameHeader",
        {FIELD(FrameHeader, magic), FIELD(FrameHeader, version), FIELD(FrameHeader, type),
         FIELD(FrameHeader, length)}},

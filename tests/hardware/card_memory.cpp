@@ -190,15 +190,26 @@ Way Mipmap() {
         g_cuda.cuMipmappedArrayDestroy(reinterpret_cast<cu::CUmipmappedArray>(o));
       }};
 }
-bool LaunchAndKeep(cu::CUgraph graph, uint64_t* o) {
+struct Launched {
+  cu::CUgraphExec exec;
+  cu::CUdeviceptr_v2 address;
+};
+bool LaunchAndKeep(cu::CUgraph graph, cu::CUdeviceptr_v2 address, uint64_t* o) {
   cu::CUgraphExec exec;
   if (!Ok(g_cuda.cuGraphInstantiateWithFlags(&exec, graph, 0))) return false;
   if (Ok(g_cuda.cuGraphLaunch(exec, nullptr)) && Ok(g_cuda.cuStreamSynchronize(nullptr))) {
-    *o = Word(exec);
+    *o = Word(new Launched{exec, address});
     return true;
   }
   g_cuda.cuGraphExecDestroy(exec);
   return false;
+}
+// What a graph allocated outlives it until it is freed by its address.
+void FreeLaunched(uint64_t o) {
+  auto* launched = reinterpret_cast<Launched*>(o);
+  g_cuda.cuMemFree_v2(launched->address);
+  g_cuda.cuGraphExecDestroy(launched->exec);
+  delete launched;
 }
 void TrimGraphs() { g_cuda.cuDeviceGraphMemTrim(0); }
 Way GraphNode() {
@@ -212,10 +223,9 @@ Way GraphNode() {
             node.bytesize = bytes;
             cu::CUgraphNode made;
             return Ok(g_cuda.cuGraphAddMemAllocNode(&made, graph, nullptr, 0, &node)) &&
-                   LaunchAndKeep(graph, o);
+                   LaunchAndKeep(graph, node.dptr, o);
           },
-          [](uint64_t o) { g_cuda.cuGraphExecDestroy(reinterpret_cast<cu::CUgraphExec>(o)); },
-          TrimGraphs};
+          FreeLaunched, TrimGraphs};
 }
 Way Captured() {
   return {"captured cuMemAllocAsync",
@@ -228,10 +238,9 @@ Way Captured() {
             const bool ok = Ok(g_cuda.cuMemAllocAsync(&at, bytes, stream));
             const bool ended = Ok(g_cuda.cuStreamEndCapture(stream, &graph));
             g_cuda.cuStreamDestroy_v2(stream);
-            return ok && ended && LaunchAndKeep(graph, o);
+            return ok && ended && LaunchAndKeep(graph, at, o);
           },
-          [](uint64_t o) { g_cuda.cuGraphExecDestroy(reinterpret_cast<cu::CUgraphExec>(o)); },
-          TrimGraphs};
+          FreeLaunched, TrimGraphs};
 }
 
 // Takes all there is: big steps first, then smaller ones.

@@ -23,6 +23,11 @@ struct Block {
   std::shared_ptr<Pool> pool;    // of a piece of a pool
   bool is_piece = false;         // shares blocks with others
 };
+// What pieces share: the driver looks for the first gap that is large enough.
+struct SharedBlock {
+  std::map<uint64_t, uint64_t> pieces;  // address, bytes
+  std::shared_ptr<Taken> taken;
+};
 struct Physical : Object {
   uint64_t bytes = 0;
   int fd = -1;
@@ -38,8 +43,7 @@ struct Array : Object {
 struct Memory {
   std::mutex mu;  // guards what follows
   std::map<uint64_t, Block> blocks;
-  uint64_t pieces = 0;
-  std::shared_ptr<Taken> pieces_taken;
+  std::map<uint64_t, SharedBlock> shared;  // by address
   std::map<uint64_t, std::pair<uint64_t, std::shared_ptr<Physical>>> mappings;
   std::vector<std::weak_ptr<Pool>> pools;
   std::shared_ptr<Pool> default_pool, current_pool;
@@ -55,33 +59,66 @@ uint64_t NewAddresses(uint64_t bytes, int protection) {
   return at == MAP_FAILED ? 0 : reinterpret_cast<uint64_t>(at);
 }
 
-// Pieces that fill a new block take it; those that leave one empty give it back.
-bool SetPiecesLocked(Memory& memory, uint64_t pieces) {
-  const uint64_t before = memory.pieces_taken ? memory.pieces_taken->bytes : 0;
-  const uint64_t now = RoundUp(pieces, kBlock);
-  if (now > before && !SharedCard::Instance().Take(now - before)) return false;
-  if (now < before) SharedCard::Instance().Give(before - now);
-  if (!memory.pieces_taken) memory.pieces_taken = std::make_shared<Taken>(0);
-  memory.pieces_taken->bytes = now;
-  memory.pieces = pieces;
-  return true;
+// As the driver's: whole blocks begin at a multiple of their size.
+uint64_t NewBlocks(uint64_t bytes) {
+  const uint64_t room = NewAddresses(bytes + kBlock, PROT_READ | PROT_WRITE);
+  if (room == 0) return 0;
+  const uint64_t address = RoundUp(room, kBlock);
+  const uint64_t before = address - room;
+  if (before > 0) munmap(reinterpret_cast<void*>(room), before);
+  if (before < kBlock) munmap(reinterpret_cast<void*>(address + bytes), kBlock - before);
+  return address;
 }
 
-int64_t Allocate(uint64_t bytes, uint64_t* address) {
+// The first gap of a shared block that holds `bytes`; 0 if there is none.
+uint64_t GapIn(const SharedBlock& block, uint64_t begin, uint64_t bytes) {
+  uint64_t at = begin;
+  for (const auto& [address, size] : block.pieces) {
+    if (address - at >= bytes) return at;
+    at = address + size;
+  }
+  return begin + kBlock - at >= bytes ? at : 0;
+}
+
+uint64_t AllocatePieceLocked(Memory& memory, uint64_t bytes) {
+  for (auto& [begin, block] : memory.shared) {
+    const uint64_t at = GapIn(block, begin, bytes);
+    if (at == 0) continue;
+    block.pieces[at] = bytes;
+    return at;
+  }
+  std::shared_ptr<Taken> taken = TakeMemory(kBlock);
+  const uint64_t begin = taken ? NewBlocks(kBlock) : 0;
+  if (begin == 0) return 0;
+  SharedBlock& block = memory.shared[begin];
+  block.taken = std::move(taken);
+  block.pieces[begin] = bytes;
+  return begin;
+}
+
+void FreePieceLocked(Memory& memory, uint64_t address) {
+  const auto block = std::prev(memory.shared.upper_bound(address));
+  block->second.pieces.erase(address);
+  if (!block->second.pieces.empty()) return;
+  munmap(reinterpret_cast<void*>(block->first), kBlock);
+  memory.shared.erase(block);
+}
+
+int64_t Allocate(uint64_t bytes, uint64_t* address, bool managed = false) {
   if (bytes == 0) return cu::CUDA_ERROR_INVALID_VALUE;
   if (!Current()) return cu::CUDA_ERROR_INVALID_CONTEXT;
   Block block;
-  block.is_piece = bytes <= kLargestPiece;
+  block.is_piece = bytes <= kLargestPiece && !managed;
   block.bytes = RoundUp(bytes, block.is_piece ? kPieceStep : kBlock);
   Memory& memory = TheMemory();
-  if (!block.is_piece && !(block.taken = TakeMemory(block.bytes))) {
-    return cu::CUDA_ERROR_OUT_OF_MEMORY;
-  }
   std::lock_guard<std::mutex> lock(memory.mu);
-  if (block.is_piece && !SetPiecesLocked(memory, memory.pieces + block.bytes)) {
-    return cu::CUDA_ERROR_OUT_OF_MEMORY;
+  if (block.is_piece) {
+    *address = AllocatePieceLocked(memory, block.bytes);
+  } else {
+    block.taken = TakeMemory(block.bytes, managed);
+    *address = block.taken ? NewBlocks(block.bytes) : 0;
   }
-  *address = NewAddresses(block.bytes, PROT_READ | PROT_WRITE);
+  if (*address == 0) return cu::CUDA_ERROR_OUT_OF_MEMORY;
   memory.blocks[*address] = block;
   return kOk;
 }
@@ -94,9 +131,12 @@ int64_t Free(uint64_t address) {
   if (found == memory.blocks.end()) return cu::CUDA_ERROR_INVALID_VALUE;
   const Block block = std::move(found->second);
   memory.blocks.erase(found);
-  munmap(reinterpret_cast<void*>(address), block.bytes);
+  if (block.is_piece) {
+    FreePieceLocked(memory, address);
+  } else {
+    munmap(reinterpret_cast<void*>(address), block.bytes);
+  }
   if (block.pool) block.pool->used -= block.bytes;
-  if (block.is_piece) SetPiecesLocked(memory, memory.pieces - block.bytes);
   return kOk;
 }
 
@@ -143,7 +183,8 @@ cu::CUmemoryPool HandleOf(const std::shared_ptr<Pool>& pool) {
 template <class C>
 void AllocateLinear(C& call) {
   uint64_t address = 0;
-  const int64_t code = Allocate(call.bytesize, &address);
+  const int64_t code =
+      Allocate(call.bytesize, &address, std::is_same_v<C, cu::CuMemAllocManagedCall>);
   if (code == kOk) *call.dptr = static_cast<std::remove_pointer_t<decltype(call.dptr)>>(address);
   End(call, code);
 }
@@ -235,9 +276,9 @@ void HostMemory(C& call) {
 
 }  // namespace
 
-std::shared_ptr<Taken> TakeMemory(uint64_t bytes) {
-  if (!SharedCard::Instance().Take(bytes)) return nullptr;
-  return std::make_shared<Taken>(bytes);
+std::shared_ptr<Taken> TakeMemory(uint64_t bytes, bool managed) {
+  if (!SharedCard::Instance().Take(bytes, managed)) return nullptr;
+  return std::make_shared<Taken>(bytes, managed);
 }
 
 uint64_t ReserveAddresses(uint64_t bytes) { return NewAddresses(bytes, PROT_READ | PROT_WRITE); }

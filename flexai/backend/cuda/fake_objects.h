@@ -57,13 +57,14 @@ Context* Current();
 /// Memory that the process holds while it lives. Gives back what it took.
 struct Taken {
   uint64_t bytes = 0;
-  explicit Taken(uint64_t in_bytes) : bytes(in_bytes) {}
+  bool managed = false;
+  Taken(uint64_t in_bytes, bool in_managed) : bytes(in_bytes), managed(in_managed) {}
   Taken(const Taken&) = delete;
   Taken& operator=(const Taken&) = delete;
-  ~Taken() { SharedCard::Instance().Give(bytes); }
+  ~Taken() { SharedCard::Instance().Give(bytes, managed); }
 };
-/// Null where the card is full.
-std::shared_ptr<Taken> TakeMemory(uint64_t bytes);
+/// Null where the card is full. What is managed belongs to no process in the driver's figures.
+std::shared_ptr<Taken> TakeMemory(uint64_t bytes, bool managed = false);
 
 struct Queue : Object {
   fake::Stream queue;

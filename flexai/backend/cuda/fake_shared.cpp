@@ -36,38 +36,46 @@ SharedCard::Place* SharedCard::MyPlace() {
     if (holder != 0 && kill(static_cast<pid_t>(holder), 0) == 0) continue;
     if (!places_[i].pid.compare_exchange_strong(holder, self)) continue;
     places_[i].bytes.store(0);
+    places_[i].managed.store(0);
     return &places_[i];
   }
   return nullptr;
 }
 
-bool SharedCard::Take(uint64_t bytes) {
+bool SharedCard::Take(uint64_t bytes, bool managed) {
   Place* mine = MyPlace();
   if (!mine || bytes > total_) return false;
   mine->bytes.fetch_add(bytes);
+  if (managed) mine->managed.fetch_add(bytes);
   if (used() <= total_) return true;
-  mine->bytes.fetch_sub(bytes);
+  Give(bytes, managed);
   return false;
 }
 
-void SharedCard::Give(uint64_t bytes) {
-  if (Place* mine = bytes ? MyPlace() : nullptr) mine->bytes.fetch_sub(bytes);
+void SharedCard::Give(uint64_t bytes, bool managed) {
+  Place* mine = bytes ? MyPlace() : nullptr;
+  if (!mine) return;
+  mine->bytes.fetch_sub(bytes);
+  if (managed) mine->managed.fetch_sub(bytes);
 }
 
 std::vector<SharedCard::Use> SharedCard::Uses() const {
   std::vector<Use> uses;
   for (int i = 0; places_ && i < kPlaces; ++i) {
     const uint32_t pid = places_[i].pid.load();
-    const uint64_t bytes = places_[i].bytes.load();
-    if (pid == 0 || bytes == 0 || kill(static_cast<pid_t>(pid), 0) != 0) continue;
-    uses.push_back({pid, bytes});
+    const uint64_t bytes = places_[i].bytes.load(), managed = places_[i].managed.load();
+    if (pid == 0 || bytes <= managed || kill(static_cast<pid_t>(pid), 0) != 0) continue;
+    uses.push_back({pid, bytes - managed});
   }
   return uses;
 }
 
 uint64_t SharedCard::used() const {
   uint64_t bytes = 0;
-  for (const Use& use : Uses()) bytes += use.bytes;
+  for (int i = 0; places_ && i < kPlaces; ++i) {
+    const uint32_t pid = places_[i].pid.load();
+    if (pid != 0 && kill(static_cast<pid_t>(pid), 0) == 0) bytes += places_[i].bytes.load();
+  }
   return bytes;
 }
 

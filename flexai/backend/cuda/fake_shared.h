@@ -13,9 +13,10 @@ class SharedCard {
  public:
   static SharedCard& Instance();
 
-  /// Takes memory for this process; false where the card is full.
-  bool Take(uint64_t bytes);
-  void Give(uint64_t bytes);
+  /// Takes memory for this process; false where the card is full. What is managed does not show in
+  /// Uses().
+  bool Take(uint64_t bytes, bool managed = false);
+  void Give(uint64_t bytes, bool managed = false);
 
   struct Use {
     uint32_t pid;
@@ -30,7 +31,8 @@ class SharedCard {
   SharedCard();
   struct Place {
     std::atomic<uint32_t> pid;
-    std::atomic<uint64_t> bytes;
+    std::atomic<uint64_t> bytes;    // all that it holds
+    std::atomic<uint64_t> managed;  // of that: what may move to the host
   };
   static constexpr int kPlaces = 128;
   Place* MyPlace();

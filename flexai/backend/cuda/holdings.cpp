@@ -14,8 +14,12 @@ uint64_t Holdings::Plan(uint64_t bytes) {
 }
 
 uint64_t Holdings::Unplan(uint64_t bytes) {
-  if (bytes > kLargestPiece) return RoundUp(bytes, kBlock);
   std::lock_guard<std::mutex> lock(mu_);
+  return UnplanLocked(bytes);
+}
+
+uint64_t Holdings::UnplanLocked(uint64_t bytes) {
+  if (bytes > kLargestPiece) return RoundUp(bytes, kBlock);
   const uint64_t before = RoundUp(pieces_, kBlock);
   pieces_ -= std::min(pieces_, RoundUp(bytes, kPieceStep));
   return before - RoundUp(pieces_, kBlock);
@@ -23,16 +27,55 @@ uint64_t Holdings::Unplan(uint64_t bytes) {
 
 void Holdings::Keep(uint64_t object, uint64_t bytes) {
   std::lock_guard<std::mutex> lock(mu_);
-  objects_[object] = bytes;
+  objects_[object] = {bytes, false, false};
 }
 
-uint64_t Holdings::Take(uint64_t object) {
+uint64_t Holdings::KeepRange(uint64_t address, uint64_t bytes, bool managed) {
+  std::lock_guard<std::mutex> lock(mu_);
+  return KeepRangeLocked(address, {bytes, true, managed});
+}
+
+uint64_t Holdings::KeepRangeLocked(uint64_t address, const Object& object) {
+  objects_[address] = object;
+  uint64_t fresh = 0;
+  const uint64_t end = address + object.bytes;
+  for (uint64_t block = address / kBlock; block * kBlock < end; ++block) {
+    if (blocks_[block]++ == 0) fresh += kBlock;
+  }
+  return fresh;
+}
+
+Taken Holdings::Take(uint64_t object) {
   std::lock_guard<std::mutex> lock(mu_);
   const auto found = objects_.find(object);
-  if (found == objects_.end()) return 0;
-  const uint64_t bytes = found->second;
+  if (found == objects_.end()) return {};
+  const Object known = found->second;
   objects_.erase(found);
-  return bytes;
+  Taken taken = {object, known.bytes, 0, known.managed ? known.bytes : 0, known.at_address};
+  if (!known.at_address) {
+    taken.freed = UnplanLocked(known.bytes);
+    return taken;
+  }
+  const uint64_t end = object + known.bytes;
+  for (uint64_t block = object / kBlock; block * kBlock < end; ++block) {
+    const auto at = blocks_.find(block);
+    if (at == blocks_.end() || --at->second > 0) continue;
+    blocks_.erase(at);
+    taken.freed += kBlock;
+  }
+  return taken;
+}
+
+void Holdings::PutBack(const Taken& taken) {
+  if (taken.object == 0) return;
+  std::lock_guard<std::mutex> lock(mu_);
+  const Object object = {taken.bytes, taken.at_address, taken.unseen > 0};
+  if (taken.at_address) {
+    KeepRangeLocked(taken.object, object);
+    return;
+  }
+  objects_[taken.object] = object;
+  if (taken.bytes <= kLargestPiece) pieces_ += RoundUp(taken.bytes, kPieceStep);
 }
 
 uint64_t Holdings::FreedBy(std::shared_ptr<Physical> last) {

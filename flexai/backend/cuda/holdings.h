@@ -1,6 +1,7 @@
-// What objects of the driver hold, by their addresses and handles, with the driver's own rounding:
-// linear memory, arrays, external memory, and physical allocations with all that keeps them alive.
-// Knows no call; the ledger gets what the return values say.
+// What objects of the driver hold, by their addresses and handles, with the driver's own rounding
+// (it hands out memory in blocks, which small pieces share; an address tells which block): linear
+// memory, arrays, external memory, and physical allocations with all that keeps them alive. Knows
+// no call; the ledger gets what the return values say.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@
 
 namespace flexai::backend::cuda {
 
-/// The driver hands out memory in blocks of this size; smaller pieces share blocks.
+/// The driver hands out memory in blocks of this size and alignment; smaller pieces share blocks.
 inline constexpr uint64_t kBlock = uint64_t{2} << 20;
 /// Pieces up to this size share blocks, in steps of kPieceStep.
 inline constexpr uint64_t kLargestPiece = uint64_t{1} << 20;
@@ -23,18 +24,35 @@ constexpr uint64_t RoundUp(uint64_t bytes, uint64_t unit) {
   return bytes > most ? ~uint64_t{0} : (bytes + unit - 1) / unit * unit;
 }
 
+/// What an object held when it was taken out of the books.
+struct Taken {
+  uint64_t object = 0;
+  uint64_t bytes = 0;   // as asked for
+  uint64_t freed = 0;   // what the process holds less
+  uint64_t unseen = 0;  // of `bytes`: what the driver's figures of processes leave out
+  bool at_address = false;
+};
+
 /// Thread: any; takes its own lock.
 class Holdings {
  public:
-  /// Plans memory of `bytes`: what the process will hold more than before. Undone by Unplan.
+  /// Plans an object without an address, such as an array, of `bytes`: what the process will hold
+  /// more than before. Undone by Unplan.
   uint64_t Plan(uint64_t bytes);
   /// What it holds less when that is gone.
   uint64_t Unplan(uint64_t bytes);
-
-  /// `object` (an address or a handle) has been made, of `bytes` that were planned.
+  /// The planned object has been made.
   void Keep(uint64_t object, uint64_t bytes);
-  /// The bytes of `object`, which is forgotten; 0 if it is not known.
-  uint64_t Take(uint64_t object);
+
+  /// Memory of `bytes` at `address` has been made: what the process holds more than before, in
+  /// blocks. `managed` memory moves between host and card, and belongs to no process in the
+  /// driver's figures.
+  uint64_t KeepRange(uint64_t address, uint64_t bytes, bool managed);
+
+  /// Forgets an object; `object` is 0 in the answer if it is not known.
+  Taken Take(uint64_t object);
+  /// It is there after all.
+  void PutBack(const Taken& taken);
 
   /// A physical allocation was made, or one came from another process (`bytes` 0).
   void KeepPhysical(uint64_t handle, uint64_t bytes);
@@ -61,9 +79,18 @@ class Holdings {
   };
   static uint64_t FreedBy(std::shared_ptr<Physical> last);
 
+  struct Object {
+    uint64_t bytes;
+    bool at_address;
+    bool managed;
+  };
+  uint64_t KeepRangeLocked(uint64_t address, const Object& object);
+  uint64_t UnplanLocked(uint64_t bytes);
+
   std::mutex mu_;        // guards what follows
-  uint64_t pieces_ = 0;  // bytes of pieces that share blocks
-  std::unordered_map<uint64_t, uint64_t> objects_;
+  uint64_t pieces_ = 0;  // bytes of objects without address that share blocks
+  std::unordered_map<uint64_t, Object> objects_;
+  std::unordered_map<uint64_t, uint32_t> blocks_;  // number of a block -> objects in it
   std::unordered_map<uint64_t, Handle> handles_;
   std::map<uint64_t, Mapping> mappings_;
 };

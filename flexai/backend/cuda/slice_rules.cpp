@@ -50,6 +50,8 @@ api::CUmemoryPool PoolIn(Call& call, api::CUstream* stream) {
 // Between Asks and Keep of one call, on one thread.
 thread_local uint64_t t_planned __attribute__((tls_model("initial-exec"))) = 0;
 thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
+// Between Drop and Dropped.
+thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
 
 }  // namespace
 
@@ -60,7 +62,7 @@ SliceRules::SliceRules(slice::Tenant* tenant) : tenant_(tenant) {
 SliceRules::Does SliceRules::Learn(const char* name) {
   static constexpr std::pair<std::string_view, Does> kDoes[] = {
       {"cuMemAlloc", Does::kAllocate},
-      {"cuMemAllocManaged", Does::kAllocate},
+      {"cuMemAllocManaged", Does::kAllocateManaged},
       {"cuMemAllocPitch", Does::kAllocatePitch},
       {"cuMemAllocAsync", Does::kAllocateFromPool},
       {"cuMemAllocFromPoolAsync", Does::kAllocateFromPool},
@@ -104,11 +106,13 @@ SliceRules::Does SliceRules::Learn(const char* name) {
 bool SliceRules::Asks(Call& call, uint64_t* bytes) {
   switch (DoesOf(call)) {
     case Does::kAllocate:
-      t_planned = call.charge();
-      break;
+    case Does::kAllocateManaged:
+      // Only its address will tell whether it found room in a block that is there.
+      *bytes = RoundUp(call.charge(), kBlock);
+      return *bytes > 0;
     case Does::kAllocatePitch:
-      t_planned = PitchedBytes(call, /*after=*/false);
-      break;
+      *bytes = RoundUp(PitchedBytes(call, /*after=*/false), kBlock);
+      return *bytes > 0;
     case Does::kCreateArray:
       t_planned = ArrayBytes(call);
       break;
@@ -170,8 +174,6 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
 
 void SliceRules::Failed(Call& call) {
   switch (DoesOf(call)) {
-    case Does::kAllocate:
-    case Does::kAllocatePitch:
     case Does::kCreateArray:
     case Does::kImportExternal:
       holdings_.Unplan(t_planned);
@@ -189,11 +191,12 @@ bool SliceRules::Recover(slice::Ledger& ledger) {
 
 uint64_t SliceRules::Held(Call& call, uint64_t asked) {
   switch (DoesOf(call)) {
-    case Does::kAllocatePitch: {
-      const uint64_t planned = holdings_.Unplan(t_planned);
-      t_planned = PitchedBytes(call, /*after=*/true);
-      return asked - std::min(asked, planned) + holdings_.Plan(t_planned);
-    }
+    case Does::kAllocate:
+      return holdings_.KeepRange(call.created(), call.charge(), /*managed=*/false);
+    case Does::kAllocateManaged:
+      return holdings_.KeepRange(call.created(), call.charge(), /*managed=*/true);
+    case Does::kAllocatePitch:
+      return holdings_.KeepRange(call.created(), PitchedBytes(call, /*after=*/true), false);
     case Does::kAllocateFromPool:
       return reserves_.Grown(t_reserve);
     case Does::kLaunchGraph: {
@@ -212,6 +215,11 @@ uint64_t SliceRules::Held(Call& call, uint64_t asked) {
 
 void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
   switch (DoesOf(call)) {
+    case Does::kAllocate:
+    case Does::kAllocatePitch:
+      return;
+    case Does::kAllocateManaged:
+      return ledger.CountUnseen(static_cast<int64_t>(call.charge()));
     case Does::kCreatePhysical:
       return holdings_.KeepPhysical(call.created(), bytes);
     case Does::kAllocateFromPool:
@@ -231,8 +239,9 @@ void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
 void SliceRules::Undo(Call& call) {
   const CaptureSafe safe;
   const auto address = static_cast<api::CUdeviceptr_v2>(call.created());
-  if (DoesOf(call) == Does::kAllocatePitch) {
-    holdings_.Unplan(t_planned);
+  if (DoesOf(call) == Does::kAllocate || DoesOf(call) == Does::kAllocateManaged ||
+      DoesOf(call) == Does::kAllocatePitch) {
+    holdings_.Take(call.created());
     Real().cuMemFree_v2(address);
   } else if (DoesOf(call) == Does::kAllocateFromPool) {
     api::CUstream stream = nullptr;
@@ -249,7 +258,7 @@ void SliceRules::Drop(Call& call, slice::Ledger&) {
   switch (DoesOf(call)) {
     case Does::kFree:
     case Does::kFreeObject:
-      call.scratch() = holdings_.Take(call.dropped());
+      t_taken = holdings_.Take(call.dropped());
       return;
     case Does::kDestroyPool:
       call.scratch() = reserves_.Take(call.dropped());
@@ -268,9 +277,9 @@ void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
   switch (DoesOf(call)) {
     case Does::kFree:
     case Does::kFreeObject:
-      if (bytes == 0) return;
-      if (!call.ok()) return holdings_.Keep(call.dropped(), bytes);
-      return ledger.Release(holdings_.Unplan(bytes));
+      if (!call.ok()) return holdings_.PutBack(t_taken);
+      if (t_taken.unseen > 0) ledger.CountUnseen(-static_cast<int64_t>(t_taken.unseen));
+      return ledger.Release(t_taken.freed);
     case Does::kDestroyPool:
       if (!call.ok()) return reserves_.Keep(call.dropped(), bytes);
       return ledger.Release(bytes);

@@ -33,6 +33,7 @@ class SliceRules : public slice::Rules {
   enum class Does : uint8_t {
     kNothing,
     kAllocate,
+    kAllocateManaged,
     kAllocatePitch,
     kAllocateFromPool,
     kCreatePhysical,
