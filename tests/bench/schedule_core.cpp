@@ -1,6 +1,8 @@
 // What decisions of the scheduler's core cost: whole rounds and single verdicts on full clusters.
 // One line for each question, with the time of one thread. Nothing here waits for anything else:
 // no API server, no watch, no binding.
+#include <sys/resource.h>
+
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -185,6 +187,23 @@ void ManyQueues() {
        std::to_string(ran) + " ran in " + std::to_string(rounds) + " rounds");
 }
 
+void Large() {
+  std::optional<Cluster> cluster;
+  double seconds = Timed([&] {
+    cluster.emplace(50'000, 1, Queue{});
+    for (int i = 0; i < 500'000; ++i) cluster->Add(1, 1, 1);
+  });
+  rusage use{};
+  getrusage(RUSAGE_SELF, &use);
+  Tell("build 50,000 nodes x 8 and 500,000 jobs", seconds,
+       std::to_string(use.ru_maxrss / 1024) + " MiB in all");
+  seconds = Timed([&] { cluster->Round(); });
+  getrusage(RUSAGE_SELF, &use);
+  Tell("  place all for which there is room, a whole round", seconds,
+       std::to_string(cluster->Running()) + " run, " + std::to_string(use.ru_maxrss / 1024) +
+           " MiB in all");
+}
+
 }  // namespace
 
 int main() {
@@ -192,4 +211,5 @@ int main() {
   TakeBack();
   Consolidate41();
   ManyQueues();
+  Large();
 }
