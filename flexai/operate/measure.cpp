@@ -55,8 +55,12 @@ void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
   }
   // One that the driver does not show may live in another namespace: nothing is known of it.
   if (!first || (bytes == 0 && granted > 0)) return;
-  const uint64_t beyond = bytes > granted ? bytes - granted : 0;
-  slice.region->slots[first->slot].booked.store(beyond, std::memory_order_seq_cst);
+  uint64_t beyond = bytes > granted ? bytes - granted : 0;
+  std::atomic<uint64_t>& booked = slice.region->slots[first->slot].booked;
+  // A pool may have given memory back that the process has not taken out of its books yet. That
+  // must not eat up what its context holds, which would be missing once it has.
+  if (bytes > 0) beyond = std::max(beyond, std::min(booked.load(), context_bytes_[slice.card]));
+  booked.store(beyond, std::memory_order_seq_cst);
   for (auto& process : slice.processes) {
     if (process->pid != pid) continue;
     slice.region->slots[process->slot].measures.fetch_add(1, std::memory_order_release);

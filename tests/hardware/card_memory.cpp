@@ -3,6 +3,7 @@
 // row:
 //   row <name> given=<bytes> held=<bytes by the driver> base=<before> free=<cuMemGetInfo at the
 //   end>
+//   books <name> says=<bytes by the slice> held=<bytes by the driver>, when all is given back
 // and, after random rounds, the same rows again with the name "again:<name>".
 #include <dlfcn.h>
 #include <stdint.h>
@@ -243,6 +244,15 @@ Way Captured() {
           FreeLaunched, TrimGraphs};
 }
 
+// What the slice's books say, beside what the driver holds, after everything was given back.
+void PrintBooks(const std::string& name) {
+  size_t free = 0, total = 0;
+  g_cuda.cuMemGetInfo_v2(&free, &total);
+  printf("books %s says=%zu held=%llu\n", name.c_str(), total - free,
+         static_cast<unsigned long long>(HeldByDriver()));
+  fflush(stdout);
+}
+
 // Takes all there is: big steps first, then smaller ones.
 void Fill(const Way& way, const std::string& name, uint64_t most) {
   const uint64_t base = HeldByDriver();
@@ -263,6 +273,7 @@ void Fill(const Way& way, const std::string& name, uint64_t most) {
   fflush(stdout);
   for (const uint64_t object : objects) way.give(object);
   way.settle();
+  PrintBooks(name);
 }
 
 void RandomRounds(const std::vector<Way>& ways, int rounds) {
@@ -284,7 +295,10 @@ void RandomRounds(const std::vector<Way>& ways, int rounds) {
     }
   }
   for (const auto& [way, object] : held) way->give(object);
-  for (const Way& way : ways) way.settle();
+  for (const Way& way : ways) {
+    way.settle();
+    PrintBooks("rounds, " + way.name);
+  }
   printf("rounds %d peak=%llu\n", rounds, static_cast<unsigned long long>(peak));
 }
 

@@ -10,6 +10,9 @@
 namespace flexai::backend::cuda::fake_driver {
 namespace {
 
+// As measured on an H100.
+constexpr uint64_t kGraphGrowth = uint64_t{32} << 20;
+
 using fake::Card;
 
 // What graphs have reserved; a launch takes it, a trim gives it back.
@@ -219,10 +222,9 @@ void LaunchGraph(C& call, const void* handle) {
     std::lock_guard<std::mutex> lock(memory.mu);
     const uint64_t free = memory.reserved - memory.used;
     if (!exec->mapped && exec->bytes > free) {
-      if (!SharedCard::Instance().Take(exec->bytes - free)) {
-        return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
-      }
-      memory.reserved += exec->bytes - free;
+      const uint64_t more = RoundUp(exec->bytes - free, kGraphGrowth);
+      if (!SharedCard::Instance().Take(more)) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+      memory.reserved += more;
     }
     if (!exec->mapped) memory.used += exec->bytes;
     exec->mapped = true;
@@ -461,8 +463,9 @@ FAKE(CuGraphExecDestroy) {
 FAKE(CuDeviceGraphMemTrim) {
   GraphMemory& memory = TheGraphMemory();
   std::lock_guard<std::mutex> lock(memory.mu);
-  SharedCard::Instance().Give(memory.reserved - memory.used);
-  memory.reserved = memory.used;
+  const uint64_t least = backend::cuda::RoundUp(memory.used, kGraphGrowth);
+  SharedCard::Instance().Give(memory.reserved - least);
+  memory.reserved = least;
   End(call);
 }
 FAKE(CuDeviceGetGraphMemAttribute) {

@@ -151,7 +151,7 @@ bool SliceRules::AsksGraph(Call& call, uint64_t* bytes) {
   const uint64_t most = graphs_.BytesOf(exec);
   if (most == 0) return false;
   t_reserve = Reserves::GraphKey(CurrentDevice());
-  *bytes = graphs_.MayGrow(exec) ? reserves_.Plan(t_reserve, most, kBlock) : 0;
+  *bytes = graphs_.MayGrow(exec) ? reserves_.Plan(t_reserve, most, kPoolStep) : 0;
   return true;
 }
 
