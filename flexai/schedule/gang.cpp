@@ -57,6 +57,7 @@ std::vector<std::vector<NodeId>> Ordered(const Snapshot& snapshot, Level level,
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::vector<NodeId>> ordered;
+  ordered.reserve(sorted.size());
   for (auto& [slots, nodes] : sorted) ordered.push_back(std::move(nodes));
   return ordered;
 }

@@ -10,7 +10,7 @@ namespace {
 size_t Bucket(int64_t run_s) {
   const auto time =
       static_cast<uint64_t>(std::clamp<int64_t>(run_s, 1, (int64_t{1} << 39) - 1)) * 4;
-  const int top = std::bit_width(time) - 1;  // at least 2
+  const int top = std::max(static_cast<int>(std::bit_width(time)) - 1, 2);
   return static_cast<size_t>(4 * (top - 2)) + (time >> (top - 2) & 3);
 }
 

@@ -395,8 +395,10 @@ FAKE(CuMemRelease) {
 FAKE(CuMemMap) {
   const auto physical = Find<Physical>(reinterpret_cast<void*>(call.handle));
   if (!physical) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  mmap(reinterpret_cast<void*>(call.ptr), call.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-       physical->fd, static_cast<off_t>(call.offset));
+  if (mmap(reinterpret_cast<void*>(call.ptr), call.size, PROT_READ | PROT_WRITE,
+           MAP_SHARED | MAP_FIXED, physical->fd, static_cast<off_t>(call.offset)) == MAP_FAILED) {
+    return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  }
   Memory& memory = TheMemory();
   std::lock_guard<std::mutex> lock(memory.mu);
   memory.mappings[call.ptr] = {call.size, physical};
@@ -407,8 +409,8 @@ FAKE(CuMemUnmap) {
   std::lock_guard<std::mutex> lock(memory.mu);
   auto at = memory.mappings.lower_bound(call.ptr);
   while (at != memory.mappings.end() && at->first < call.ptr + call.size) {
-    mmap(reinterpret_cast<void*>(at->first), at->second.first, PROT_NONE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    (void)mmap(reinterpret_cast<void*>(at->first), at->second.first, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     at = memory.mappings.erase(at);
   }
   End(call);

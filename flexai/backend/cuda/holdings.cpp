@@ -78,7 +78,7 @@ void Holdings::PutBack(const Taken& taken) {
   if (taken.bytes <= kLargestPiece) pieces_ += RoundUp(taken.bytes, kPieceStep);
 }
 
-uint64_t Holdings::FreedBy(std::shared_ptr<Physical> last) {
+uint64_t Holdings::FreedBy(const std::shared_ptr<Physical>& last) {
   return last && last.use_count() == 1 ? last->bytes : 0;
 }
 
@@ -109,7 +109,7 @@ uint64_t Holdings::ReleasePhysical(uint64_t handle) {
   if (found == handles_.end() || --found->second.references > 0) return 0;
   std::shared_ptr<Physical> physical = std::move(found->second.physical);
   handles_.erase(found);
-  return FreedBy(std::move(physical));
+  return FreedBy(physical);
 }
 
 void Holdings::Map(uint64_t address, uint64_t size, uint64_t handle) {
@@ -125,7 +125,7 @@ uint64_t Holdings::Unmap(uint64_t address, uint64_t size) {
   while (at != mappings_.end() && at->first - address < size) {
     std::shared_ptr<Physical> physical = std::move(at->second.physical);
     at = mappings_.erase(at);
-    freed += FreedBy(std::move(physical));
+    freed += FreedBy(physical);
   }
   return freed;
 }

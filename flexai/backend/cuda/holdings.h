@@ -77,7 +77,7 @@ class Holdings {
     uint64_t size;
     std::shared_ptr<Physical> physical;
   };
-  static uint64_t FreedBy(std::shared_ptr<Physical> last);
+  static uint64_t FreedBy(const std::shared_ptr<Physical>& last);
 
   struct Object {
     uint64_t bytes;

@@ -42,9 +42,10 @@ void FindOurs() {
     const char* slash = strrchr(self.dli_fname, '/');
     const size_t folder = slash ? static_cast<size_t>(slash - self.dli_fname) : 0;
     for (int i = 0; i < kCount; ++i) {
-      if (folder == 0 || folder + strlen(kOurs[i].place) >= PATH_MAX) continue;
+      const size_t rest = strlen(kOurs[i].place) + 1;
+      if (folder == 0 || folder + rest > PATH_MAX) continue;
       memcpy(g_paths[i], self.dli_fname, folder);
-      strcpy(g_paths[i] + folder, kOurs[i].place);
+      memcpy(g_paths[i] + folder, kOurs[i].place, rest);
       if (access(g_paths[i], R_OK) != 0) g_paths[i][0] = '\0';
     }
   }
