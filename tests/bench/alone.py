@@ -17,7 +17,7 @@ import subprocess
 import time
 
 import real_programs
-from real_programs import FLEXAID, PLACE, ROOT, SOCKET, TunedHashcat, counting
+from real_programs import FLEXAID, PLACE, ROOT, SOCKET, Hashcat, counting
 
 LIMITS = 10, 30, 50, 90
 PERIOD_S = 0.1  # of a slice's turns
@@ -57,7 +57,7 @@ def rate(program, seconds, limit=None):
 
 
 def start(name, options):
-    program = TunedHashcat(name, options)
+    program = Hashcat(name, options)
     counting([program], 3)
     os.killpg(program.pid, signal.SIGSTOP)
     return program
@@ -75,7 +75,7 @@ def measure(limit, options):
             os.killpg(program.pid, signal.SIGCONT)
             program.stop()
     alone, sliced, stopped = (statistics.median(rates) for rates in zip(*rounds))
-    return {"limit_percent": limit, "alone_mhs": alone * TunedHashcat.scale, "slice_percent": 100 * sliced / alone,
+    return {"limit_percent": limit, "alone_mhs": alone * Hashcat.scale, "slice_percent": 100 * sliced / alone,
             "by_hand_percent": 100 * stopped / alone}
 
 

@@ -42,12 +42,7 @@ class Convnet(Net):
     net = "convnet"
 
 
-class TunedHashcat(Hashcat):
-    def __init__(self, name, slice_options=None):
-        super().__init__(name, slice_options, more=("-n", "256", "-u", "256", "--force"))
-
-
-PROGRAMS = {"hashcat": TunedHashcat, "tinygrad mlp": Mlp, "tinygrad convnet": Convnet}
+PROGRAMS = {"hashcat": Hashcat, "tinygrad mlp": Mlp, "tinygrad convnet": Convnet}
 
 
 def counting(programs, counts=4):

@@ -15,8 +15,11 @@ SOCKET = f"@flexai-demo-{os.getpid()}"  # a daemon of the demo's own, so that it
 PYTHON = ROOT / "build/venv/bin/python"
 TRAIN = ROOT / "examples/1_share_one_card/train.py"
 
-# An MD5 of something that eight printable characters do not give: the search goes on until it is stopped.
-HASHCAT = ["hashcat", "-m", "0", "-a", "3", "-w", "1", "-D", "1", "--status", "--status-json", "--status-timer", "1",
+# An MD5 of something that eight printable characters do not give: the search goes on until it is stopped. With one tuning
+# for every copy (-n, -u): left to itself hashcat tunes itself anew at each start, alone as well, and two copies then differ
+# in what they make of the same card time.
+HASHCAT = ["hashcat", "-m", "0", "-a", "3", "-w", "1", "-D", "1", "-n", "256", "-u", "256", "--force",
+           "--status", "--status-json", "--status-timer", "1",
            "--potfile-disable", "--self-test-disable", "--logfile-disable", "--restore-disable", "8743b52063cd84097a65d1633f5c74f5", "?a" * 8]
 
 
