@@ -1,11 +1,17 @@
 #include "apps/flexaid/meter.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <utility>
 
 #include "apps/flexaid/inventories.h"
 #include "flexai/operate/card_meter.h"
@@ -41,18 +47,56 @@ void StartMeter(const std::vector<model::Card>& cards, int* ask_fd, int* answer_
   *answer_fd = answer[0];
 }
 
+namespace {
+
+using Meters = std::vector<std::unique_ptr<device::Meter>>;
+
+// While a card's use can be watched, it is looked at this often.
+constexpr int kWatchMilliseconds = 10;
+
+bool Tell(const std::string& line) {
+  return write(STDOUT_FILENO, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+}
+
+bool AnswerUses(const Meters& meters) {
+  std::vector<device::ProcessUse> all;
+  for (const auto& meter : meters) {
+    const auto uses = meter->Read();
+    all.insert(all.end(), uses.begin(), uses.end());
+  }
+  return Tell(operate::WriteUses(all));
+}
+
+std::vector<device::CardTime> ReadTimes(const Meters& meters) {
+  std::vector<device::CardTime> all;
+  for (const auto& meter : meters) {
+    auto times = meter->ReadTimes();
+    std::move(times.begin(), times.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+}  // namespace
+
 int MeterCards() {
   prctl(PR_SET_NAME, "flexaid-meter", 0, 0, 0);
-  const auto meters = MakeMeters();
-  char question[64];
-  while (!meters.empty() && read(STDIN_FILENO, question, sizeof(question)) > 0) {
-    std::vector<device::ProcessUse> all;
-    for (const auto& meter : meters) {
-      const auto uses = meter->Read();
-      all.insert(all.end(), uses.begin(), uses.end());
+  const Meters meters = MakeMeters();
+  std::vector<device::CardTime> told;
+  bool asked = false;
+  bool alive = !meters.empty();
+  while (alive) {
+    pollfd question = {STDIN_FILENO, POLLIN, 0};
+    const int ready = poll(&question, 1, asked && !told.empty() ? kWatchMilliseconds : -1);
+    if (ready < 0 && errno != EINTR) break;
+    if (ready > 0) {
+      char text[64];
+      alive = read(STDIN_FILENO, text, sizeof(text)) > 0 && AnswerUses(meters);
+      asked = true;
     }
-    const std::string line = operate::WriteUses(all);
-    if (write(STDOUT_FILENO, line.data(), line.size()) != static_cast<ssize_t>(line.size())) break;
+    if (!alive || !asked) continue;
+    auto times = ReadTimes(meters);
+    if (operate::Changed(told, times)) alive = Tell(operate::WriteTimes(times));
+    told = std::move(times);
   }
   _exit(0);  // past the destructors of drivers
 }

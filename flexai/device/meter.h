@@ -1,9 +1,12 @@
-// The question that cards with a management interface answer: which process holds how much memory?
+// The questions that cards with a management interface answer: which process holds how much memory,
+// and which one computed for how long?
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "flexai/base/clock.h"
 
 namespace flexai::device {
 
@@ -14,11 +17,29 @@ struct ProcessUse {
   uint64_t bytes = 0;
 };
 
+/// Card time that one process received since it was first seen. Units: ns.
+struct ProcessTime {
+  int64_t pid = 0;  // in the namespace of whoever asks
+  Nanos total = 0;
+  bool operator==(const ProcessTime&) const = default;
+};
+
+/// What is known of the use of one card up to a moment.
+struct CardTime {
+  std::string card_uuid;
+  Nanos horizon = 0;  // Units: CLOCK_MONOTONIC ns
+  bool lost = false;  // since the last answer something was not seen: totals before it are no base
+  std::vector<ProcessTime> processes;
+};
+
 class Meter {
  public:
   virtual ~Meter() = default;
   /// Every process that the driver shows; those without a figure are left out. Thread: one.
   virtual std::vector<ProcessUse> Read() = 0;
+  /// The use of every card that can be watched, up to now or a few milliseconds ago. Thread: the
+  /// same.
+  virtual std::vector<CardTime> ReadTimes() { return {}; }
 };
 
 }  // namespace flexai::device

@@ -2,11 +2,43 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace flexai::operate {
+namespace {
 
 using nlohmann::json;
+
+// Far beyond what thousands of processes need.
+constexpr size_t kLongestLine = 8 << 20;
+
+std::string Line(const char* name, json all) {
+  return json{{name, std::move(all)}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+bool IsUse(const json& j) {
+  return j.is_array() && j.size() == 3 && j[0].is_string() && j[1].is_number() && j[2].is_number();
+}
+
+bool IsTime(const json& j) {
+  return j.is_array() && j.size() == 4 && j[0].is_string() && j[1].is_number() &&
+         j[2].is_boolean() && j[3].is_array();
+}
+
+bool IsProcess(const json& j) {
+  return j.is_array() && j.size() == 2 && j[0].is_number() && j[1].is_number();
+}
+
+device::CardTime ReadTime(const json& j) {
+  device::CardTime time = {j[0].get<std::string>(), j[1].get<Nanos>(), j[2].get<bool>(), {}};
+  for (const json& one : j[3]) {
+    if (IsProcess(one)) time.processes.push_back({one[0].get<int64_t>(), one[1].get<Nanos>()});
+  }
+  return time;
+}
+
+}  // namespace
 
 CardMeter::~CardMeter() {
   for (const int fd : {ask_fd_, answer_fd_}) {
@@ -20,32 +52,49 @@ bool CardMeter::Ask() {
   return waits_;
 }
 
-bool CardMeter::Take(std::vector<device::ProcessUse>* uses) {
-  char bytes[4096];
+CardMeter::News CardMeter::Take() {
+  News news;
+  char bytes[65536];
   const ssize_t got = read(answer_fd_, bytes, sizeof(bytes));
   if (got <= 0) {  // the helper is gone: no more questions
     close(answer_fd_);
     answer_fd_ = -1;
     close(ask_fd_);
     ask_fd_ = -1;
-    return false;
+    return news;
   }
   text_.append(bytes, static_cast<size_t>(got));
-  const size_t end = text_.find('\n');
-  if (end == std::string::npos) return false;
-  const json all = json::parse(text_.substr(0, end), nullptr, /*allow_exceptions=*/false);
-  text_.clear();
-  waits_ = false;
-  uses->clear();
-  if (!all.is_array()) return false;
-  for (const json& one : all) {
-    if (!one.is_array() || one.size() != 3 || !one[0].is_string() || !one[1].is_number() ||
-        !one[2].is_number()) {
-      continue;
-    }
-    uses->push_back({one[0].get<std::string>(), one[1].get<int64_t>(), one[2].get<uint64_t>()});
+  size_t begin = 0;
+  for (size_t end; (end = text_.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    TakeLine(std::string_view(text_).substr(begin, end - begin), &news);
   }
-  return true;
+  text_.erase(0, begin);
+  if (text_.size() > kLongestLine) text_.clear();
+  return news;
+}
+
+void CardMeter::TakeLine(std::string_view line, News* news) {
+  const json all = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const auto list = [&](const char* name) -> const json* {
+    const auto found = all.is_object() ? all.find(name) : all.end();
+    return found != all.end() && found->is_array() ? &*found : nullptr;
+  };
+  if (const json* const times = list("times")) {
+    for (const json& one : *times) {
+      if (IsTime(one)) news->times.push_back(ReadTime(one));
+    }
+    return;
+  }
+  waits_ = false;  // whatever it was, another answer will not come
+  const json* const uses = list("uses");
+  if (!uses) return;
+  news->answered = true;
+  news->uses.clear();
+  for (const json& one : *uses) {
+    if (!IsUse(one)) continue;
+    news->uses.push_back(
+        {one[0].get<std::string>(), one[1].get<int64_t>(), one[2].get<uint64_t>()});
+  }
 }
 
 std::string WriteUses(const std::vector<device::ProcessUse>& uses) {
@@ -53,7 +102,28 @@ std::string WriteUses(const std::vector<device::ProcessUse>& uses) {
   for (const device::ProcessUse& use : uses) {
     all.push_back(json::array({use.card_uuid, use.pid, use.bytes}));
   }
-  return all.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return Line("uses", std::move(all));
+}
+
+std::string WriteTimes(const std::vector<device::CardTime>& times) {
+  json all = json::array();
+  for (const device::CardTime& time : times) {
+    json processes = json::array();
+    for (const device::ProcessTime& one : time.processes) {
+      processes.push_back(json::array({one.pid, one.total}));
+    }
+    all.push_back(json::array({time.card_uuid, time.horizon, time.lost, std::move(processes)}));
+  }
+  return Line("times", std::move(all));
+}
+
+bool Changed(const std::vector<device::CardTime>& before,
+             const std::vector<device::CardTime>& after) {
+  return !std::equal(before.begin(), before.end(), after.begin(), after.end(),
+                     [](const device::CardTime& a, const device::CardTime& b) {
+                       return a.card_uuid == b.card_uuid && a.lost == b.lost &&
+                              a.processes == b.processes;
+                     });
 }
 
 }  // namespace flexai::operate

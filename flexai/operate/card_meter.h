@@ -1,8 +1,11 @@
-// What drivers say that each process holds, asked of a helper process that may load them. A
-// question is one line, an answer one line of JSON: [[card uuid, pid, bytes], ...].
+// What drivers say of processes, told by a helper process that may load them. A question is one
+// line. The helper writes lines of JSON:
+//   {"uses": [[card uuid, pid, bytes], ...]}                                    answers a question
+//   {"times": [[card uuid, horizon, lost, [[pid, ns], ...]], ...]}  unasked, as often as it changes
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "flexai/device/meter.h"
@@ -11,6 +14,12 @@ namespace flexai::operate {
 
 class CardMeter {
  public:
+  struct News {
+    bool answered = false;
+    std::vector<device::ProcessUse> uses;  // the answer
+    std::vector<device::CardTime> times;   // oldest first; a card may be there several times
+  };
+
   /// Takes both ends of the helper; -1 = there is none.
   CardMeter(int ask_fd, int answer_fd) : ask_fd_(ask_fd), answer_fd_(answer_fd) {}
   ~CardMeter();
@@ -21,17 +30,24 @@ class CardMeter {
   bool waits() const { return waits_; }
   /// Asks, unless an answer is outstanding. False if nothing was asked.
   bool Ask();
-  /// Reads what has come, without waiting. True once an answer is whole; it is in `uses`.
-  bool Take(std::vector<device::ProcessUse>* uses);
+  /// What has come, without waiting for more: none, one or several whole lines.
+  News Take();
 
  private:
+  void TakeLine(std::string_view line, News* news);
+
   int ask_fd_;
   int answer_fd_;
   bool waits_ = false;
   std::string text_;
 };
 
-/// The line of an answer.
+/// The helper's lines.
 std::string WriteUses(const std::vector<device::ProcessUse>& uses);
+std::string WriteTimes(const std::vector<device::CardTime>& times);
+
+/// Whether anything but the horizon differs.
+bool Changed(const std::vector<device::CardTime>& before,
+             const std::vector<device::CardTime>& after);
 
 }  // namespace flexai::operate

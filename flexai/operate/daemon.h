@@ -69,6 +69,8 @@ class Daemon {
   // measure.cpp: what the driver says of processes
   void AskMeter();
   void OnMeter();
+  void OnCardUses(const std::vector<device::ProcessUse>& uses);
+  void OnCardTimes(const std::vector<device::CardTime>& times);
   void Compare(SliceRecord& slice, pid_t pid, uint64_t bytes);
 
   // attach.cpp: processes come and go

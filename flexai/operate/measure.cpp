@@ -1,11 +1,29 @@
-// The daemon's comparison of the tenants' books with what drivers say, once a second.
+// What drivers say of tenants: memory, compared with the tenants' books once a second, and card
+// time.
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "flexai/operate/daemon.h"
 
 namespace flexai::operate {
+namespace {
+
+// Card time of all of the slice's processes; none if none of them has been seen on the card. A
+// process may hold several slots.
+std::optional<Nanos> TimeOf(const SliceRecord& slice, const device::CardTime& time) {
+  std::optional<Nanos> sum;
+  for (const device::ProcessTime& one : time.processes) {
+    const auto& ours = slice.processes;
+    if (std::any_of(ours.begin(), ours.end(), [&](const auto& p) { return p->pid == one.pid; })) {
+      sum = sum.value_or(0) + one.total;
+    }
+  }
+  return sum;
+}
+
+}  // namespace
 
 // What is granted when the question leaves: an answer counts for a process whose books did not move
 // before it came.
@@ -20,8 +38,12 @@ void Daemon::AskMeter() {
 }
 
 void Daemon::OnMeter() {
-  std::vector<device::ProcessUse> uses;
-  if (!meter_.Take(&uses)) return;
+  const CardMeter::News news = meter_.Take();
+  if (!news.times.empty()) OnCardTimes(news.times);
+  if (news.answered) OnCardUses(news.uses);
+}
+
+void Daemon::OnCardUses(const std::vector<device::ProcessUse>& uses) {
   for (auto& [id, slice] : slices_) {
     const model::Card& card = cards_[slice->card];
     const bool known = std::any_of(uses.begin(), uses.end(),
@@ -36,6 +58,15 @@ void Daemon::OnMeter() {
         if (use.pid == pid && use.card_uuid == card.uuid) bytes = use.bytes;
       }
       if (known) Compare(*slice, pid, bytes);
+    }
+  }
+}
+
+void Daemon::OnCardTimes(const std::vector<device::CardTime>& times) {
+  for (const device::CardTime& time : times) {
+    for (auto& [id, slice] : slices_) {
+      if (cards_[slice->card].uuid != time.card_uuid) continue;
+      [[maybe_unused]] const std::optional<Nanos> traced = TimeOf(*slice, time);
     }
   }
 }
