@@ -78,7 +78,7 @@ def problems(root):
         if name.endswith(tree.CPP) and not name.startswith("api/"):
             found += check_functions(name, lines)
         # A bench measures for a time that people choose; it passes or fails nothing.
-        is_bench = name.startswith("tests/bench/")
+        is_bench = name.startswith(("tests/bench/", "tests/hardware/"))
         if tree.is_test(name) and not is_bench and name.endswith(tree.CPP + (".py", ".sh")) and name != "tools/tests/test_checks.py":
             found += check_sleep(name, lines)
     return found

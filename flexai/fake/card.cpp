@@ -29,19 +29,6 @@ void ReadNumber(const char* name, T least, T* value) {
   *value = static_cast<T>(number);
 }
 
-// Uses up CPU time of this thread, however long that takes.
-void Burn(Nanos cpu_time) {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  const Nanos end = static_cast<Nanos>(now.tv_sec) * kSecond + now.tv_nsec + cpu_time;
-  volatile uint32_t x = 1;
-  for (;;) {
-    for (int i = 0; i < 500; ++i) x = x * 1664525u + 1013904223u;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    if (static_cast<Nanos>(now.tv_sec) * kSecond + now.tv_nsec >= end) return;
-  }
-}
-
 }  // namespace
 
 CardConfig CardConfig::FromEnvironment() {
@@ -180,10 +167,38 @@ Card::Callbacks Card::EndLocked(const TaskPtr& task, int64_t code) {
   return callbacks;
 }
 
+void Card::Stop(bool stop) {
+  {
+    std::lock_guard<std::mutex> lock(mu_);
+    stopped_.store(stop, std::memory_order_relaxed);
+  }
+  work_.notify_all();
+}
+
+// Uses up CPU time of this thread, however long that takes.
+void Card::Burn(Nanos cpu_time) {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  const Nanos end = static_cast<Nanos>(now.tv_sec) * kSecond + now.tv_nsec + cpu_time;
+  volatile uint32_t x = 1;
+  for (;;) {
+    for (int i = 0; i < 500; ++i) x = x * 1664525u + 1013904223u;
+    if (stopped_.load(std::memory_order_relaxed)) {
+      std::unique_lock<std::mutex> lock(mu_);
+      work_.wait(lock, [this] { return !stopped_.load(std::memory_order_relaxed); });
+    }
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    if (static_cast<Nanos>(now.tv_sec) * kSecond + now.tv_nsec >= end) return;
+  }
+}
+
 void Card::Work() {
   std::unique_lock<std::mutex> lock(mu_);
   for (;;) {
-    work_.wait(lock, [this] { return stopping_ || !ready_.empty(); });
+    work_.wait(lock, [this] {
+      const bool may_run = !stopped_.load(std::memory_order_relaxed);
+      return stopping_ || (!ready_.empty() && may_run);
+    });
     if (ready_.empty()) return;
     const TaskPtr task = ready_.front();
     const uint32_t chunk = task->claimed++;

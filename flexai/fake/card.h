@@ -6,6 +6,7 @@
 // Lock: mu_ guards streams and tasks; work and callbacks run without it.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -103,6 +104,9 @@ class Card {
   /// A copy of what is known of a task now.
   Task Look(const TaskPtr& task) const;
 
+  /// Stops the compute units where they are, and lets them go on: what a lever of the driver does.
+  void Stop(bool stop);
+
   /// The card's clock. Virtual time moves only by work.
   Nanos Now() const;
   /// Card time that tasks have taken so far, all units together counted once.
@@ -111,6 +115,7 @@ class Card {
  private:
   void StartWorkersLocked();
   void Work();
+  void Burn(Nanos cpu_time);
   void BeginLocked(Task& task);
   using Callbacks = std::vector<std::function<void(int64_t)>>;
   Callbacks EndLocked(const TaskPtr& task, int64_t code);
@@ -125,7 +130,8 @@ class Card {
   std::deque<TaskPtr> ready_;
   std::vector<pthread_t> workers_;
   bool stopping_ = false;
-  Nanos virtual_now_ = kSecond;  // not 0, which programs take for "no time"
+  std::atomic<bool> stopped_{false};  // changed with mu_ held
+  Nanos virtual_now_ = kSecond;       // not 0, which programs take for "no time"
   Nanos units_free_at_ = 0;
   Nanos busy_ = 0;
 };

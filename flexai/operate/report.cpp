@@ -50,7 +50,7 @@ json Daemon::DescribeSlice(const SliceRecord& slice) const {
     processes.push_back({{"pid", process->pid},
                          {"memory_used_bytes", slice::HeldBytes(slot)},
                          {"memory_booked_bytes", slot.booked.load()},
-                         {"workers", process->meter.workers()}});
+                         {"workers", slice.region.get()->slots[process->slot].workers.load()}});
     if (!process->warning.empty()) warnings.push_back(process->warning);
   }
   if (!slice.bypass_warning.empty()) warnings.push_back(slice.bypass_warning);
@@ -84,8 +84,11 @@ json Daemon::DescribeCard(size_t card) const {
   uint64_t used = 0;
   size_t count = 0;
   double received = 0;
+  // What works is known once a program uses it.
+  std::string lever = c.kind == "cpu" ? "freeze" : "none";
   for (const auto& [id, slice] : slices_) {
     if (slice->card != card) continue;
+    if (const std::string seen = LeverName(*slice); seen != "none") lever = seen;
     used += slice->used_bytes();
     received += slice->received_ratio;
     ++count;
@@ -104,7 +107,7 @@ json Daemon::DescribeCard(size_t card) const {
           {"share_granted_permille", GrantedShare(card, nullptr)},
           {"compute_received_ratio", received},
           {"slices", count},
-          {"lever", c.kind == "cpu" ? "freeze" : "gate"}};
+          {"lever", lever}};
 }
 
 json Daemon::Report() const {

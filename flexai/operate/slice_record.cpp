@@ -13,6 +13,9 @@ namespace {
 constexpr Nanos kIdleAfter = 3 * kMillisecond;
 // Launches tell less than worker threads do, so they count for longer.
 constexpr Nanos kIdleAfterLaunch = 50 * kMillisecond;
+// Where a process tells that its queues are empty, this much longer: it may be about to launch
+// more.
+constexpr Nanos kIdleAfterEmpty = 200 * kMicrosecond;
 // A process that is itself stopped (SIGSTOP) follows much later: nothing ran meanwhile.
 constexpr Nanos kMostLateHold = 10 * kMillisecond;
 // Workers stop within microseconds; what they run this long after a hold is disobedience.
@@ -66,8 +69,37 @@ bool SliceRecord::Active() {
   return active;
 }
 
+// Libraries without a lever, such as those that manage cards, launch nothing.
+bool SliceRecord::Tells() const {
+  bool one_tells = false;
+  for (const auto& process : processes) {
+    const slice::ProcessSlot& slot = region.get()->slots[process->slot];
+    if (slot.lever.load(std::memory_order_relaxed) == 0) continue;
+    if ((slot.queues.load(std::memory_order_relaxed) & slice::QueueWatch::kTells) == 0)
+      return false;
+    one_tells = true;
+  }
+  return one_tells;
+}
+
+// What queues tell is as true for a tenant that is held: its work waits in them.
+bool SliceRecord::Queued(Nanos now) {
+  bool queued = false;
+  Nanos emptied_at = 0;
+  for (const auto& process : processes) {
+    const slice::ProcessSlot& slot = region->slots[process->slot];
+    queued =
+        queued || (slot.queues.load(std::memory_order_acquire) & slice::QueueWatch::kFull) != 0;
+    emptied_at = std::max<Nanos>(emptied_at, slot.emptied_at.load(std::memory_order_acquire));
+  }
+  if (queued) active_at_ = now;
+  return queued || now - emptied_at < kIdleAfterEmpty;
+}
+
 bool SliceRecord::Busy(Nanos now) {
   if (processes.empty()) return busy = false;
+  tells_ = Tells();
+  if (tells_) return busy = Queued(now);
   // A held tenant cannot show that it has work; it had when it was held.
   if (!run_ && busy) return true;
   if (Active()) active_at_ = std::max(active_at_, now);
@@ -160,6 +192,8 @@ void SliceRecord::ClearSlot(uint32_t index) {
   slot.host_pid.store(0, std::memory_order_relaxed);
   slot.unseen.store(0, std::memory_order_relaxed);
   slot.workers.store(0, std::memory_order_relaxed);
+  slot.queues.store(0, std::memory_order_relaxed);
+  slot.emptied_at.store(0, std::memory_order_relaxed);
   slot.owner.store(0, std::memory_order_release);
 }
 

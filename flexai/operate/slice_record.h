@@ -12,6 +12,7 @@
 #include "flexai/operate/fence.h"
 #include "flexai/operate/worker_meter.h"
 #include "flexai/slice/arbiter.h"
+#include "flexai/slice/queue_watch.h"
 #include "flexai/slice/region.h"
 
 namespace flexai::operate {
@@ -103,13 +104,19 @@ class SliceRecord {
   bool busy = false;
 
   bool running() const { return run_; }
+  /// Whether its processes tell when their queues are empty; then a look at them costs next to
+  /// nothing, and the card can be given on at once.
+  bool tells() const { return tells_; }
 
  private:
   bool Active();
+  bool Queued(Nanos now);
+  bool Tells() const;
   Nanos TakeLateness();
   Nanos Waited();
 
   bool run_ = true;
+  bool tells_ = false;
   Nanos active_at_ = 0;
   Nanos changed_at_ = 0;
   bool lateness_told_ = true;

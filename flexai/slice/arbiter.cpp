@@ -19,6 +19,11 @@ double Gathered(model::Permille limit) {
 // A tenant that has waited for this part of a turn's worth of its share is overdue.
 constexpr double kOverdueTurns = 0.75;
 
+// What a tenant must be owed before it cuts a turn short: a part of its own turn, and so many times
+// what the hand-over costs at most.
+constexpr double kPressTurns = 0.25;
+constexpr double kPressHandOvers = 20;
+
 Nanos Turn(model::Permille part) {
   return std::max(Arbiter::kPeriod * part / model::kWholeCard, Arbiter::kShortestTurn);
 }
@@ -83,6 +88,7 @@ void Arbiter::Spend(Tenant& tenant, Nanos used) {
 
 // One that comes back from idling starts level with those that worked: idle time earns no credit.
 void Arbiter::WakeUp() {
+  for (Tenant& t : tenants_) t.is_back = t.in.busy && (t.is_back || !t.was_busy);
   double level = std::numeric_limits<double>::infinity();
   for (const Tenant& t : tenants_) {
     if (t.in.busy && t.was_busy) level = std::min(level, t.virtual_time);
@@ -106,7 +112,17 @@ Arbiter::Claim Arbiter::ClaimOf(const Tenant& t) {
   return t.floor >= kOverdueTurns * turn ? Claim::kOverdue : Claim::kOwed;
 }
 
-bool Arbiter::Outranks(const Tenant& a, const Tenant& holder) {
+// Two that are always busy are owed next to nothing in turns, and would hand the card to and fro.
+// One that comes back from idling gets what it is owed at once.
+bool Arbiter::Presses(const Tenant& t) const {
+  const double turn = static_cast<double>(Turn(t.in.share));
+  const double least =
+      std::min(kPressTurns * turn, kPressHandOvers * static_cast<double>(hand_over_));
+  return hand_over_ == 0 || t.is_back || t.floor >= least;
+}
+
+bool Arbiter::Outranks(const Tenant& a, const Tenant& holder) const {
+  if (!Presses(a)) return false;
   const Claim claim = ClaimOf(a);
   const Claim held = ClaimOf(holder);
   if (held == Claim::kBorrows && claim != Claim::kBorrows) return true;
@@ -139,6 +155,7 @@ Arbiter::Tenant* Arbiter::PickHolder() {
   if (best && (best->in.id != holder_ || best->turn_used >= Turn(best->in.share))) {
     best->turn_used = 0;
   }
+  if (best) best->is_back = false;
   holder_ = best ? best->in.id : 0;
   return best;
 }

@@ -51,6 +51,9 @@ class Arbiter {
   /// No turn is shorter: handing the card over costs a fraction of a millisecond.
   static constexpr Nanos kShortestTurn = 2 * kMillisecond;
 
+  /// `hand_over`: the card's time that is lost when it goes from one tenant to another.
+  explicit Arbiter(Nanos hand_over = 0) : hand_over_(hand_over) {}
+
   /// Charges what ran since the last step and decides who runs from `now` on. Tenants that are not
   /// in `inputs` are forgotten. `now` must not go backwards.
   /// Shape: the result has one account per input, in the same order.
@@ -68,6 +71,7 @@ class Arbiter {
     double floor = 0;         // ns of guaranteed time not yet received
     Nanos turn_used = 0;
     bool was_busy = false;
+    bool is_back = false;    // from idling, and has not had the card since
     bool refilling = false;  // the bucket ran out: held until it holds a turn again
   };
 
@@ -80,12 +84,15 @@ class Arbiter {
   /// Ordered: who goes first.
   enum class Claim : uint8_t { kOverdue, kOwed, kBorrows };
   static Claim ClaimOf(const Tenant& t);
+  /// Whether what `t` is owed is worth a hand-over before the holder's turn is over.
+  bool Presses(const Tenant& t) const;
   /// Whether `a` takes the card from a holder whose turn is not over.
-  static bool Outranks(const Tenant& a, const Tenant& holder);
+  bool Outranks(const Tenant& a, const Tenant& holder) const;
   static bool Before(const Tenant& a, const Tenant& b);
   Tenant* PickHolder();
   void SetNextStep(const Tenant* holder);
 
+  Nanos hand_over_;
   std::vector<Tenant> tenants_;
   std::vector<ArbiterAccount> result_;
   Nanos last_ = -1;

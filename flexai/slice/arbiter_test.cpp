@@ -22,6 +22,8 @@ struct Load {
   bool paused = false;
 };
 
+constexpr Nanos kCostly = 250 * kMicrosecond;
+
 struct Outcome {
   std::vector<double> got;  // card time / wall time
   double total = 0;
@@ -30,8 +32,8 @@ struct Outcome {
 
 // Plays `loads` for `length` in steps of at most `tick`, as the daemon does.
 Outcome Play(const std::vector<Load>& loads, Nanos length, Nanos tick = kMillisecond,
-             bool record = false) {
-  Arbiter arbiter;
+             bool record = false, Nanos hand_over = 0) {
+  Arbiter arbiter(hand_over);
   const size_t n = loads.size();
   std::vector<ArbiterInput> inputs(n);
   std::vector<Nanos> left(n), resting(n, 0), got(n, 0);
@@ -104,6 +106,21 @@ TEST(Arbiter, LoneTenantWaitsOnceInAPeriod) {
   }
 }
 
+// Where a hand-over costs something, two that are always busy have a turn each in a period, however
+// often the arbiter is asked.
+TEST(Arbiter, CostlyHandOversAreFew) {
+  for (const Permille share : {100, 300, 500}) {
+    const Outcome o = Play({{share, 1000}, {1000 - share, 1000}}, 10 * kSecond, 250 * kMicrosecond,
+                           /*record=*/true, kCostly);
+    int hand_overs = 0;
+    for (size_t i = 1; i < o.decisions.size(); ++i) {
+      hand_overs += o.decisions[i - 1][0] != o.decisions[i][0];
+    }
+    EXPECT_LE(hand_overs, 10 * 55) << "share " << share;
+    EXPECT_NEAR(o.got[0], share / 1000.0, 0.003);
+  }
+}
+
 TEST(Arbiter, FourTenants) {
   const Outcome o = Play({{100, 100}, {200, 200}, {300, 300}, {400, 400}}, 20 * kSecond);
   EXPECT_NEAR(o.got[0], 0.1, 0.003);
@@ -139,7 +156,7 @@ TEST(Arbiter, PausedGetsNothing) {
 }
 
 TEST(Arbiter, ReturningTenantIsServedWithinATick) {
-  Arbiter arbiter;
+  Arbiter arbiter(kCostly);
   std::vector<ArbiterInput> in = {{1, 500, 1000, Priority::kNormal, false, true},
                                   {2, 500, 500, Priority::kNormal, false, false}};
   for (Nanos now = 0; now < kSecond; now += kMillisecond) arbiter.Step(now, in);
@@ -191,7 +208,8 @@ TEST_P(RandomMixes, HoldFloorsLimitsAndTheCard) {
         borrower = borrower || load.limit == 1000;
       }
     }
-    const Outcome o = Play(loads, kLength, 2 * kMillisecond);
+    const Nanos hand_over = mix % 2 == 0 ? 0 : kCostly;
+    const Outcome o = Play(loads, kLength, 2 * kMillisecond, /*record=*/false, hand_over);
     for (size_t i = 0; i < loads.size(); ++i) {
       const Load& load = loads[i];
       // One turn of slack at either end of the window.

@@ -39,16 +39,19 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
     case Event::kLaunchGraph:
       return true;
     default:
-      return false;
+      return rules_->Watches(info);
   }
 }
 
 bool SliceStage::Before(Call& call) {
   switch (call.info().event) {
     case Event::kLaunch:
+      // First, because what waits at the gate is work, too.
+      rules_->Launches(call);
       PassGate();
       return true;
     case Event::kLaunchGraph:
+      rules_->Launches(call);
       PassGate();
       return BeforeAlloc(call);
     case Event::kMemoryAlloc:
@@ -63,7 +66,12 @@ bool SliceStage::Before(Call& call) {
     case Event::kStreamCreate:
       rules_->BeforeStart(call);
       return true;
+    case Event::kMemoryHold:
+    case Event::kMemoryInfo:
+    case Event::kDeviceQuery:
+      return true;
     default:
+      rules_->BeforeWatched(call);
       return true;
   }
 }
@@ -91,8 +99,10 @@ void SliceStage::After(Call& call) {
     case Event::kDeviceList:
     case Event::kStreamCreate:
       return rules_->AfterStart(call);
-    default:
+    case Event::kLaunch:
       return;
+    default:
+      return rules_->AfterWatched(call);
   }
 }
 

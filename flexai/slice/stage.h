@@ -37,6 +37,13 @@ class Rules {
   virtual void Dropped(intercept::Call&, Ledger&) {}
   /// After a call that worked and holds once more what exists.
   virtual void Hold(intercept::Call&) {}
+  /// A launch is about to happen.
+  virtual void Launches(intercept::Call&) {}
+  /// Whether the call says something about queued work: waits for it, asks after it, marks it.
+  virtual bool Watches(const intercept::FnInfo&) { return false; }
+  /// Before and after a call that does.
+  virtual void BeforeWatched(intercept::Call&) {}
+  virtual void AfterWatched(intercept::Call&) {}
   /// Before and after calls in which the driver may start its workers.
   virtual void BeforeStart(intercept::Call& call) = 0;
   virtual void AfterStart(intercept::Call& call) = 0;

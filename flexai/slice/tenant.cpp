@@ -86,6 +86,7 @@ Status Tenant::TakeAnswer(int socket, bool again) {
   region_fd_ = fd;
   slot_ = &region->slots[reply.slot];
   slot_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
+  if (queues_) queues_->Show(&slot_->queues, &slot_->emptied_at);
   // Never freed: threads may still hold a pointer when the process ends.
   ledger_.store(new Ledger(region, static_cast<uint32_t>(reply.slot)), std::memory_order_release);
   region_.store(region, std::memory_order_release);
@@ -172,9 +173,14 @@ bool Tenant::IsSilent(Nanos now) const {
 void Tenant::Follow(uint32_t gate) {
   const bool hold = (gate & kGateHeld) != 0;
   if (lever_ && hold != held_) {
+    const Nanos begin = MonotonicNow();
     hold ? lever_->Hold() : lever_->Release();
-    slot_->turned_at.store(MonotonicNow(), std::memory_order_relaxed);
+    // A lever that takes its time takes effect on the way.
+    slot_->turned_at.store(begin + (MonotonicNow() - begin) / 2, std::memory_order_relaxed);
     held_ = hold;
+    PublishWorkers();
+    // The process began to end meanwhile: nothing of it may be left held.
+    if (hold && ending_.load(std::memory_order_seq_cst)) lever_->Release();
   }
   slot_->obeyed.store(gate, std::memory_order_release);
 }
@@ -244,13 +250,14 @@ void Tenant::AfterFork() {
   region_.store(nullptr, std::memory_order_relaxed);
   ledger_.store(nullptr, std::memory_order_relaxed);
   slot_ = nullptr;
+  if (queues_) queues_->Forget();
   agent_runs_ = false;
   held_ = false;
   if (lever_) lever_->Release();
 }
 
 void Tenant::Exit() {
-  ending_.store(true, std::memory_order_relaxed);
+  ending_.store(true, std::memory_order_seq_cst);
   if (lever_) lever_->Release();
 }
 

@@ -11,14 +11,15 @@
 #include "flexai/slice/attach.h"
 #include "flexai/slice/ledger.h"
 #include "flexai/slice/lever.h"
+#include "flexai/slice/queue_watch.h"
 #include "flexai/slice/region.h"
 
 namespace flexai::slice {
 
 class Tenant {
  public:
-  /// `lever` may be null: then only memory is held.
-  explicit Tenant(Lever* lever) : lever_(lever) {}
+  /// `lever` may be null: then only memory is held. `queues`, if not null, is shown to the daemon.
+  explicit Tenant(Lever* lever, QueueWatch* queues = nullptr) : lever_(lever), queues_(queues) {}
   Tenant(const Tenant&) = delete;
   Tenant& operator=(const Tenant&) = delete;
 
@@ -57,6 +58,7 @@ class Tenant {
   void LookForSuccessor(Nanos now);
 
   Lever* lever_;
+  QueueWatch* queues_;
   std::mutex mu_;  // one attach at a time
   AttachRequest request_ = {};
   std::atomic<Region*> region_{nullptr};

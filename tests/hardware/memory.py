@@ -14,13 +14,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 
+from machine import Machine
+
 MIB = 1 << 20
-REAL_NVML = ["/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1", "/usr/lib/aarch64-linux-gnu/libnvidia-ml.so.1",
-             "/usr/lib64/libnvidia-ml.so.1", "/usr/local/nvidia/lib64/libnvidia-ml.so.1"]
 TORCH = """
     import torch
     free, total = torch.cuda.mem_get_info()
@@ -78,46 +77,6 @@ PROGRAMS = {
         print("numba", cuda.current_context().get_memory_info())
         """, {}),
 }
-
-
-class Machine:
-    """A daemon, and the environment that leads to it."""
-
-    def __init__(self, options):
-        self.build = pathlib.Path(options.build).resolve()
-        self.env = dict(os.environ, FLEXAI_SOCKET=f"@flexai-memory-{os.getpid()}")
-        self.nvml = os.environ.get("FLEXAI_NVML") or next((p for p in REAL_NVML if os.path.exists(p)), "")
-        self.driver = os.environ.get("FLEXAI_CUDA_DRIVER") or self.nvml.replace("nvidia-ml", "cuda")
-        self.folder = tempfile.TemporaryDirectory()
-        if options.fake:
-            self.nvml = str(self.build / "lib/libfake_nvml.so")
-            self.driver = str(self.build / "lib/libfake_cuda.so")
-            self.env.update(FLEXAI_NVML=self.nvml, FLEXAI_CUDA_DRIVER=self.driver,
-                            FLEXAI_FAKE_MEMORY=str(8 << 30), FLEXAI_FAKE_SHARED=self.folder.name + "/card")
-        self.daemon = subprocess.Popen([self.build / "bin/flexaid", "--socket", self.env["FLEXAI_SOCKET"]], env=self.env,
-                                       stdin=subprocess.DEVNULL)
-        self.card = self.find_card()
-
-    def find_card(self):
-        for _ in range(100):
-            cards = subprocess.run([self.build / "bin/flexai", "cards", "-o", "json"], env=self.env, capture_output=True, text=True)
-            if cards.returncode == 0:
-                break
-            time.sleep(0.1)  # poll
-        for card in json.loads(cards.stdout)["cards"]:
-            if card["backend"] == "cuda":
-                return card
-        sys.exit(f"flexai lists no card of this kind: {cards.stdout} {cards.stderr}")
-
-    def run(self, memory, *command, timeout=120, env=None):
-        return subprocess.run([self.build / "bin/flexai", "run", "--card", self.card["card"], "--share", "50%", "--limit", "100%",
-                               "--memory", f"{memory}Mi", "--", *map(str, command)], env={**self.env, **(env or {})},
-                              capture_output=True, text=True, timeout=timeout)
-
-    def close(self):
-        self.daemon.terminate()
-        self.daemon.wait()
-        self.folder.cleanup()
 
 
 def matrix(machine, limit, rounds):
@@ -196,7 +155,7 @@ def main():
     parser.add_argument("--out")
     options = parser.parse_args()
     limit = options.limit or (512 if options.fake else 8192)
-    machine = Machine(options)
+    machine = Machine(options.build, options.fake)
     try:
         result = {"card": machine.card, "memory": matrix(machine, limit, options.rounds),
                   "look_up": look_up(machine, limit, machine.driver)}

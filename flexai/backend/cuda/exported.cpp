@@ -39,6 +39,8 @@ void* Passed(const char* name) {
   return g_driver ? dlsym(g_driver, name) : nullptr;
 }
 
+void* Driver() { return g_driver; }
+
 const api::Real& Real() { return g_real; }
 
 void* const* ExportedEntries() { return api::Entries<g_chassis, kExportedDoor>(); }

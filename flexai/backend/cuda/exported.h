@@ -26,6 +26,9 @@ inline void OpenExported() {
 /// The real driver's symbol of a name that has no row; null without one.
 void* Passed(const char* name);
 
+/// The real driver's library, as dlopen gave it; null without one.
+void* Driver();
+
 /// The driver's functions, for calls of our own; null are those that it lacks. From a thread of our
 /// own, hold an `intercept::OwnCalls` around calls.
 const api::Real& Real();

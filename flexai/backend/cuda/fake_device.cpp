@@ -1,11 +1,14 @@
 // The fake driver's card, contexts, errors and look-ups.
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 
 #include "flexai/backend/cuda/fake_objects.h"
+#include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/look_up_row.h"
 
 namespace flexai::api::cuda {
@@ -33,6 +36,35 @@ thread_local std::vector<Context*> t_contexts;
 uint64_t ContextBytes() {
   const char* bytes = getenv("FLEXAI_FAKE_CONTEXT");
   return bytes ? strtoull(bytes, nullptr, 10) : uint64_t{32} << 20;
+}
+
+// As many as a plain process was seen to have on an H100.
+constexpr int kComputeChannels = 8, kCopyChannels = 12;
+
+PretendModule& TheModule() {
+  static PretendModule* const module = new PretendModule;
+  return *module;
+}
+int AskModule(int fd, unsigned long request, void* argument) {
+  return TheModule().Ioctl(fd, request, argument);
+}
+
+// The pretended kernel stands where the real one would be called: behind this library's import of
+// ioctl, so that whoever puts himself between sees the calls.
+__attribute__((constructor)) void StandBehindIoctl() {
+  Dl_info self;
+  if (!dladdr(reinterpret_cast<void*>(&StandBehindIoctl), &self)) return;
+  void* library = dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  ReplaceImport(library, "ioctl", reinterpret_cast<void*>(&AskModule));
+  if (library) dlclose(library);
+  TheModule().OnChange([](bool stands) { fake::Card::Instance().Stop(stands); });
+}
+
+std::unique_ptr<PretendChannels> MakeChannels() {
+  const auto call = [](int fd, unsigned long request, void* argument) {
+    return ioctl(fd, request, argument);
+  };
+  return std::make_unique<PretendChannels>(+call, -1, kComputeChannels, kCopyChannels);
 }
 
 cu::CUcontext HandleOf(Context* context) {
@@ -77,6 +109,7 @@ std::shared_ptr<Context> NewContext() {
   if (!SharedCard::Instance().Take(bytes)) return nullptr;
   auto context = std::make_shared<Context>();
   context->bytes = bytes;
+  context->channels = MakeChannels();
   Register(context);
   return context;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cuda/calls.h"
+#include "flexai/backend/cuda/fake_rm.h"
 #include "flexai/backend/cuda/fake_shared.h"
 #include "flexai/fake/card.h"
 #include "flexai/fake/entry.h"
@@ -49,6 +50,7 @@ std::shared_ptr<T> Make(H* handle) {
 
 struct Context : Object {
   uint64_t bytes = 0;
+  std::unique_ptr<PretendChannels> channels;
   ~Context() override { SharedCard::Instance().Give(bytes); }
 };
 /// The calling thread's context, null without one.

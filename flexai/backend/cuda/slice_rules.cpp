@@ -1,10 +1,12 @@
 #include "flexai/backend/cuda/slice_rules.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <algorithm>
 #include <string_view>
 
+#include "flexai/backend/cuda/base_name.h"
 #include "flexai/backend/cuda/sizes.h"
 
 namespace flexai::backend::cuda {
@@ -12,18 +14,6 @@ namespace flexai::backend::cuda {
 using intercept::Call;
 
 namespace {
-
-// A function's name without the version and the kind of stream.
-std::string_view BaseName(std::string_view name) {
-  for (const std::string_view stream : {"_ptsz", "_ptds"}) {
-    if (name.ends_with(stream)) name.remove_suffix(stream.size());
-  }
-  const size_t at = name.rfind("_v");
-  if (at != name.npos && at + 2 < name.size() && name[at + 2] >= '0' && name[at + 2] <= '9') {
-    name = name.substr(0, at);
-  }
-  return name;
-}
 
 // The pool that a call takes from; null for one that the driver will refuse.
 api::CUmemoryPool PoolIn(Call& call, api::CUstream* stream) {
@@ -55,8 +45,13 @@ thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
 
 }  // namespace
 
-SliceRules::SliceRules(slice::Tenant* tenant) : tenant_(tenant) {
-  for (const intercept::FnInfo& info : api::kFunctions) does_[info.index] = Learn(info.name);
+SliceRules::SliceRules(slice::Tenant* tenant, slice::QueueWatch* queues)
+    : tenant_(tenant), queues_(queues), does_(LearnAll()) {}
+
+std::array<SliceRules::Does, api::kFunctionCount> SliceRules::LearnAll() {
+  std::array<Does, api::kFunctionCount> does = {};
+  for (const intercept::FnInfo& info : api::kFunctions) does[info.index] = Learn(info.name);
+  return does;
 }
 
 SliceRules::Does SliceRules::Learn(const char* name) {
@@ -101,6 +96,14 @@ SliceRules::Does SliceRules::Learn(const char* name) {
     if (known == base) return does;
   }
   return Does::kNothing;
+}
+
+// Whatever the driver does when the process ends, it shall not wait for a card that is held: what
+// is registered now is called before what the driver has registered so far.
+void SliceRules::AfterStart(Call& call) {
+  tenant_->PublishWorkers();
+  if (!call.ok() || ends_with_us_.exchange(true)) return;
+  on_exit([](int, void* tenant) { static_cast<slice::Tenant*>(tenant)->Exit(); }, tenant_);
 }
 
 bool SliceRules::Asks(Call& call, uint64_t* bytes) {

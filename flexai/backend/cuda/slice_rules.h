@@ -3,9 +3,11 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "flexai/backend/cuda/holdings.h"
+#include "flexai/backend/cuda/queues.h"
 #include "flexai/backend/cuda/reserves.h"
 #include "flexai/slice/stage.h"
 
@@ -13,7 +15,8 @@ namespace flexai::backend::cuda {
 
 class SliceRules : public slice::Rules {
  public:
-  explicit SliceRules(slice::Tenant* tenant);
+  /// `queues` is told of launches and waits.
+  SliceRules(slice::Tenant* tenant, slice::QueueWatch* queues);
 
   bool Asks(intercept::Call& call, uint64_t* bytes) override;
   void Failed(intercept::Call& call) override;
@@ -25,7 +28,11 @@ class SliceRules : public slice::Rules {
   void Dropped(intercept::Call& call, slice::Ledger& ledger) override;
   void Hold(intercept::Call& call) override;
   void BeforeStart(intercept::Call&) override {}
-  void AfterStart(intercept::Call&) override {}
+  void AfterStart(intercept::Call& call) override;
+  void Launches(intercept::Call& call) override { queues_.Launches(call); }
+  bool Watches(const intercept::FnInfo& info) override { return queues_.Watches(info); }
+  void BeforeWatched(intercept::Call& call) override { queues_.Before(call); }
+  void AfterWatched(intercept::Call& call) override { queues_.After(call); }
   void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
 
  private:
@@ -55,6 +62,7 @@ class SliceRules : public slice::Rules {
     kLearnGraph,
   };
   static Does Learn(const char* name);
+  static std::array<Does, api::kFunctionCount> LearnAll();
 
   Does DoesOf(const intercept::Call& call) const { return does_[call.info().index]; }
   bool AsksPool(intercept::Call& call, uint64_t* bytes);
@@ -63,6 +71,8 @@ class SliceRules : public slice::Rules {
   bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
 
   slice::Tenant* tenant_;
+  std::atomic<bool> ends_with_us_{false};
+  Queues queues_;
   std::array<Does, api::kFunctionCount> does_;
   Holdings holdings_;
   Reserves reserves_;

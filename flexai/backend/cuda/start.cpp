@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <string>
 
+#include "flexai/backend/cuda/channel_freeze.h"
 #include "flexai/backend/cuda/exported.h"
+#include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/look_up_stage.h"
 #include "flexai/backend/cuda/slice_rules.h"
 #include "flexai/base/log.h"
@@ -17,13 +19,24 @@ namespace {
 // One of each in a process, never freed: threads may still be in a call when it ends.
 struct Slicing {
   slice::GateLever gate;
-  slice::Tenant tenant{&gate};
-  SliceRules rules{&tenant};
+  ChannelFreeze freeze{&gate};
+  slice::QueueWatch queues;
+  slice::Tenant tenant{&freeze, &queues};
+  SliceRules rules{&tenant, &queues};
   slice::SliceStage stage{&tenant, &rules, &gate};
 };
 Slicing* g_slicing = nullptr;
 
-void AfterForkInChild() { g_slicing->tenant.AfterFork(); }
+// Where the driver calls the kernel. Before there is a slice nobody asks for ioctls: the driver is
+// opened at the first call, after the stages are made.
+int Ioctl(int fd, unsigned long request, void* argument) {
+  return g_slicing->freeze.Ioctl(fd, request, argument);
+}
+
+void AfterForkInChild() {
+  g_slicing->freeze.Forget();
+  g_slicing->tenant.AfterFork();
+}
 
 void Add(intercept::Chassis& chassis, intercept::Stage* stage) {
   const Status added = chassis.AddStage(stage);
@@ -51,6 +64,9 @@ void AddSlice(intercept::Chassis& chassis) {
   }
   if (const slice::Region* region = g_slicing->tenant.region()) ShowCardsOfSlice(*region);
   pthread_atfork(nullptr, nullptr, &AfterForkInChild);
+  void* const real = ReplaceImport(Driver(), "ioctl", reinterpret_cast<void*>(&Ioctl));
+  g_slicing->freeze.SetReal(reinterpret_cast<ChannelFreeze::IoctlFn>(real));
+  if (!real) FLEXAI_LOG("slice", kInfo, "the driver's calls of the kernel are not seen");
   Add(chassis, &g_slicing->stage);
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares api/cuda/rm.toml with the public source of the driver's kernel module.
 
-    tools/check_driver_facts.py FOLDER    a checkout of the source, of any version
+    tests/hardware/driver_facts.py FOLDER    a checkout of the source, of any version
 
 Numbers are compared with the vendor's #defines, structs field by field. Not part of tools/check: the source is not here.
 """
@@ -10,7 +10,7 @@ import re
 import sys
 import tomllib
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEPT = "src/common/sdk/nvidia/inc", "src/nvidia/arch/nvalloc/unix/include", "src/nvidia/inc", "kernel-open/common/inc"
 
 

@@ -1,0 +1,77 @@
+// The lever for NVIDIA cards: the process's own compute channels are stopped in the middle of
+// whatever runs, and started again, by a control call of the kernel module that any process may
+// make about its own channels. Which channels there are is learnt from the calls by which the
+// driver makes them (api/cuda/rm.toml; measured: docs/reference/h100-results.md).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "flexai/slice/lever.h"
+#include "rm/types.h"
+
+namespace flexai::backend::cuda {
+
+namespace rm = ::flexai::api::rm;
+
+class ChannelFreeze : public slice::Lever {
+ public:
+  using IoctlFn = int (*)(int fd, unsigned long request, void* argument);
+
+  /// `gate` is closed instead where channels cannot be stopped.
+  explicit ChannelFreeze(slice::GateLever* gate) : gate_(gate) {}
+
+  /// The driver's call of ioctl goes through here. Thread: any.
+  int Ioctl(int fd, unsigned long request, void* argument);
+  /// What stands behind Ioctl; null: channels are unknown, and the gate is all there is.
+  /// Thread: one, before the first Ioctl.
+  void SetReal(IoctlFn real) { real_ = real; }
+
+  slice::LeverKind kind() const override;
+  void Hold() override;
+  void Release() override;
+  /// Compute channels.
+  uint32_t workers() const override;
+
+  /// In a fork's child, which has no channels: the driver does not live on there.
+  void Forget();
+
+ private:
+  /// An object of the kernel module that belongs to this process.
+  struct Object {
+    int fd;
+    rm::NvHandle client, parent, handle;
+  };
+  struct Group : Object {
+    uint32_t engine;
+    bool scheduled;
+  };
+  struct Channel : Object {
+    rm::NvHandle device;
+    bool compute;
+    bool scheduled;  // may run: before that the driver is still making it
+  };
+
+  void Learn(int fd, unsigned long request, const void* argument);
+  void Made(const Object& object, uint32_t object_class, uint64_t parameters);
+  void Gone(rm::NvHandle client, rm::NvHandle handle);
+  void Scheduled(rm::NvHandle client, rm::NvHandle handle);
+  const Object* SubdeviceOf(const Channel& channel) const;
+  uint32_t SetChannels(bool stop);
+  uint32_t SetSome(const Object& subdevice, bool stop, const Channel* const* some, uint32_t count);
+  uint32_t SetOneByOne(bool stop);
+  void GiveUp(uint32_t status);
+
+  slice::GateLever* gate_;
+  IoctlFn real_ = nullptr;
+  mutable std::mutex mu_;  // guards what follows; held during a control call, never on a launch
+  std::vector<Object> subdevices_;
+  std::vector<Group> groups_;
+  std::vector<Channel> channels_;
+  bool held_ = false;
+  bool given_up_ = false;
+};
+
+}  // namespace flexai::backend::cuda

@@ -1,0 +1,188 @@
+#include "flexai/backend/cuda/channel_freeze.h"
+
+#include <errno.h>
+#include <gtest/gtest.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "flexai/backend/cuda/fake_rm.h"
+
+namespace flexai::backend::cuda {
+namespace {
+
+using fake_driver::PretendChannels;
+using fake_driver::PretendModule;
+
+constexpr int kCompute = 8, kCopy = 12;
+constexpr uint32_t kRefusal = rm::NV_ERR_NOT_SUPPORTED;
+
+// Functions with C linkage have no object: the test's are here.
+PretendModule* g_module = nullptr;
+ChannelFreeze* g_freeze = nullptr;
+int AskModule(int fd, unsigned long request, void* argument) {
+  return g_module->Ioctl(fd, request, argument);
+}
+int AskThroughFreeze(int fd, unsigned long request, void* argument) {
+  return g_freeze->Ioctl(fd, request, argument);
+}
+
+class ChannelFreezeTest : public ::testing::Test {
+ protected:
+  ChannelFreezeTest() {
+    g_module = &module_;
+    g_freeze = &freeze_;
+    freeze_.SetReal(&AskModule);
+  }
+  static std::unique_ptr<PretendChannels> MakeChannels(int compute = kCompute) {
+    auto made = std::make_unique<PretendChannels>(&AskThroughFreeze, 3, compute, kCopy);
+    EXPECT_TRUE(made->ok());
+    return made;
+  }
+  bool GateIsClosed() {
+    bool passed = false;
+    std::thread launch([&] {
+      gate_.Pass();
+      passed = true;
+    });
+    usleep(20000);  // poll: only a gate that is open is seen at once
+    const bool closed = !passed;
+    if (closed) gate_.Release();
+    launch.join();
+    return closed;
+  }
+
+  slice::GateLever gate_;
+  PretendModule module_;
+  ChannelFreeze freeze_{&gate_};
+};
+
+TEST_F(ChannelFreezeTest, StopsComputeChannelsOnly) {
+  const auto channels = MakeChannels();
+  EXPECT_EQ(freeze_.kind(), slice::LeverKind::kFreeze);
+  EXPECT_EQ(freeze_.workers(), static_cast<uint32_t>(kCompute));
+  freeze_.Hold();
+  EXPECT_EQ(module_.running(), 0u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+}
+
+TEST_F(ChannelFreezeTest, WithoutChannelsTheGateIsClosed) {
+  EXPECT_EQ(freeze_.kind(), slice::LeverKind::kGate);
+  freeze_.Hold();
+  EXPECT_TRUE(GateIsClosed());
+  freeze_.Release();
+  EXPECT_FALSE(GateIsClosed());
+}
+
+TEST_F(ChannelFreezeTest, MoreChannelsThanOneCallTakes) {
+  const auto channels = MakeChannels(200);
+  freeze_.Hold();
+  EXPECT_EQ(module_.running(), 0u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), 200u);
+}
+
+TEST_F(ChannelFreezeTest, SeveralClients) {
+  const auto first = MakeChannels(3), second = MakeChannels(4);
+  freeze_.Hold();
+  EXPECT_EQ(module_.running(), 0u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), 7u);
+}
+
+TEST_F(ChannelFreezeTest, ChannelsMadeWhileHeldStandStill) {
+  const auto first = MakeChannels(2);
+  freeze_.Hold();
+  const auto second = MakeChannels(5);
+  EXPECT_EQ(module_.scheduled(), 7u);
+  EXPECT_EQ(module_.running(), 0u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), 7u);
+}
+
+TEST_F(ChannelFreezeTest, FreedObjectsAreForgotten) {
+  auto first = MakeChannels(2);
+  const auto second = MakeChannels(5);
+  second->Free(second->channels().front());
+  EXPECT_EQ(freeze_.workers(), 6u);
+  first.reset();
+  EXPECT_EQ(freeze_.workers(), 4u);
+  freeze_.Hold();
+  EXPECT_EQ(module_.running(), 0u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), 4u);
+}
+
+// One that went in a way we did not see must not keep the others from stopping, or held for ever.
+TEST_F(ChannelFreezeTest, AChannelThatIsGoneSpoilsNothing) {
+  const auto channels = MakeChannels(5);
+  PretendChannels unseen(&AskModule, 3, 0, 0);  // another way to the same module
+  rm::NVOS00_PARAMETERS free = {channels->client(), 0, channels->channels()[2], 0};
+  module_.Ioctl(3, _IOWR('F', rm::NV_ESC_RM_FREE, rm::NVOS00_PARAMETERS), &free);
+  freeze_.Hold();
+  EXPECT_EQ(module_.running(), 0u);
+  EXPECT_EQ(freeze_.workers(), 4u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), 4u);
+}
+
+TEST_F(ChannelFreezeTest, ADriverThatRefusesIsGated) {
+  const auto channels = MakeChannels();
+  module_.Refuse(rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS, kRefusal);
+  freeze_.Hold();
+  EXPECT_EQ(freeze_.kind(), slice::LeverKind::kGate);
+  EXPECT_TRUE(GateIsClosed());
+  freeze_.Release();
+  EXPECT_FALSE(GateIsClosed());
+  // And stays gated, because half of a lever is none.
+  module_.Refuse(rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS, 0);
+  freeze_.Hold();
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+  EXPECT_TRUE(GateIsClosed());
+  freeze_.Release();
+}
+
+TEST_F(ChannelFreezeTest, AfterForkNothingIsAsked) {
+  const auto channels = MakeChannels();
+  freeze_.Hold();
+  freeze_.Forget();
+  EXPECT_EQ(freeze_.workers(), 0u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), 0u);  // the parent's, who lets them go itself
+}
+
+TEST_F(ChannelFreezeTest, OtherIoctlsPassUnchanged) {
+  errno = 0;
+  EXPECT_EQ(freeze_.Ioctl(3, _IOR('U', 1, int), nullptr), -1);
+  EXPECT_EQ(errno, ENOTTY);
+}
+
+// While one thread makes and frees channels another holds and releases: at the end all run.
+TEST_F(ChannelFreezeTest, ManyThreads) {
+  std::atomic<bool> end{false};
+  std::thread agent([&] {
+    while (!end) {
+      freeze_.Hold();
+      freeze_.Release();
+    }
+  });
+  std::vector<std::thread> makers;
+  for (int t = 0; t < 3; ++t) {
+    makers.emplace_back([] {
+      for (int i = 0; i < 200; ++i) MakeChannels(3);
+    });
+  }
+  for (auto& maker : makers) maker.join();
+  const auto last = MakeChannels(3);
+  end = true;
+  agent.join();
+  EXPECT_EQ(module_.running(), 3u);
+  EXPECT_EQ(module_.scheduled(), 3u);
+}
+
+}  // namespace
+}  // namespace flexai::backend::cuda

@@ -1,0 +1,200 @@
+#include "flexai/backend/cuda/fake_rm.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+
+namespace flexai::backend::cuda::fake_driver {
+
+int PretendModule::Ioctl(int, unsigned long request, void* argument) {
+  if (_IOC_TYPE(request) != rm::NV_IOCTL_MAGIC) {
+    errno = ENOTTY;
+    return -1;
+  }
+  bool stands = false;
+  std::function<void(bool)> then;
+  {
+    std::lock_guard<std::mutex> lock(mu_);
+    switch (_IOC_NR(request)) {
+      case rm::NV_ESC_RM_ALLOC: {
+        auto& call = *static_cast<rm::NVOS64_PARAMETERS*>(argument);
+        call.status = Make(call);
+        break;
+      }
+      case rm::NV_ESC_RM_FREE: {
+        auto& call = *static_cast<rm::NVOS00_PARAMETERS*>(argument);
+        call.status = Free(call);
+        break;
+      }
+      case rm::NV_ESC_RM_CONTROL: {
+        auto& call = *static_cast<rm::NVOS54_PARAMETERS*>(argument);
+        call.status =
+            call.cmd == refused_command_ && refused_status_ != 0 ? refused_status_ : Control(call);
+        break;
+      }
+      default:
+        errno = ENOTTY;
+        return -1;
+    }
+    for (const Object& object : objects_) {
+      stands = stands || (IsCompute(object) && object.scheduled && object.disabled);
+    }
+    then = then_;
+  }
+  if (then) then(stands);
+  return 0;
+}
+
+void PretendModule::Refuse(uint32_t command, uint32_t status) {
+  std::lock_guard<std::mutex> lock(mu_);
+  refused_command_ = command;
+  refused_status_ = status;
+}
+
+bool PretendModule::IsCompute(const Object& object) const {
+  return object.object_class == rm::HOPPER_CHANNEL_GPFIFO_A &&
+         object.engine == rm::NV2080_ENGINE_TYPE_GRAPHICS;
+}
+
+uint32_t PretendModule::scheduled() const {
+  std::lock_guard<std::mutex> lock(mu_);
+  return static_cast<uint32_t>(std::count_if(objects_.begin(), objects_.end(), [&](const auto& o) {
+    return IsCompute(o) && o.scheduled;
+  }));
+}
+
+uint32_t PretendModule::running() const {
+  std::lock_guard<std::mutex> lock(mu_);
+  return static_cast<uint32_t>(std::count_if(objects_.begin(), objects_.end(), [&](const auto& o) {
+    return IsCompute(o) && o.scheduled && !o.disabled;
+  }));
+}
+
+PretendModule::Object* PretendModule::Find(rm::NvHandle client, rm::NvHandle handle) {
+  for (Object& object : objects_) {
+    if (object.client == client && object.handle == handle) return &object;
+  }
+  return nullptr;
+}
+
+uint32_t PretendModule::Make(rm::NVOS64_PARAMETERS& call) {
+  if (call.hObjectNew == 0) call.hObjectNew = next_++;
+  Object made = {call.hRoot, call.hObjectParent, call.hObjectNew, call.hClass, 0, false, false};
+  if (call.hClass == rm::NV01_ROOT_CLIENT) {
+    made.client = made.handle;
+  } else if (!Find(call.hRoot, call.hObjectParent)) {
+    return rm::NV_ERR_OBJECT_NOT_FOUND;
+  }
+  if (call.hClass == rm::KEPLER_CHANNEL_GROUP_A && call.pAllocParms != 0) {
+    made.engine =
+        reinterpret_cast<const rm::NV_CHANNEL_GROUP_ALLOCATION_PARAMETERS*>(call.pAllocParms)
+            ->engineType;
+  }
+  if (call.hClass == rm::HOPPER_CHANNEL_GPFIFO_A) {
+    made.engine = Find(call.hRoot, call.hObjectParent)->engine;
+  }
+  objects_.push_back(made);
+  return rm::NV_OK;
+}
+
+uint32_t PretendModule::Free(const rm::NVOS00_PARAMETERS& call) {
+  if (!Find(call.hRoot, call.hObjectOld)) return rm::NV_ERR_OBJECT_NOT_FOUND;
+  std::vector<rm::NvHandle> gone = {call.hObjectOld};
+  for (size_t i = 0; i < gone.size(); ++i) {
+    for (const Object& object : objects_) {
+      const bool below = object.client == call.hRoot && object.parent == gone[i];
+      if (below && object.handle != gone[i]) gone.push_back(object.handle);
+    }
+  }
+  std::erase_if(objects_, [&](const Object& object) {
+    return object.client == call.hRoot &&
+           std::find(gone.begin(), gone.end(), object.handle) != gone.end();
+  });
+  return rm::NV_OK;
+}
+
+uint32_t PretendModule::Control(const rm::NVOS54_PARAMETERS& call) {
+  if (!Find(call.hClient, call.hObject)) return rm::NV_ERR_OBJECT_NOT_FOUND;
+  switch (call.cmd) {
+    case rm::NVA06C_CTRL_CMD_GPFIFO_SCHEDULE:
+    case rm::NVA06F_CTRL_CMD_GPFIFO_SCHEDULE:
+      for (Object& object : objects_) {
+        if (object.client != call.hClient) continue;
+        if (object.handle == call.hObject || object.parent == call.hObject) object.scheduled = true;
+      }
+      return rm::NV_OK;
+    case rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS:
+      if (call.paramsSize != sizeof(rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS)) {
+        return rm::NV_ERR_INVALID_ARGUMENT;
+      }
+      return Disable(
+          *reinterpret_cast<const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS*>(call.params));
+    default:
+      return rm::NV_ERR_NOT_SUPPORTED;
+  }
+}
+
+// All or nothing, as the real one: a name that it does not know fails the call.
+uint32_t PretendModule::Disable(const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS& list) {
+  if (list.numChannels > rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_MAX_ENTRIES) {
+    return rm::NV_ERR_INVALID_ARGUMENT;
+  }
+  for (uint32_t i = 0; i < list.numChannels; ++i) {
+    const Object* channel = Find(list.hClientList[i], list.hChannelList[i]);
+    if (!channel) return rm::NV_ERR_OBJECT_NOT_FOUND;
+    if (!channel->scheduled) return rm::NV_ERR_INVALID_ARGUMENT;
+  }
+  for (uint32_t i = 0; i < list.numChannels; ++i) {
+    Find(list.hClientList[i], list.hChannelList[i])->disabled = list.bDisable != 0;
+  }
+  return rm::NV_OK;
+}
+
+PretendChannels::PretendChannels(IoctlFn ioctl, int fd, int compute, int copy)
+    : ioctl_(ioctl), fd_(fd) {
+  client_ = Make(0, rm::NV01_ROOT_CLIENT, nullptr);
+  rm::NV0080_ALLOC_PARAMETERS card = {};
+  const rm::NvHandle device = Make(client_, rm::NV01_DEVICE_0, &card);
+  uint32_t none = 0;
+  Make(device, rm::NV20_SUBDEVICE_0, &none);
+  MakeGroup(device, rm::NV2080_ENGINE_TYPE_GRAPHICS, compute);
+  MakeGroup(device, rm::NV2080_ENGINE_TYPE_GRAPHICS + 8, copy);
+}
+
+PretendChannels::~PretendChannels() { Free(client_); }
+
+rm::NvHandle PretendChannels::Make(rm::NvHandle parent, uint32_t object_class, void* parameters) {
+  rm::NVOS64_PARAMETERS call = {};
+  call.hRoot = client_;
+  call.hObjectParent = parent;
+  call.hClass = object_class;
+  call.pAllocParms = reinterpret_cast<uintptr_t>(parameters);
+  const int result = ioctl_(fd_, _IOWR('F', rm::NV_ESC_RM_ALLOC, rm::NVOS64_PARAMETERS), &call);
+  ok_ = ok_ && result == 0 && call.status == rm::NV_OK;
+  return call.hObjectNew;
+}
+
+void PretendChannels::MakeGroup(rm::NvHandle device, uint32_t engine, int channels) {
+  rm::NV_CHANNEL_GROUP_ALLOCATION_PARAMETERS parameters = {};
+  parameters.engineType = engine;
+  const rm::NvHandle group = Make(device, rm::KEPLER_CHANNEL_GROUP_A, &parameters);
+  for (int i = 0; i < channels; ++i) {
+    channels_.push_back(Make(group, rm::HOPPER_CHANNEL_GPFIFO_A, nullptr));
+  }
+  rm::NVOS54_PARAMETERS call = {};
+  call.hClient = client_;
+  call.hObject = group;
+  call.cmd = rm::NVA06C_CTRL_CMD_GPFIFO_SCHEDULE;
+  const int result = ioctl_(fd_, _IOWR('F', rm::NV_ESC_RM_CONTROL, rm::NVOS54_PARAMETERS), &call);
+  ok_ = ok_ && result == 0 && call.status == rm::NV_OK;
+}
+
+void PretendChannels::Free(rm::NvHandle handle) {
+  rm::NVOS00_PARAMETERS call = {};
+  call.hRoot = client_;
+  call.hObjectOld = handle;
+  ioctl_(fd_, _IOWR('F', rm::NV_ESC_RM_FREE, rm::NVOS00_PARAMETERS), &call);
+}
+
+}  // namespace flexai::backend::cuda::fake_driver

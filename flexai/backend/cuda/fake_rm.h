@@ -1,0 +1,85 @@
+// A kernel module that knows no more than slicing asks of the real one: objects, channels that run
+// or stand, calls that are refused on demand. The fake driver makes its channels with it; tests of
+// the lever look into it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "rm/types.h"
+
+namespace flexai::backend::cuda::fake_driver {
+
+namespace rm = ::flexai::api::rm;
+
+/// Thread: any.
+class PretendModule {
+ public:
+  /// What ioctl does on the module's files. ENOTTY for what it does not know.
+  int Ioctl(int fd, unsigned long request, void* argument);
+
+  /// From now on control calls of `command` answer `status`; 0: they work again.
+  void Refuse(uint32_t command, uint32_t status);
+  /// Called after each change with whether any compute channel that may run stands still.
+  void OnChange(std::function<void(bool stands)> then) { then_ = std::move(then); }
+
+  /// Compute channels that may run, and how many of them do.
+  uint32_t scheduled() const;
+  uint32_t running() const;
+
+ private:
+  struct Object {
+    rm::NvHandle client, parent, handle;
+    uint32_t object_class;
+    uint32_t engine;  // of a group, or of a channel's group
+    bool scheduled;
+    bool disabled;
+  };
+
+  uint32_t Make(rm::NVOS64_PARAMETERS& call);
+  uint32_t Free(const rm::NVOS00_PARAMETERS& call);
+  uint32_t Control(const rm::NVOS54_PARAMETERS& call);
+  uint32_t Disable(const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS& list);
+  Object* Find(rm::NvHandle client, rm::NvHandle handle);
+  bool IsCompute(const Object& object) const;
+
+  mutable std::mutex mu_;  // guards what follows
+  std::vector<Object> objects_;
+  rm::NvHandle next_ = 0x5c000001;
+  uint32_t refused_command_ = 0;
+  uint32_t refused_status_ = 0;
+  std::function<void(bool)> then_;
+};
+
+/// The calls by which a driver makes channels for a context, in its order.
+class PretendChannels {
+ public:
+  using IoctlFn = int (*)(int fd, unsigned long request, void* argument);
+
+  /// `compute` channels in one group, `copy` in another.
+  /// Errors: `ok()` is false if the module refused.
+  PretendChannels(IoctlFn ioctl, int fd, int compute, int copy);
+  ~PretendChannels();
+  PretendChannels(const PretendChannels&) = delete;
+  PretendChannels& operator=(const PretendChannels&) = delete;
+
+  bool ok() const { return ok_; }
+  rm::NvHandle client() const { return client_; }
+  /// The channels' names, compute first.
+  const std::vector<rm::NvHandle>& channels() const { return channels_; }
+  void Free(rm::NvHandle handle);
+
+ private:
+  rm::NvHandle Make(rm::NvHandle parent, uint32_t object_class, void* parameters);
+  void MakeGroup(rm::NvHandle device, uint32_t engine, int channels);
+
+  IoctlFn ioctl_;
+  int fd_;
+  bool ok_ = true;
+  rm::NvHandle client_ = 0;
+  std::vector<rm::NvHandle> channels_;
+};
+
+}  // namespace flexai::backend::cuda::fake_driver

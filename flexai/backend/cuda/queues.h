@@ -1,0 +1,52 @@
+// Which calls fill and empty the process's streams: launches and waits, with the streams that they
+// are about. What is captured into a graph runs nowhere yet.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "flexai/backend/cuda/exported.h"
+#include "flexai/intercept/call.h"
+#include "flexai/slice/queue_watch.h"
+
+namespace flexai::backend::cuda {
+
+/// Thread: any, many at a time.
+class Queues {
+ public:
+  explicit Queues(slice::QueueWatch* watch);
+
+  /// Before a launch.
+  void Launches(intercept::Call& call);
+  /// Whether Before and After want to see the function.
+  bool Watches(const intercept::FnInfo& info) const;
+  void Before(intercept::Call& call);
+  void After(intercept::Call& call);
+
+ private:
+  enum class Does : uint8_t {
+    kNothing,
+    kWaitForStream,  // or asks whether it is done
+    kWaitForEvent,
+    kWaitForAll,
+    kRecordEvent,
+    kBeginCapture,
+    kEndCapture,
+  };
+  using StreamFn = uint64_t (*)(void* params);
+
+  static Does Learn(const char* name);
+  uint64_t QueueIn(const intercept::Call& call) const;
+  bool IsCaptured(uint64_t queue) const;
+  void Capture(uint64_t queue, bool begin);
+
+  slice::QueueWatch* watch_;
+  std::array<Does, api::kFunctionCount> does_ = {};
+  std::array<StreamFn, api::kFunctionCount> stream_ = {};  // null: the default stream
+  std::array<bool, api::kFunctionCount> per_thread_ = {};
+  std::atomic<uint32_t> captures_{0};
+  std::atomic<uint64_t> captured_[8] = {};
+};
+
+}  // namespace flexai::backend::cuda

@@ -1,0 +1,143 @@
+#include "flexai/slice/queue_watch.h"
+
+namespace flexai::slice {
+namespace {
+
+// What BeforeAll saw, for WaitedAll on the same thread.
+thread_local uint64_t t_seen[QueueWatch::kQueues + 1]
+    __attribute__((tls_model("initial-exec"))) = {};
+
+uint32_t Hash(uint64_t name) { return static_cast<uint32_t>((name * 0x9e3779b97f4a7c15u) >> 40); }
+
+// 0 says that a place is free.
+uint64_t NameOf(uint64_t queue) { return queue + 1; }
+
+constexpr uint64_t kNothing = ~uint64_t{0};
+constexpr int kLaunchBits = 58;
+constexpr uint64_t kLaunchMask = (uint64_t{1} << kLaunchBits) - 1;
+
+}  // namespace
+
+void QueueWatch::Show(std::atomic<uint32_t>* word, std::atomic<Nanos>* emptied_at) {
+  const uint32_t so_far = word_.load(std::memory_order_relaxed)->load(std::memory_order_relaxed);
+  word->store(so_far | kTells, std::memory_order_relaxed);
+  emptied_at_.store(emptied_at, std::memory_order_release);
+  word_.store(word, std::memory_order_release);
+}
+
+void QueueWatch::Forget() {
+  own_word_.store(0, std::memory_order_relaxed);
+  word_.store(&own_word_, std::memory_order_relaxed);
+  emptied_at_.store(&own_emptied_at_, std::memory_order_relaxed);
+}
+
+int QueueWatch::Find(uint64_t queue) const {
+  const uint32_t begin = Hash(queue);
+  for (uint32_t i = 0; i < kQueues; ++i) {
+    const uint32_t at = (begin + i) % kQueues;
+    const uint64_t name = queues_[at].name.load(std::memory_order_relaxed);
+    if (name == NameOf(queue)) return static_cast<int>(at);
+    if (name == 0) return -1;
+  }
+  return -1;
+}
+
+// A place once used stays taken, but for another queue as soon as its own is empty.
+int QueueWatch::Take(uint64_t queue) {
+  const uint32_t begin = Hash(queue);
+  const uint32_t full = word_.load(std::memory_order_acquire)->load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < kQueues; ++i) {
+    const uint32_t at = (begin + i) % kQueues;
+    uint64_t name = queues_[at].name.load(std::memory_order_relaxed);
+    if (name == NameOf(queue)) return static_cast<int>(at);
+    if (name != 0 && (full & (1u << at)) != 0) continue;
+    if (queues_[at].name.compare_exchange_strong(name, NameOf(queue))) return static_cast<int>(at);
+  }
+  return -1;
+}
+
+void QueueWatch::Launched(uint64_t queue) {
+  int at = Find(queue);
+  if (at < 0) at = Take(queue);
+  uint32_t bit = kOthers;
+  // Counted first, then shown: a wait that has just returned clears the bit first, then looks at
+  // the count. So one of the two sees the other, and the bit stays set.
+  if (at >= 0) {
+    queues_[at].launches.fetch_add(1, std::memory_order_seq_cst);
+    bit = 1u << at;
+  } else {
+    other_launches_.fetch_add(1, std::memory_order_seq_cst);
+  }
+  std::atomic<uint32_t>& word = *word_.load(std::memory_order_acquire);
+  if ((word.load(std::memory_order_seq_cst) & bit) == 0) {
+    word.fetch_or(bit, std::memory_order_seq_cst);
+  }
+}
+
+uint64_t QueueWatch::Before(uint64_t queue) const {
+  const int at = Find(queue);
+  return at < 0 ? kNothing : queues_[at].launches.load(std::memory_order_seq_cst);
+}
+
+void QueueWatch::Waited(uint64_t queue, uint64_t before) {
+  const int at = before == kNothing ? -1 : Find(queue);
+  if (at >= 0) Empty(at, before);
+}
+
+void QueueWatch::BeforeAll() const {
+  for (uint32_t i = 0; i < kQueues; ++i) {
+    t_seen[i] = queues_[i].launches.load(std::memory_order_seq_cst);
+  }
+  t_seen[kQueues] = other_launches_.load(std::memory_order_seq_cst);
+}
+
+void QueueWatch::WaitedAll() {
+  for (uint32_t i = 0; i < kQueues; ++i) Empty(static_cast<int>(i), t_seen[i]);
+  if (other_launches_.load(std::memory_order_seq_cst) != t_seen[kQueues]) return;
+  Clear(kOthers);
+  if (other_launches_.load(std::memory_order_seq_cst) == t_seen[kQueues]) return;
+  word_.load(std::memory_order_acquire)->fetch_or(kOthers, std::memory_order_seq_cst);
+}
+
+void QueueWatch::Empty(int queue, uint64_t launches) {
+  std::atomic<uint64_t>& count = queues_[queue].launches;
+  if (count.load(std::memory_order_seq_cst) != launches) return;
+  Clear(1u << queue);
+  if (count.load(std::memory_order_seq_cst) == launches) return;
+  word_.load(std::memory_order_acquire)->fetch_or(1u << queue, std::memory_order_seq_cst);
+}
+
+void QueueWatch::Clear(uint32_t bits) {
+  std::atomic<uint32_t>& word = *word_.load(std::memory_order_acquire);
+  if ((word.load(std::memory_order_relaxed) & bits) == 0) return;
+  // The moment first: whoever sees that all is empty asks since when.
+  if ((word.load(std::memory_order_relaxed) & kFull & ~bits) == 0) {
+    emptied_at_.load(std::memory_order_acquire)->store(MonotonicNow(), std::memory_order_release);
+  }
+  word.fetch_and(~bits, std::memory_order_seq_cst);
+}
+
+QueueWatch::Mark& QueueWatch::MarkAt(uint64_t mark) {
+  return marks_[Hash(mark) % (sizeof marks_ / sizeof marks_[0])];
+}
+
+// Two that write one place at once leave a check that fits neither.
+void QueueWatch::Marked(uint64_t mark, uint64_t queue) {
+  const int at = Find(queue);
+  const uint64_t where =
+      at < 0 ? kNothing
+             : (static_cast<uint64_t>(at) << kLaunchBits) |
+                   (queues_[at].launches.load(std::memory_order_seq_cst) & kLaunchMask);
+  Mark& place = MarkAt(mark);
+  place.at.store(where, std::memory_order_relaxed);
+  place.check.store(mark ^ where, std::memory_order_relaxed);
+}
+
+void QueueWatch::WaitedFor(uint64_t mark) {
+  const Mark& place = MarkAt(mark);
+  const uint64_t where = place.at.load(std::memory_order_relaxed);
+  if (where == kNothing || (place.check.load(std::memory_order_relaxed) ^ where) != mark) return;
+  Empty(static_cast<int>(where >> kLaunchBits), where & kLaunchMask);
+}
+
+}  // namespace flexai::slice

@@ -1,0 +1,69 @@
+// Whether the work that this process has queued on the card is done, as far as its own calls tell:
+// a launch fills a queue, and a wait that returns, or an answer that all is done, empties it. The
+// daemon gives the card on as soon as the tenant that has it has nothing to do.
+// What is told is safe to be wrong in one direction: a queue that nobody waits for counts as full.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "flexai/base/clock.h"
+
+namespace flexai::slice {
+
+/// Thread: any, many at a time. A launch costs two atomic operations; nothing here waits.
+class QueueWatch {
+ public:
+  /// Bits of the word that is shown: a queue each, all others together, and that we tell at all.
+  static constexpr uint32_t kQueues = 16;
+  static constexpr uint32_t kOthers = 1u << kQueues;
+  static constexpr uint32_t kTells = 1u << 31;
+  static constexpr uint32_t kFull = kOthers | (kOthers - 1);
+
+  /// From now on the word is `word`, and the moment at which all became empty goes to `emptied_at`.
+  /// Thread: one, with no other call of this object under way that matters.
+  void Show(std::atomic<uint32_t>* word, std::atomic<Nanos>* emptied_at);
+  /// In a fork's child: nothing is queued, and nothing is shown.
+  void Forget();
+
+  /// `queue` is any number that names it.
+  void Launched(uint64_t queue);
+
+  /// Before a wait for one queue; what it returns is for Waited, which is called if the wait says
+  /// that all is done.
+  uint64_t Before(uint64_t queue) const;
+  void Waited(uint64_t queue, uint64_t before);
+  /// The same for a wait for everything; both on one thread.
+  void BeforeAll() const;
+  void WaitedAll();
+
+  /// A mark was put behind what is in `queue`; a wait for the mark is a wait for that.
+  void Marked(uint64_t mark, uint64_t queue);
+  void WaitedFor(uint64_t mark);
+
+ private:
+  struct Queue {
+    std::atomic<uint64_t> name{0};
+    std::atomic<uint64_t> launches{0};
+  };
+  struct Mark {
+    std::atomic<uint64_t> check{0};  // name of the mark, mixed with `at`
+    std::atomic<uint64_t> at{0};     // place of the queue and its launches
+  };
+
+  int Find(uint64_t queue) const;
+  int Take(uint64_t queue);
+  void Empty(int queue, uint64_t launches);
+  void Clear(uint32_t bits);
+  Mark& MarkAt(uint64_t mark);
+
+  Queue queues_[kQueues];
+  Mark marks_[64];
+  std::atomic<uint64_t> other_launches_{0};
+  std::atomic<uint32_t> own_word_{0};
+  std::atomic<Nanos> own_emptied_at_{0};
+  std::atomic<std::atomic<uint32_t>*> word_{&own_word_};
+  std::atomic<std::atomic<Nanos>*> emptied_at_{&own_emptied_at_};
+};
+
+}  // namespace flexai::slice

@@ -1,0 +1,135 @@
+#include "flexai/slice/queue_watch.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+namespace flexai::slice {
+namespace {
+
+class QueueWatchTest : public ::testing::Test {
+ protected:
+  QueueWatchTest() { watch_.Show(&word_, &emptied_at_); }
+  bool Full() const { return (word_.load() & QueueWatch::kFull) != 0; }
+  void Wait(uint64_t queue) { watch_.Waited(queue, watch_.Before(queue)); }
+  void WaitForAll() {
+    watch_.BeforeAll();
+    watch_.WaitedAll();
+  }
+
+  std::atomic<uint32_t> word_{0};
+  std::atomic<Nanos> emptied_at_{0};
+  QueueWatch watch_;
+};
+
+TEST_F(QueueWatchTest, TellsFromTheStart) {
+  EXPECT_EQ(word_.load(), QueueWatch::kTells);
+  EXPECT_FALSE(Full());
+}
+
+TEST_F(QueueWatchTest, WaitEmptiesItsOwnQueueAlone) {
+  watch_.Launched(7);
+  watch_.Launched(8);
+  Wait(7);
+  EXPECT_TRUE(Full());
+  EXPECT_EQ(emptied_at_.load(), 0);
+  const Nanos before = MonotonicNow();
+  Wait(8);
+  EXPECT_FALSE(Full());
+  EXPECT_GE(emptied_at_.load(), before);
+}
+
+TEST_F(QueueWatchTest, LaunchDuringAWaitStays) {
+  watch_.Launched(7);
+  const uint64_t before = watch_.Before(7);
+  watch_.Launched(7);
+  watch_.Waited(7, before);
+  EXPECT_TRUE(Full());
+  watch_.BeforeAll();
+  watch_.Launched(7);
+  watch_.WaitedAll();
+  EXPECT_TRUE(Full());
+  WaitForAll();
+  EXPECT_FALSE(Full());
+}
+
+TEST_F(QueueWatchTest, WaitForAQueueNeverUsedSaysNothing) {
+  watch_.Launched(7);
+  Wait(9);
+  EXPECT_TRUE(Full());
+}
+
+TEST_F(QueueWatchTest, MoreQueuesThanPlaces) {
+  for (uint64_t queue = 0; queue < 100; ++queue) watch_.Launched(queue);
+  for (uint64_t queue = 0; queue < 100; ++queue) Wait(queue);
+  // Those that found no place are known to be empty only once everything is.
+  EXPECT_TRUE(Full());
+  WaitForAll();
+  EXPECT_FALSE(Full());
+  // Places of empty queues are taken again, one after the other.
+  for (uint64_t queue = 1000; queue < 1100; ++queue) {
+    watch_.Launched(queue);
+    Wait(queue);
+    EXPECT_FALSE(Full()) << queue;
+  }
+}
+
+TEST_F(QueueWatchTest, MarkCoversWhatIsBeforeIt) {
+  watch_.Launched(7);
+  watch_.Marked(0x1234, 7);
+  watch_.WaitedFor(0x1234);
+  EXPECT_FALSE(Full());
+  watch_.Launched(7);
+  watch_.WaitedFor(0x1234);
+  EXPECT_TRUE(Full());
+  watch_.WaitedFor(0x9999);
+  EXPECT_TRUE(Full());
+}
+
+TEST_F(QueueWatchTest, ShowsWhatWasQueuedBefore) {
+  QueueWatch late;
+  late.Launched(3);
+  std::atomic<uint32_t> word{0};
+  std::atomic<Nanos> emptied_at{0};
+  late.Show(&word, &emptied_at);
+  EXPECT_NE(word.load() & QueueWatch::kFull, 0u);
+  late.Forget();
+  late.Launched(4);
+  EXPECT_NE(word.load() & QueueWatch::kFull, 0u);
+}
+
+// A launch after the last wait is always shown, whatever the threads do.
+TEST_F(QueueWatchTest, NoLaunchIsLost) {
+  for (int round = 0; round < 2000; ++round) {
+    std::thread waits([&] {
+      for (int i = 0; i < 10; ++i) Wait(5);
+    });
+    watch_.Launched(5);
+    watch_.Launched(5);
+    waits.join();
+    watch_.Launched(5);
+    EXPECT_TRUE(Full());
+    Wait(5);
+    EXPECT_FALSE(Full());
+  }
+}
+
+TEST_F(QueueWatchTest, ManyThreads) {
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 20000; ++i) {
+        watch_.Launched(t);
+        if (i % 3 == 0) Wait(t);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_TRUE(Full());
+  WaitForAll();
+  EXPECT_FALSE(Full());
+}
+
+}  // namespace
+}  // namespace flexai::slice

@@ -1,0 +1,274 @@
+// Work on a card whose progress is known to the microsecond: kernels of a given length that say how
+// far they are while they run. On the fake card, whose kernels compute nothing, progress is what
+// has ended.
+//   card_spin calibrate                                  iterations per ms on a free card
+//   card_spin run LOG ITERATIONS_PER_MS KERNEL_US [BATCH [WORK_MS THINK_MS]]
+//   card_spin copy LOG                                   pinned copies both ways, compared at the
+//   end
+// LOG gets pairs of (int64 CLOCK_MONOTONIC ns, double ms of work done); BATCH kernels are launched
+// before each wait; with WORK_MS it works that long, then thinks for THINK_MS. It runs until
+// SIGTERM.
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cuda/real.h"
+
+namespace cu = flexai::api::cuda;
+
+namespace {
+
+cu::Real g_cuda;
+std::atomic<bool> g_end{false};
+void OnTerm(int) { g_end = true; }
+
+constexpr char kKernel[] = R"(
+.version 7.0
+.target sm_70
+.address_size 64
+.visible .entry spin(.param .u64 out, .param .u64 iterations, .param .u64 base, .param .u64 done)
+{
+  .reg .pred %p<5>;
+  .reg .b32 %r<4>;
+  .reg .f32 %f<2>;
+  .reg .b64 %d<9>;
+  ld.param.u64 %d1, [iterations];
+  ld.param.u64 %d2, [base];
+  ld.param.u64 %d3, [done];
+  ld.param.u64 %d7, [out];
+  mov.u32 %r1, %tid.x;
+  mov.u32 %r2, %ctaid.x;
+  or.b32 %r3, %r1, %r2;
+  setp.eq.u32 %p1, %r3, 0;
+  cvt.rn.f32.u32 %f1, %r1;
+  mov.u64 %d4, 0;
+LOOP:
+  fma.rn.f32 %f1, %f1, 0f3F800347, 0f3F000000;
+  add.u64 %d4, %d4, 1;
+  and.b64 %d5, %d4, 4095;
+  setp.eq.u64 %p2, %d5, 0;
+  and.pred %p3, %p1, %p2;
+  add.u64 %d6, %d2, %d4;
+  @%p3 st.volatile.global.u64 [%d3], %d6;
+  setp.lt.u64 %p4, %d4, %d1;
+  @%p4 bra LOOP;
+  setp.eq.f32 %p2, %f1, 0f46400000;
+  @%p2 st.global.f32 [%d7], %f1;
+  ret;
+}
+)";
+
+int64_t Now() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * int64_t{1000000000} + t.tv_nsec;
+}
+
+void Check(cu::CUresult code, const char* what) {
+  if (code == cu::CUDA_SUCCESS) return;
+  fprintf(stderr, "card_spin: %s: error %u\n", what, code);
+  exit(3);
+}
+#define DO(call) Check(g_cuda.call, #call)
+
+void Load() {
+  // By its name, as programs do.
+  void* library = dlopen("libcuda.so.1", RTLD_NOW);
+  if (!library) {
+    fprintf(stderr, "card_spin: %s\n", dlerror());
+    exit(2);
+  }
+  void** table = cu::AsTable(g_cuda);
+  for (const auto& info : cu::kFunctions) table[info.index] = dlsym(library, info.name);
+}
+
+struct Card {
+  cu::CUcontext context = nullptr;
+  cu::CUstream stream = nullptr;
+  cu::CUfunction spin = nullptr;
+  cu::CUdeviceptr_v2 out = 0, done_on_card = 0;
+  volatile uint64_t* done = nullptr;
+  int units = 1;
+
+  Card() {
+    DO(cuInit(0));
+    DO(cuDevicePrimaryCtxRetain(&context, 0));
+    DO(cuCtxSetCurrent(context));
+    g_cuda.cuDeviceGetAttribute(&units, 16 /* multiprocessors */, 0);
+    DO(cuStreamCreate(&stream, 1 /* does not wait for the default stream */));
+    cu::CUmodule module = nullptr;
+    DO(cuModuleLoadData(&module, kKernel));
+    DO(cuModuleGetFunction(&spin, module, "spin"));
+    DO(cuMemAlloc_v2(&out, 256));
+    void* host = nullptr;
+    DO(cuMemHostAlloc(&host, 4096, 2 /* seen by the card */));
+    memset(host, 0, 4096);
+    DO(cuMemHostGetDevicePointer_v2(&done_on_card, host, 0));
+    done = static_cast<volatile uint64_t*>(host);
+  }
+
+  void Launch(uint64_t iterations, uint64_t base) {
+    void* arguments[] = {&out, &iterations, &base, &done_on_card};
+    DO(cuLaunchKernel(spin, static_cast<unsigned>(units), 1, 1, 1024, 1, 1, 0, stream, arguments,
+                      nullptr));
+  }
+  void Wait() { DO(cuStreamSynchronize(stream)); }
+};
+
+class Log {
+ public:
+  explicit Log(const char* path) : file_(fopen(path, "wb")) {
+    if (!file_) {
+      perror(path);
+      exit(2);
+    }
+  }
+  void Note(int64_t at, double work) {
+    const struct {
+      int64_t at;
+      double work;
+    } entry = {at, work};
+    fwrite(&entry, sizeof(entry), 1, file_);
+    if (at - flushed_ > 20 * 1000 * 1000) {
+      fflush(file_);
+      flushed_ = at;
+    }
+  }
+  void Flush() { fflush(file_); }
+
+ private:
+  FILE* file_;
+  int64_t flushed_ = 0;
+};
+
+int Calibrate() {
+  Card card;
+  constexpr uint64_t kIterations = 400000;
+  std::vector<double> ms;
+  for (int i = 0; i < 60; ++i) {
+    const int64_t begin = Now();
+    for (int k = 0; k < 8; ++k) card.Launch(kIterations, 0);
+    card.Wait();
+    ms.push_back(static_cast<double>(Now() - begin) / 8e6);
+  }
+  // Of the later ones: the card's clock has risen by then.
+  std::sort(ms.begin() + 20, ms.end());
+  printf("%.1f\n", kIterations / ms[40]);
+  return 0;
+}
+
+struct Shape {
+  double per_ms;
+  double kernel_us;
+  int batch = 4;
+  double work_ms = 0, think_ms = 0;
+};
+
+int Run(const char* path, const Shape& shape) {
+  Card card;
+  Log log(path);
+  const auto iterations = static_cast<uint64_t>(shape.per_ms * shape.kernel_us / 1000);
+  std::atomic<uint64_t> ended{0};
+  std::atomic<bool> quit{false};
+  std::thread sampler([&] {
+    uint64_t last = ~uint64_t{0};
+    int64_t before = 0;
+    while (!quit) {
+      const uint64_t work = std::max(uint64_t{*card.done}, ended.load());
+      const int64_t now = Now();
+      if (work != last) {
+        // It stood still until just now.
+        if (before) log.Note(before, static_cast<double>(last) / shape.per_ms);
+        log.Note(now, static_cast<double>(work) / shape.per_ms);
+        last = work;
+        before = 0;
+      } else {
+        before = now;
+      }
+      usleep(300);
+    }
+  });
+  uint64_t total = 0;
+  card.Launch(iterations, 0);
+  card.Wait();
+  total = ended = iterations;
+  printf("ready\n");
+  fflush(stdout);
+  int64_t until = Now() + static_cast<int64_t>(shape.work_ms * 1e6);
+  while (!g_end) {
+    for (int i = 0; i < shape.batch; ++i, total += iterations) card.Launch(iterations, total);
+    card.Wait();
+    ended = total;
+    if (shape.work_ms > 0 && Now() >= until) {
+      usleep(static_cast<useconds_t>(shape.think_ms * 1000));
+      until = Now() + static_cast<int64_t>(shape.work_ms * 1e6);
+    }
+  }
+  usleep(2000);
+  quit = true;
+  sampler.join();
+  log.Flush();
+  return 0;
+}
+
+int Copy(const char* path) {
+  constexpr size_t kBytes = size_t{64} << 20;
+  Card card;
+  Log log(path);
+  unsigned char* host[3];
+  for (auto& block : host) DO(cuMemHostAlloc(reinterpret_cast<void**>(&block), kBytes, 0));
+  for (size_t i = 0; i < kBytes; ++i) {
+    host[0][i] = static_cast<unsigned char>(i * 7 + (i >> 12));
+    host[1][i] = static_cast<unsigned char>(i * 13 + (i >> 9));
+  }
+  cu::CUdeviceptr_v2 there = 0;
+  DO(cuMemAlloc_v2(&there, kBytes));
+  printf("ready\n");
+  fflush(stdout);
+  unsigned long copies = 0, bad = 0;
+  for (; !g_end; ++copies) {
+    unsigned char* from = host[copies % 2];
+    DO(cuMemcpyHtoDAsync_v2(there, from, kBytes, card.stream));
+    card.Wait();
+    memset(host[2], 0, 4096);
+    DO(cuMemcpyDtoHAsync_v2(host[2], there, kBytes, card.stream));
+    card.Wait();
+    bad += memcmp(host[2], from, kBytes) != 0;
+    log.Note(Now(), static_cast<double>(copies + 1) * 2 * kBytes / 1e9);
+  }
+  log.Flush();
+  printf("copies %lu bad %lu\n", copies, bad);
+  return bad != 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGTERM, &OnTerm);
+  const std::string word = argc > 1 ? argv[1] : "";
+  Load();
+  if (word == "calibrate") return Calibrate();
+  if (word == "copy" && argc > 2) return Copy(argv[2]);
+  if (word == "run" && argc > 4) {
+    Shape shape = {atof(argv[3]), atof(argv[4])};
+    if (argc > 5) shape.batch = atoi(argv[5]);
+    if (argc > 7) {
+      shape.work_ms = atof(argv[6]);
+      shape.think_ms = atof(argv[7]);
+    }
+    return Run(argv[2], shape);
+  }
+  fprintf(stderr, "usage: see the head of card_spin.cpp\n");
+  return 2;
+}

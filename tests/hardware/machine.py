@@ -1,0 +1,56 @@
+"""A daemon of a measurement's own, for a real card or the fake one."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+REAL_NVML = ["/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1", "/usr/lib/aarch64-linux-gnu/libnvidia-ml.so.1",
+             "/usr/lib64/libnvidia-ml.so.1", "/usr/local/nvidia/lib64/libnvidia-ml.so.1"]
+
+
+class Machine:
+    """A daemon, and the environment that leads to it."""
+
+    def __init__(self, build, fake=False):
+        self.fake = fake
+        self.build = pathlib.Path(build).resolve()
+        self.env = dict(os.environ, FLEXAI_SOCKET=f"@flexai-hardware-{os.getpid()}")
+        self.nvml = os.environ.get("FLEXAI_NVML") or next((p for p in REAL_NVML if os.path.exists(p)), "")
+        self.driver = os.environ.get("FLEXAI_CUDA_DRIVER") or self.nvml.replace("nvidia-ml", "cuda")
+        self.folder = tempfile.TemporaryDirectory()
+        if fake:
+            self.nvml = str(self.build / "lib/libfake_nvml.so")
+            self.driver = str(self.build / "lib/libfake_cuda.so")
+            self.env.update(FLEXAI_NVML=self.nvml, FLEXAI_CUDA_DRIVER=self.driver,
+                            FLEXAI_FAKE_MEMORY=str(8 << 30), FLEXAI_FAKE_SHARED=self.folder.name + "/card")
+        self.daemon = subprocess.Popen([self.build / "bin/flexaid", "--socket", self.env["FLEXAI_SOCKET"]], env=self.env,
+                                       stdin=subprocess.DEVNULL)
+        self.card = self.find_card()
+
+    def find_card(self):
+        for _ in range(100):
+            cards = subprocess.run([self.build / "bin/flexai", "cards", "-o", "json"], env=self.env, capture_output=True, text=True)
+            if cards.returncode == 0:
+                break
+            time.sleep(0.1)  # poll
+        for card in json.loads(cards.stdout)["cards"]:
+            if card["backend"] == "cuda":
+                return card
+        sys.exit(f"flexai lists no card of this kind: {cards.stdout} {cards.stderr}")
+
+    def run(self, memory, *command, timeout=120, env=None):
+        return subprocess.run([self.build / "bin/flexai", "run", "--card", self.card["card"], "--share", "50%", "--limit", "100%",
+                               "--memory", f"{memory}Mi", "--", *map(str, command)], env={**self.env, **(env or {})},
+                              capture_output=True, text=True, timeout=timeout)
+
+    def status(self):
+        return json.loads(subprocess.run([self.build / "bin/flexai", "status", "-o", "json"], env=self.env, capture_output=True,
+                                         text=True, check=True).stdout)
+
+    def close(self):
+        self.daemon.terminate()
+        self.daemon.wait()
+        self.folder.cleanup()

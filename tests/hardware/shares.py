@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+"""Shares and limits of compute, by the progress of programs: on a real card, or with --fake on the fake one.
+
+shares.py --build build/release [--fake] [--parts limit,pairs,many,borrow,copy,live] [--seconds S] [--out FILE.json]
+
+Progress is work done in a window against work done in such a window with the whole card, both in this run. Exit code 1 where a
+program ended by itself or stood still.
+"""
+import argparse
+import bisect
+import json
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+from machine import Machine
+
+HERE = pathlib.Path(__file__).resolve().parent
+SPIN = {"k01": 100, "k1": 1000, "k10": 10000, "k100": 100000}  # us of a kernel; a wait after each four
+TORCH = "train", "gemm", "graph"
+LIMITS = 10, 30, 50, 70, 90
+PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
+PERIOD_NS = 100_000_000
+FAILED = []
+
+
+class Tenant:
+    """A program in a slice that logs its progress."""
+
+    def __init__(self, machine, name, kind, share, limit=100, more=()):
+        self.machine, self.name = machine, name
+        self.log = pathlib.Path(machine.folder.name) / f"{name}.log"
+        if kind in SPIN:
+            command = [machine.build / "test/card_spin", "run", self.log, machine.per_ms, SPIN[kind], 4, *more]
+        elif kind == "copy":
+            command = [machine.build / "test/card_spin", "copy", self.log]
+        else:
+            command = [sys.executable, HERE / "torch_work.py", self.log, kind]
+        self.child = subprocess.Popen(
+            [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",
+             "--memory", machine.memory, "--", *map(str, command)], env=machine.env, stdout=subprocess.PIPE, text=True)
+        self.slice = None
+        self.read, self.times, self.read_until = [], [], 0
+
+    def ready(self):
+        if self.child.stdout.readline().strip() != "ready":
+            sys.exit(f"{self.name} ended before it began: {self.child.wait()}")
+        for record in self.machine.status()["slices"]:
+            if record["leader_pid"] == self.child.pid:
+                self.slice = record["slice"]
+        return self
+
+    def flexai(self, *words):
+        done = subprocess.run([self.machine.build / "bin/flexai", *words], env=self.machine.env, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"flexai {' '.join(words)}: {done.stderr}")
+
+    def set(self, share, limit):
+        self.flexai("set", self.slice, "--share", f"{share}%", "--limit", f"{limit}%")
+
+    def pause(self, yes):
+        self.flexai("pause" if yes else "resume", self.slice)
+
+    def entries(self):
+        data = self.log.read_bytes()
+        return list(struct.iter_unpack("<qd", data[:len(data) // 16 * 16]))
+
+    def work(self, begin, end):
+        """Work done between two moments, on straight lines between what was logged."""
+        if end > self.read_until:
+            self.read = self.entries()
+            self.times = [t for t, _ in self.read]
+            self.read_until = self.times[-1] if self.times else 0
+        entries, times = self.read, self.times
+
+        def at(moment):
+            i = bisect.bisect_right(times, moment)
+            if i == 0 or not entries:
+                return 0.0
+            if i == len(entries):
+                return entries[-1][1]
+            (t0, w0), (t1, w1) = entries[i - 1], entries[i]
+            return w0 + (w1 - w0) * (moment - t0) / max(t1 - t0, 1)
+        return at(end) - at(begin)
+
+    def stop(self):
+        if self.child.poll() is not None:
+            FAILED.append(f"{self.name} ended by itself with {self.child.returncode}")
+            print("!!", FAILED[-1])
+            return ""
+        os.kill(self.child.pid, signal.SIGTERM)
+        try:
+            return self.child.communicate(timeout=30)[0]
+        except subprocess.TimeoutExpired:
+            FAILED.append(f"{self.name} did not end")
+            print("!!", FAILED[-1])
+            self.child.kill()
+            return ""
+
+
+def window(seconds, settle=0.4):
+    time.sleep(settle)
+    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    time.sleep(seconds)
+    return begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def rates(tenants, seconds, settle=0.4):
+    begin, end = window(seconds, settle)
+    # What is in work at the end is logged when it has ended; a step under a small limit takes long.
+    time.sleep(1.0 if any("train" in t.name or "k100" in t.name for t in tenants) else 0.2)
+    # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
+    steps = [PERIOD_NS * i // 20 for i in range(20)]
+    return [sum(t.work(begin + s, end - PERIOD_NS + s) for s in steps) / len(steps) * 1e9 / (end - begin - PERIOD_NS) for t in tenants]
+
+
+class Shares:
+    def __init__(self, machine, seconds):
+        self.machine, self.seconds = machine, seconds
+        self.rows = []
+
+    def note(self, part, what, **figures):
+        self.rows.append({"part": part, "what": what, **figures})
+
+    def alone(self, tenants, one):
+        for tenant in tenants:
+            tenant.pause(tenant is not one)
+        rate = rates([one], self.seconds)[0]
+        if rate <= 0:
+            FAILED.append(f"{one.name} stood still alone")
+        return max(rate, 1e-9)
+
+    def limit(self, kinds):
+        print("alone under a hard limit, progress in percent of alone")
+        print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS) + "   alone again")
+        for kind in kinds:
+            tenant = Tenant(self.machine, kind, kind, 10).ready()
+            alone = self.alone([tenant], tenant)
+            got = []
+            for limit in LIMITS:
+                tenant.set(10, limit)
+                got.append(rates([tenant], self.seconds)[0] / alone * 100)
+            tenant.set(10, 100)
+            again = rates([tenant], self.seconds)[0] / alone * 100
+            tenant.stop()
+            print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got) + f"   {again:.2f}", flush=True)
+            for limit, value in zip(LIMITS, got):
+                self.note("limit", kind, asked=limit, got=round(value, 3), error=round(value - limit, 3))
+            self.note("again", kind, got=round(again, 3))
+
+    def together(self, part, kinds, splits):
+        tenants = [Tenant(self.machine, f"{kind}-{i}", kind, 100 // len(kinds)) for i, kind in enumerate(kinds)]
+        for tenant in tenants:
+            tenant.ready()
+        alone = [self.alone(tenants, tenant) for tenant in tenants]
+        for tenant in tenants:
+            tenant.pause(False)
+        for split in splits:
+            for tenant in tenants:
+                tenant.set(1, 100)
+            for tenant, share in zip(tenants, split):
+                tenant.set(share, 100)
+            got = [rate / one * 100 for rate, one in zip(rates(tenants, 2 * self.seconds), alone)]
+            total = sum(got)
+            line = "  ".join(f"{kind} {share}: {value:6.2f} ({100 * value / max(total, 1e-9) - share:+.2f} of the sum)"
+                             for kind, share, value in zip(kinds, split, got))
+            print(f"{part:7} {line}   sum {total:.2f}", flush=True)
+            self.note(part, "+".join(kinds), asked=list(split), got=[round(v, 3) for v in got], sum=round(total, 3),
+                      error=[round(100 * v / max(total, 1e-9) - s, 3) for v, s in zip(got, split)])
+        for tenant in tenants:
+            tenant.stop()
+
+    def borrow(self):
+        """One works 4 ms and pauses 8 ms, at 50 %; the other is always busy, at 50 %, and may borrow."""
+        now_and_then = Tenant(self.machine, "now-and-then", "k1", 50, more=(4, 8)).ready()
+        busy = Tenant(self.machine, "busy", "k1", 50).ready()
+        tenants = [now_and_then, busy]
+        alone = [self.alone(tenants, tenant) for tenant in tenants]
+        for tenant in tenants:
+            tenant.pause(False)
+        got = [rate / one for rate, one in zip(rates(tenants, 2 * self.seconds), alone)]
+        print(f"borrow  4 ms work, 8 ms pause: {got[0]:.3f} of alone; always busy: {got[1]:.3f}", flush=True)
+        self.note("borrow", "4 ms of 12, always busy", got=[round(v, 4) for v in got])
+        for tenant in tenants:
+            tenant.stop()
+
+    def copy(self):
+        """Copies both ways beside a busy tenant: nothing lost."""
+        tenants = [Tenant(self.machine, "copy", "copy", 50).ready(), Tenant(self.machine, "k1-copy", "k1", 50).ready()]
+        alone = [self.alone(tenants, tenant) for tenant in tenants]
+        for tenant in tenants:
+            tenant.pause(False)
+        got = [rate / one for rate, one in zip(rates(tenants, self.seconds), alone)]
+        said = [tenant.stop().strip() for tenant in tenants][0]
+        print(f"copy    {said}; {got[0]:.3f} of alone beside kernels at {got[1]:.3f}", flush=True)
+        self.note("copy", said, got=[round(v, 4) for v in got])
+        if "bad 0" not in said:
+            FAILED.append(f"copies: {said}")
+
+    def live(self):
+        """How soon a new limit acts, and pause and resume."""
+        tenant = Tenant(self.machine, "live", "k1", 10).ready()
+        took = []
+        for yes in (True, False) * 3:
+            time.sleep(0.3)
+            begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            tenant.pause(yes)
+            time.sleep(0.5)
+            entries = [e for e in tenant.entries() if e[0] > begin - 100_000_000]
+            if yes:
+                # The last moment at which work advanced.
+                moved = [b[0] for a, b in zip(entries, entries[1:]) if b[1] > a[1]]
+                took.append(("pause", (moved[-1] - begin) / 1e6 if moved else 0.0))
+            else:
+                moved = [b[0] for a, b in zip(entries, entries[1:]) if b[1] > a[1] and b[0] > begin]
+                took.append(("resume", (moved[0] - begin) / 1e6 if moved else -1.0))
+        tenant.stop()
+        print("live    " + ", ".join(f"{what} acts after {ms:.1f} ms" for what, ms in took), flush=True)
+        self.note("live", "pause, resume", got=[round(ms, 2) for _, ms in took])
+
+
+def calibrate(machine):
+    if machine.fake:
+        return 1000.0  # any: a launch costs what the environment says
+    done = subprocess.run([machine.build / "test/card_spin", "calibrate"], env=machine.env, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        sys.exit(f"card_spin calibrate: {done.stderr}")
+    return float(done.stdout)
+
+
+def summary(rows):
+    limits = [abs(r["error"]) for r in rows if r["part"] == "limit"]
+    shared = [abs(e) for r in rows if r["part"] in ("pair", "many") for e in r["error"]]
+    sums = [r["sum"] for r in rows if r["part"] in ("pair", "many")]
+    if limits:
+        print(f"limits: mean error {sum(limits) / len(limits):.2f} points, worst {max(limits):.2f}")
+    if shared:
+        print(f"shares of the sum: mean error {sum(shared) / len(shared):.2f} points, worst {max(shared):.2f}; least sum {min(sums):.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build/release")
+    parser.add_argument("--fake", action="store_true")
+    parser.add_argument("--parts", default="limit,pairs,many,borrow,copy,live")
+    parser.add_argument("--kinds", default="", help="shapes, with commas between")
+    parser.add_argument("--seconds", type=float, default=2.5)
+    parser.add_argument("--out")
+    options = parser.parse_args()
+    machine = Machine(options.build, options.fake)
+    machine.memory = "128Mi" if options.fake else "16Gi"
+    with_torch = not options.fake and subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True).returncode == 0
+    kinds = options.kinds.split(",") if options.kinds else (["k1"] if options.fake else ["k01", "k1", "k10", *(TORCH if with_torch else ())])
+    parts = options.parts.split(",")
+    try:
+        if options.fake:
+            machine.env.update(FLEXAI_FAKE_SPIN="1", FLEXAI_FAKE_UNITS=str(len(os.sched_getaffinity(0))),
+                               FLEXAI_FAKE_LAUNCH_NS="1000000", FLEXAI_FAKE_ITEM_NS="0")
+        machine.per_ms = calibrate(machine)
+        shares = Shares(machine, options.seconds)
+        if "limit" in parts:
+            shares.limit(kinds)
+        if "pairs" in parts:
+            for pair in PAIRS:
+                if set(pair) <= set(kinds) | ({"k100"} if not options.fake else set()):
+                    shares.together("pair", pair, ((30, 70), (10, 90)))
+        if "many" in parts and not options.fake:
+            shares.together("many", ("k01", "k1", "k10"), ((20, 30, 50),))
+            shares.together("many", ("k1", "k10", "k01", "train" if with_torch else "k1"), ((10, 20, 30, 40),))
+        if "borrow" in parts:
+            shares.borrow()
+        if "copy" in parts:
+            shares.copy()
+        if "live" in parts:
+            shares.live()
+    finally:
+        machine.close()
+    summary(shares.rows)
+    if options.out:
+        pathlib.Path(options.out).write_text(json.dumps({"card": machine.card, "rows": shares.rows, "failed": FAILED}, indent=1))
+    sys.exit(1 if FAILED else 0)
+
+
+if __name__ == "__main__":
+    main()
