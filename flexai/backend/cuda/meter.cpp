@@ -1,6 +1,13 @@
 #include "flexai/backend/cuda/meter.h"
 
+#include <unistd.h>
+
+#include <string_view>
+#include <utility>
+
 #include "flexai/backend/cuda/nvml_library.h"
+#include "flexai/backend/cuda/switch_trace.h"
+#include "flexai/base/log.h"
 
 namespace flexai::backend::cuda {
 namespace {
@@ -10,13 +17,39 @@ namespace api = ::flexai::api::nvml;
 constexpr uint64_t kNoFigure = ~uint64_t{0};
 constexpr unsigned kMostProcesses = 1024;
 
+// After a trace was refused, or broke.
+constexpr Nanos kTryAgainAfter = 60 * kSecond;
+
+struct WatchedCard {
+  std::string uuid;
+  int minor = 0;
+  std::unique_ptr<SwitchTrace> trace;
+  Nanos try_at = 0;
+  bool told = false;
+};
+
+// The kernel module names processes as the host's first namespace does: to others they are
+// strangers.
+bool SeesHostPids() {
+  char name[64] = {};
+  const ssize_t length = readlink("/proc/self/ns/pid", name, sizeof(name) - 1);
+  return length > 0 && std::string_view(name) == "pid:[4026531836]";  // PROC_PID_INIT_INO
+}
+
 class CudaMeter : public device::Meter {
  public:
   explicit CudaMeter(const NvmlLibrary& library) : ml_(library.real) {}
   std::vector<device::ProcessUse> Read() override;
+  std::vector<device::CardTime> ReadTimes() override;
 
  private:
+  void FindWatched();
+  void Watch(WatchedCard& card);
+  static void Unwatch(WatchedCard& card, const Status& why);
+
   api::Real ml_;
+  bool found_ = false;
+  std::vector<WatchedCard> watched_;
 };
 
 std::vector<device::ProcessUse> CudaMeter::Read() {
@@ -40,6 +73,57 @@ std::vector<device::ProcessUse> CudaMeter::Read() {
     }
   }
   return uses;
+}
+
+void CudaMeter::FindWatched() {
+  found_ = true;
+  if (!ml_.nvmlDeviceGetMinorNumber || !SeesHostPids()) return;
+  unsigned cards = 0;
+  ml_.nvmlDeviceGetCount_v2(&cards);
+  for (unsigned i = 0; i < cards; ++i) {
+    api::nvmlDevice_t card = nullptr;
+    char uuid[96] = {};
+    unsigned minor = 0;
+    if (ml_.nvmlDeviceGetHandleByIndex_v2(i, &card) != api::NVML_SUCCESS ||
+        ml_.nvmlDeviceGetUUID(card, uuid, sizeof(uuid)) != api::NVML_SUCCESS ||
+        ml_.nvmlDeviceGetMinorNumber(card, &minor) != api::NVML_SUCCESS) {
+      continue;
+    }
+    watched_.push_back({uuid, static_cast<int>(minor), nullptr, 0, false});
+  }
+}
+
+void CudaMeter::Watch(WatchedCard& card) {
+  const Nanos now = MonotonicNow();
+  if (now < card.try_at) return;
+  card.try_at = now + kTryAgainAfter;
+  auto trace = SwitchTrace::Open(card.minor, card.uuid);
+  if (!trace.ok()) return Unwatch(card, trace.status());
+  card.trace = std::move(trace).value();
+}
+
+void CudaMeter::Unwatch(WatchedCard& card, const Status& why) {
+  card.trace.reset();
+  if (std::exchange(card.told, true)) return;
+  FLEXAI_LOG("meter", kWarn, "%s: card time is charged by the clock alone; %s", card.uuid.c_str(),
+             why.ToString().c_str());
+}
+
+std::vector<device::CardTime> CudaMeter::ReadTimes() {
+  if (!found_) FindWatched();
+  std::vector<device::CardTime> all;
+  for (WatchedCard& card : watched_) {
+    if (!card.trace) Watch(card);
+    if (!card.trace) continue;
+    if (const Status polled = card.trace->Poll(); !polled.ok()) {
+      Unwatch(card, polled);
+      continue;
+    }
+    SwitchTimes& times = card.trace->times();
+    const bool lost = times.TakeLost();
+    all.push_back({card.uuid, times.horizon(), lost, times.Totals()});
+  }
+  return all;
 }
 
 }  // namespace
