@@ -103,6 +103,7 @@ void Daemon::OnAttach(Connection& peer, const slice::Frame& frame) {
   process->pidfd = OpenPidfd(peer.pid());
   if (process->pidfd >= 0) Watch(process->pidfd);
   slice.processes.push_back(std::move(process));
+  slice.received.Rebase();
   if (slice.sweep_at != 0) SweepSlots(slice, MonotonicNow());
   answer(Status(), request.slot >= 0 ? -1 : slice.region.fd());
 }

@@ -175,8 +175,10 @@ void Daemon::ArbitrateCard(size_t card, Nanos now) {
   for (auto& [id, slice] : slices_) {
     if (slice->card != card) continue;
     here.push_back(slice.get());
+    const Nanos traced = slice->received.TakeCorrection();
+    slice->trace_corrected += traced;
     inputs.push_back({slice->number, slice->spec.share, slice->spec.limit, slice->spec.priority,
-                      slice->paused, slice->Busy(now), slice->TakeCorrection()});
+                      slice->paused, slice->Busy(now), slice->TakeCorrection() + traced});
   }
   HandOver(card, here, arbiters_[card].Step(now, inputs), now);
 }
@@ -189,6 +191,7 @@ void Daemon::HandOver(size_t card, const std::vector<SliceRecord*>& here,
     one_stops |= here[i]->busy && !accounts[i].run && here[i]->running();
     changes |= here[i]->running() != accounts[i].run;
     here[i]->account = accounts[i];
+    here[i]->received.Charged(now, accounts[i].received - here[i]->trace_corrected, here[i]->busy);
   }
   if (!changes) return;
   const bool on_cores = cards_[card].kind == "cpu" && here.size() > 1;

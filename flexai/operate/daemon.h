@@ -107,14 +107,16 @@ class Daemon {
   // report.cpp: what is told
   nlohmann::json Report() const;
   nlohmann::json DescribeCard(size_t card) const;
+  bool TracedLately(const std::string& uuid) const;
   nlohmann::json DescribeSlice(const SliceRecord& slice) const;
   void WriteReport(const SliceRecord& slice) const;
 
   DaemonOptions options_;
   std::vector<model::Card> cards_;
   CardMeter meter_;
-  std::vector<uint64_t> context_bytes_;   // per card: what using it costs a process, as last seen
-  std::vector<slice::Arbiter> arbiters_;  // one for each card
+  std::map<std::string, Nanos> traced_at_;  // per card's uuid: when a trace last told times
+  std::vector<uint64_t> context_bytes_;     // per card: what using it costs a process, as last seen
+  std::vector<slice::Arbiter> arbiters_;    // one for each card
   std::map<std::string, std::unique_ptr<SliceRecord>> slices_;
   std::map<int, std::unique_ptr<Connection>> connections_;
   std::vector<Waiting> waiting_;

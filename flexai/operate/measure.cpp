@@ -64,9 +64,14 @@ void Daemon::OnCardUses(const std::vector<device::ProcessUse>& uses) {
 
 void Daemon::OnCardTimes(const std::vector<device::CardTime>& times) {
   for (const device::CardTime& time : times) {
+    traced_at_[time.card_uuid] = MonotonicNow();
     for (auto& [id, slice] : slices_) {
       if (cards_[slice->card].uuid != time.card_uuid) continue;
-      [[maybe_unused]] const std::optional<Nanos> traced = TimeOf(*slice, time);
+      if (const std::optional<Nanos> traced = TimeOf(*slice, time)) {
+        slice->received.Traced(time.horizon, *traced, time.lost);
+      } else {
+        slice->received.Rebase();
+      }
     }
   }
 }

@@ -79,6 +79,12 @@ json Daemon::DescribeSlice(const SliceRecord& slice) const {
           {"warnings", warnings}};
 }
 
+// A trace tells of changes: of a card at rest it tells nothing.
+bool Daemon::TracedLately(const std::string& uuid) const {
+  const auto found = traced_at_.find(uuid);
+  return found != traced_at_.end() && MonotonicNow() - found->second < 10 * kSecond;
+}
+
 json Daemon::DescribeCard(size_t card) const {
   const model::Card& c = cards_[card];
   uint64_t used = 0;
@@ -107,7 +113,8 @@ json Daemon::DescribeCard(size_t card) const {
           {"share_granted_permille", GrantedShare(card, nullptr)},
           {"compute_received_ratio", received},
           {"slices", count},
-          {"lever", lever}};
+          {"lever", lever},
+          {"received_by", TracedLately(c.uuid) ? "trace" : "residence"}};
 }
 
 json Daemon::Report() const {

@@ -175,6 +175,7 @@ void SliceRecord::CheckObedience(Nanos now) {
 }
 
 void SliceRecord::ForgetProcess(size_t index) {
+  received.Rebase();
   const Process& process = *processes[index];
   ClearSlot(process.slot);
   if (process.pidfd >= 0) close(process.pidfd);

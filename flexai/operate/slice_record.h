@@ -10,6 +10,7 @@
 
 #include "flexai/model/slice_spec.h"
 #include "flexai/operate/fence.h"
+#include "flexai/operate/received.h"
 #include "flexai/operate/worker_meter.h"
 #include "flexai/slice/arbiter.h"
 #include "flexai/slice/queue_watch.h"
@@ -99,6 +100,8 @@ class SliceRecord {
   std::unique_ptr<Fence> fence;  // none until somebody cannot be held
   std::string fence_note;
   slice::ArbiterAccount account;
+  Received received;          // compares the account with a trace of the card, where there is one
+  Nanos trace_corrected = 0;  // of account.received
   uint64_t refused_by_the_gone = 0;
   double received_ratio = 0;
   bool busy = false;

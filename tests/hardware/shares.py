@@ -44,7 +44,7 @@ class Tenant:
         self.child = subprocess.Popen(
             [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",
              "--memory", machine.memory, "--", *map(str, command)], env=machine.env, stdout=subprocess.PIPE, text=True)
-        self.slice = None
+        self.slice, self.card_percent = None, 0.0
         self.read, self.times, self.read_until = [], [], 0
 
     def ready(self):
@@ -103,15 +103,26 @@ class Tenant:
             return ""
 
 
-def window(seconds, settle=0.4):
-    time.sleep(settle)
-    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    time.sleep(seconds)
-    return begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+def card_time(machine):
+    """What each slice has received so far: the mean of several looks within about a period, and of their times."""
+    looks = []
+    for _ in range(6):
+        now = time.monotonic()
+        looks.append((now, {s["slice"]: s["compute_received_seconds"] for s in machine.status()["slices"]}))
+        time.sleep(max(0, now + PERIOD_NS / 6e9 - time.monotonic()))
+    mean = {name: sum(look[1].get(name, 0.0) for look in looks) / len(looks) for name in looks[0][1]}
+    return sum(look[0] for look in looks) / len(looks), mean
 
 
 def rates(tenants, seconds, settle=0.4):
-    begin, end = window(seconds, settle)
+    time.sleep(settle)
+    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    at, had = card_time(tenants[0].machine)
+    time.sleep(max(0.0, seconds - 2 * PERIOD_NS / 1e9))
+    then, has = card_time(tenants[0].machine)
+    end = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    for tenant in tenants:
+        tenant.card_percent = 100 * (has[tenant.slice] - had[tenant.slice]) / (then - at)
     # What is in work at the end is logged when it has ended; a step under a small limit takes long.
     time.sleep(1.0 if any("train" in t.name or "k100" in t.name for t in tenants) else 0.2)
     # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
@@ -141,16 +152,19 @@ class Shares:
         for kind in kinds:
             tenant = Tenant(self.machine, kind, kind, 10).ready()
             alone = self.alone([tenant], tenant)
-            got = []
+            got, card = [], []
             for limit in LIMITS:
                 tenant.set(10, limit)
                 got.append(rates([tenant], self.seconds)[0] / alone * 100)
+                card.append(tenant.card_percent)
             tenant.set(10, 100)
             again = rates([tenant], self.seconds)[0] / alone * 100
             tenant.stop()
-            print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got) + f"   {again:.2f}", flush=True)
-            for limit, value in zip(LIMITS, got):
-                self.note("limit", kind, asked=limit, got=round(value, 3), error=round(value - limit, 3))
+            print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got) + f"   {again:.2f}")
+            print(f"{'  card':8}" + "".join(f"{value:9.2f}" for value in card), flush=True)
+            for limit, value, had in zip(LIMITS, got, card):
+                self.note("limit", kind, asked=limit, got=round(value, 3), error=round(value - limit, 3), card=round(had, 3),
+                          card_error=round(had - limit, 3))
             self.note("again", kind, got=round(again, 3))
 
     def together(self, part, kinds, splits):
@@ -167,11 +181,11 @@ class Shares:
                 tenant.set(share, 100)
             got = [rate / one * 100 for rate, one in zip(rates(tenants, 2 * self.seconds), alone)]
             total = sum(got)
-            line = "  ".join(f"{kind} {share}: {value:6.2f} ({100 * value / max(total, 1e-9) - share:+.2f} of the sum)"
-                             for kind, share, value in zip(kinds, split, got))
+            line = "  ".join(f"{kind} {share}: {value:6.2f} ({100 * value / max(total, 1e-9) - share:+.2f} of the sum, card {tenant.card_percent:.2f})"
+                             for kind, share, value, tenant in zip(kinds, split, got, tenants))
             print(f"{part:7} {line}   sum {total:.2f}", flush=True)
             self.note(part, "+".join(kinds), asked=list(split), got=[round(v, 3) for v in got], sum=round(total, 3),
-                      error=[round(100 * v / max(total, 1e-9) - s, 3) for v, s in zip(got, split)])
+                      card=[round(t.card_percent, 3) for t in tenants], error=[round(100 * v / max(total, 1e-9) - s, 3) for v, s in zip(got, split)])
         for tenant in tenants:
             tenant.stop()
 
@@ -237,7 +251,9 @@ def summary(rows):
     limits = [abs(r["error"]) for r in rows if r["part"] == "limit"]
     shared = [abs(e) for r in rows if r["part"] in ("pair", "many") for e in r["error"]]
     sums = [r["sum"] for r in rows if r["part"] in ("pair", "many")]
+    timed = [abs(r["card_error"]) for r in rows if r["part"] == "limit"]
     if limits:
+        print(f"limits, by card time: mean error {sum(timed) / len(timed):.2f} points, worst {max(timed):.2f}")
         print(f"limits: mean error {sum(limits) / len(limits):.2f} points, worst {max(limits):.2f}")
     if shared:
         print(f"shares of the sum: mean error {sum(shared) / len(shared):.2f} points, worst {max(shared):.2f}; least sum {min(sums):.2f}")
@@ -249,6 +265,7 @@ def main():
     parser.add_argument("--fake", action="store_true")
     parser.add_argument("--parts", default="limit,pairs,many,borrow,copy,live")
     parser.add_argument("--kinds", default="", help="shapes, with commas between")
+    parser.add_argument("--pairs", default="", help="pairs of shapes, as k1+k01,train+gemm; all without it")
     parser.add_argument("--seconds", type=float, default=2.5)
     parser.add_argument("--out")
     options = parser.parse_args()
@@ -266,8 +283,8 @@ def main():
         if "limit" in parts:
             shares.limit(kinds)
         if "pairs" in parts:
-            for pair in PAIRS:
-                if set(pair) <= set(kinds) | ({"k100"} if not options.fake else set()):
+            for pair in [tuple(pair.split("+")) for pair in options.pairs.split(",") if pair] or PAIRS:
+                if options.pairs or set(pair) <= set(kinds) | ({"k100"} if not options.fake else set()):
                     shares.together("pair", pair, ((30, 70), (10, 90)))
         if "many" in parts and not options.fake:
             shares.together("many", ("k01", "k1", "k10"), ((20, 30, 50),))
