@@ -26,9 +26,12 @@ class Machine:
             self.driver = str(self.build / "lib/libfake_cuda.so")
             self.env.update(FLEXAI_NVML=self.nvml, FLEXAI_CUDA_DRIVER=self.driver,
                             FLEXAI_FAKE_MEMORY=str(8 << 30), FLEXAI_FAKE_SHARED=self.folder.name + "/card")
+        self.start_daemon()
+        self.card = self.find_card()
+
+    def start_daemon(self):
         self.daemon = subprocess.Popen([self.build / "bin/flexaid", "--socket", self.env["FLEXAI_SOCKET"]], env=self.env,
                                        stdin=subprocess.DEVNULL)
-        self.card = self.find_card()
 
     def find_card(self):
         for _ in range(100):
@@ -47,8 +50,12 @@ class Machine:
                               capture_output=True, text=True, timeout=timeout)
 
     def status(self):
-        return json.loads(subprocess.run([self.build / "bin/flexai", "status", "-o", "json"], env=self.env, capture_output=True,
-                                         text=True, check=True).stdout)
+        for _ in range(100):
+            asked = subprocess.run([self.build / "bin/flexai", "status", "-o", "json"], env=self.env, capture_output=True, text=True)
+            if asked.returncode == 0:
+                return json.loads(asked.stdout)
+            time.sleep(0.05)  # poll: a new daemon looks at the cards first
+        sys.exit(f"flexai status: {asked.stderr}")
 
     def close(self):
         self.daemon.terminate()

@@ -20,7 +20,7 @@ import time
 from machine import Machine
 
 MIB = 1 << 20
-TORCH = """
+TORCH = ("""
     import torch
     free, total = torch.cuda.mem_get_info()
     print("free", free >> 20, "total", total >> 20, "MiB, torch", torch.__version__)
@@ -28,6 +28,7 @@ TORCH = """
     assert float(a[7]) == 7.0
     m = torch.eye(1024, device="cuda") @ torch.full((1024, 1024), 3.0, device="cuda")
     assert float(m[5, 7]) == 3.0
+""", """
     g = torch.cuda.CUDAGraph()
     s = torch.zeros(1024, device="cuda")
     with torch.cuda.graph(g):
@@ -36,6 +37,7 @@ TORCH = """
         g.replay()
     torch.cuda.synchronize()
     assert float(s[0]) == 5.0, s[0]
+""", """
     held = []
     try:
         while True:
@@ -46,12 +48,11 @@ TORCH = """
     del held
     torch.cuda.empty_cache()
     print("after: free", torch.cuda.mem_get_info()[0] >> 20)
-"""
+""")
 PROGRAMS = {
-    "torch": (TORCH, {}),
-    "torch, expandable segments": (TORCH, {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}),
-    "torch, cudaMallocAsync": (TORCH.replace("g = torch.cuda.CUDAGraph()", "import sys"), {
-        "PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}),
+    "torch": ("".join(TORCH), {}),
+    "torch, expandable segments": ("".join(TORCH), {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}),
+    "torch, cudaMallocAsync": (TORCH[0] + TORCH[2], {"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}),
     "cupy": ("""
         import cupy
         a = cupy.arange(1 << 20)

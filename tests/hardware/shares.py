@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Shares and limits of compute, by the progress of programs: on a real card, or with --fake on the fake one.
 
-shares.py --build build/release [--fake] [--parts limit,pairs,many,borrow,copy,live] [--seconds S] [--out FILE.json]
+shares.py --build build/release [--fake] [--parts limit,pairs,many,borrow,copy,live,faults,serve,overhead] [--seconds S] [--out FILE.json]
 
 Progress is work done in a window against work done in such a window with the whole card, both in this run. Exit code 1 where a
 program ended by itself or stood still.
@@ -32,7 +32,7 @@ FAILED = []
 class Tenant:
     """A program in a slice that logs its progress."""
 
-    def __init__(self, machine, name, kind, share, limit=100, more=()):
+    def __init__(self, machine, name, kind, share, limit=100, more=(), priority="normal", native=False):
         self.machine, self.name = machine, name
         self.log = pathlib.Path(machine.folder.name) / f"{name}.log"
         if kind in SPIN:
@@ -40,10 +40,11 @@ class Tenant:
         elif kind == "copy":
             command = [machine.build / "test/card_spin", "copy", self.log]
         else:
-            command = [sys.executable, HERE / "torch_work.py", self.log, kind]
-        self.child = subprocess.Popen(
-            [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",
-             "--memory", machine.memory, "--", *map(str, command)], env=machine.env, stdout=subprocess.PIPE, text=True)
+            command = [sys.executable, HERE / "torch_work.py", self.log, kind, *more]
+        run = [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",
+               "--memory", machine.memory, "--priority", priority, "--"]
+        self.child = subprocess.Popen([*([] if native else run), *map(str, command)], env=machine.env, stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True)
         self.slice, self.card_percent = None, 0.0
         self.read, self.times, self.read_until = [], [], 0
 
@@ -115,6 +116,7 @@ def card_time(machine):
 
 
 def rates(tenants, seconds, settle=0.4):
+    """Progress, and in `card_percent` of each tenant its part of the card's time as the daemon tells it."""
     time.sleep(settle)
     begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     at, had = card_time(tenants[0].machine)
@@ -123,6 +125,18 @@ def rates(tenants, seconds, settle=0.4):
     end = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     for tenant in tenants:
         tenant.card_percent = 100 * (has[tenant.slice] - had[tenant.slice]) / (then - at)
+    return progress_between(tenants, begin, end)
+
+
+def progress(tenants, seconds, settle=0.4):
+    time.sleep(settle)
+    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    time.sleep(seconds)
+    return progress_between(tenants, begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+
+
+def progress_between(tenants, begin, end):
+    """Work a second of each."""
     # What is in work at the end is logged when it has ended; a step under a small limit takes long.
     time.sleep(1.0 if any("train" in t.name or "k100" in t.name for t in tenants) else 0.2)
     # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
@@ -216,6 +230,48 @@ class Shares:
         if "bad 0" not in said:
             FAILED.append(f"copies: {said}")
 
+    def serve(self):
+        """Requests at 100 a second with high priority, alone and beside training."""
+        critical = Tenant(self.machine, "serve", "serve", 50, more=("8", "100"), priority="high").ready()
+        training = Tenant(self.machine, "train-low", "train", 50, priority="low").ready()
+        keeps = self.alone([critical, training], training)
+        training.pause(True)
+        critical.pause(False)
+        said = []
+        for beside in (False, True):
+            training.pause(not beside)
+            time.sleep(0.5)
+            critical.child.stdin.write("go\n")
+            critical.child.stdin.flush()
+            if beside:
+                kept = progress([training], 6.0)[0] / keeps
+            said.append([float(word) for word in critical.child.stdout.readline().split()])
+        (_, _, _, alone), (count, p50, p95, p99) = said
+        print(f"serve   {count:.0f} requests: alone p50/p95/p99 {said[0][1:]} ms, beside training {p50} {p95} {p99} ms: p99 {p99 / alone:.2f} "
+              f"of alone, training keeps {kept:.3f}", flush=True)
+        self.note("serve", "ResNet-50 beside training", alone=said[0], beside=said[1], training=round(kept, 4))
+        for tenant in (critical, training):
+            tenant.stop()
+
+    def overhead(self, kinds):
+        """Without a limit beside the same program without us, in turns; the other is stopped."""
+        for kind in kinds:
+            pair = [Tenant(self.machine, f"{kind}-native", kind, 100, native=True), Tenant(self.machine, f"{kind}-slice", kind, 100)]
+            for tenant in pair:
+                tenant.ready()
+            got = [[], []]
+            for _ in range(4):
+                for i in (0, 1):
+                    os.kill(pair[1 - i].child.pid, signal.SIGSTOP)
+                    os.kill(pair[i].child.pid, signal.SIGCONT)
+                    got[i].append(progress([pair[i]], 1.0, settle=0.3)[0])
+            for tenant in pair:
+                os.kill(tenant.child.pid, signal.SIGCONT)
+                tenant.stop()
+            ratio = sum(got[1]) / sum(got[0])
+            print(f"without limit, {kind}: {ratio:.4f} of native", flush=True)
+            self.note("overhead", kind, got=round(ratio, 4))
+
     def live(self):
         """How soon a new limit acts, and pause and resume."""
         tenant = Tenant(self.machine, "live", "k1", 10).ready()
@@ -236,6 +292,56 @@ class Shares:
         tenant.stop()
         print("live    " + ", ".join(f"{what} acts after {ms:.1f} ms" for what, ms in took), flush=True)
         self.note("live", "pause, resume", got=[round(ms, 2) for _, ms in took])
+
+
+class Faults:
+    """Processes that are killed, and what becomes of the others."""
+
+    def __init__(self, shares):
+        self.shares, self.machine = shares, shares.machine
+
+    def run(self):
+        held = Tenant(self.machine, "k1-held", "k1", 30).ready()
+        free = Tenant(self.machine, "k10-free", "k10" if not self.machine.fake else "k1", 70).ready()
+        alone = self.shares.alone([held, free], held)
+        held.set(30, 30)
+        self.kill_daemon(held, free, alone)
+        self.kill_held(held, free)
+
+    def kill_daemon(self, held, free, alone):
+        """kill -9 of the daemon: the limit stays, by the tenant's own clock; a new daemon takes over."""
+        free.pause(True)
+        os.kill(self.machine.daemon.pid, signal.SIGKILL)
+        self.machine.daemon.wait()
+        without = progress([held], self.shares.seconds, settle=0.5)[0] / alone * 100
+        self.machine.start_daemon()
+        begin = time.monotonic()
+        while len(self.machine.status()["slices"]) < 2 and time.monotonic() - begin < 10:
+            time.sleep(0.05)
+        back = time.monotonic() - begin
+        with_new = progress([held], self.shares.seconds, settle=0.5)[0] / alone * 100
+        print(f"faults  daemon killed: {without:.1f} % of alone under a limit of 30 without one, {with_new:.1f} with its successor, "
+              f"which knew both slices after {back:.2f} s", flush=True)
+        self.shares.note("faults", "daemon killed", got=[round(without, 2), round(with_new, 2)], seconds=round(back, 3))
+        if not 10 < without < 33 or not 25 < with_new < 33:
+            FAILED.append(f"limit of 30 without a daemon: {without:.1f}, with a new one: {with_new:.1f}")
+
+    def kill_held(self, held, free):
+        """kill -9 of a tenant that is held: what it had is given back, and the other goes on."""
+        free.pause(False)
+        held.pause(True)
+        os.kill(held.child.pid, signal.SIGKILL)
+        begin = time.monotonic()
+        held.child.wait()
+        while len(self.machine.status()["slices"]) > 1 and time.monotonic() - begin < 10:
+            time.sleep(0.01)
+        gone = time.monotonic() - begin
+        moves = progress([free], 1.0)[0]
+        print(f"faults  a held tenant killed: gone after {gone:.2f} s, its neighbour {'goes on' if moves > 0 else 'STANDS'}", flush=True)
+        self.shares.note("faults", "held tenant killed", seconds=round(gone, 3))
+        if moves <= 0 or gone > 1.0:
+            FAILED.append(f"after the kill of a held tenant: gone after {gone:.2f} s, neighbour at {moves:.2f}")
+        free.stop()
 
 
 def calibrate(machine):
@@ -263,7 +369,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--fake", action="store_true")
-    parser.add_argument("--parts", default="limit,pairs,many,borrow,copy,live")
+    parser.add_argument("--parts", default="limit,pairs,many,borrow,copy,live,faults,serve,overhead")
     parser.add_argument("--kinds", default="", help="shapes, with commas between")
     parser.add_argument("--pairs", default="", help="pairs of shapes, as k1+k01,train+gemm; all without it")
     parser.add_argument("--seconds", type=float, default=2.5)
@@ -295,6 +401,12 @@ def main():
             shares.copy()
         if "live" in parts:
             shares.live()
+        if "faults" in parts:
+            Faults(shares).run()
+        if "serve" in parts and with_torch:
+            shares.serve()
+        if "overhead" in parts and not options.fake:
+            shares.overhead(kinds)
     finally:
         machine.close()
     summary(shares.rows)
