@@ -99,6 +99,21 @@ void QueueWatch::WaitedAll() {
   word_.load(std::memory_order_acquire)->fetch_or(kOthers, std::memory_order_seq_cst);
 }
 
+void QueueWatch::Gone(uint64_t queue) {
+  const int at = Find(queue);
+  if (at >= 0) Clear(1u << at);
+}
+
+void QueueWatch::AllGone() { Clear(kFull); }
+
+bool QueueWatch::IsFull(uint32_t at, uint64_t* queue, uint64_t* launches) const {
+  const uint32_t word = word_.load(std::memory_order_acquire)->load(std::memory_order_seq_cst);
+  if ((word & (1u << at)) == 0) return false;
+  *launches = queues_[at].launches.load(std::memory_order_seq_cst);
+  *queue = queues_[at].name.load(std::memory_order_relaxed) - 1;
+  return true;
+}
+
 void QueueWatch::Empty(int queue, uint64_t launches) {
   std::atomic<uint64_t>& count = queues_[queue].launches;
   if (count.load(std::memory_order_seq_cst) != launches) return;

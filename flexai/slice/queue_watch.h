@@ -37,6 +37,13 @@ class QueueWatch {
   void BeforeAll() const;
   void WaitedAll();
 
+  /// The queue went away, or all did: whatever was in it, nobody will wait for it.
+  void Gone(uint64_t queue);
+  void AllGone();
+
+  /// The queue in place `at` (below kQueues) with its launches, if it has work as far as is known.
+  bool IsFull(uint32_t at, uint64_t* queue, uint64_t* launches) const;
+
   /// A mark was put behind what is in `queue`; a wait for the mark is a wait for that.
   void Marked(uint64_t mark, uint64_t queue);
   void WaitedFor(uint64_t mark);

@@ -87,6 +87,24 @@ TEST_F(QueueWatchTest, MarkCoversWhatIsBeforeIt) {
   EXPECT_TRUE(Full());
 }
 
+TEST_F(QueueWatchTest, QueuesThatGoAwayAreEmpty) {
+  watch_.Launched(7);
+  watch_.Launched(8);
+  uint64_t queue = 0, launches = 0;
+  int full = 0;
+  for (uint32_t at = 0; at < QueueWatch::kQueues; ++at)
+    full += watch_.IsFull(at, &queue, &launches);
+  EXPECT_EQ(full, 2);
+  EXPECT_EQ(launches, 1u);
+  watch_.Gone(7);
+  EXPECT_TRUE(Full());
+  watch_.Gone(8);
+  EXPECT_FALSE(Full());
+  for (uint64_t q = 0; q < 100; ++q) watch_.Launched(q);
+  watch_.AllGone();
+  EXPECT_FALSE(Full());
+}
+
 TEST_F(QueueWatchTest, ShowsWhatWasQueuedBefore) {
   QueueWatch late;
   late.Launched(3);

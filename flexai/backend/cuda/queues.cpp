@@ -14,7 +14,13 @@ namespace {
 constexpr uint64_t kLegacy = 1;
 constexpr uint64_t kPerThread = 2;
 
-thread_local char t_own_stream __attribute__((tls_model("initial-exec"))) = 0;
+alignas(16) thread_local char t_own_stream __attribute__((tls_model("initial-exec"))) = 0;
+// Told from handles, which are addresses of objects, by being odd.
+uint64_t OwnStream() { return reinterpret_cast<uintptr_t>(&t_own_stream) | 1; }
+bool IsHandle(uint64_t queue) { return queue > kPerThread && queue % 2 == 0; }
+
+// How often at most the driver is asked about streams that nobody waits for.
+constexpr Nanos kAskEvery = kMillisecond;
 
 template <class C>
 uint64_t StreamOf(void* params) {
@@ -45,7 +51,8 @@ Queues::Queues(slice::QueueWatch* watch) : watch_(watch) {
                  api::CuStreamBeginCaptureCall, api::CuStreamBeginCapture_ptszCall,
                  api::CuStreamBeginCapture_v2Call, api::CuStreamBeginCapture_v2_ptszCall,
                  api::CuStreamBeginCaptureToGraphCall, api::CuStreamBeginCaptureToGraph_ptszCall,
-                 api::CuStreamEndCaptureCall, api::CuStreamEndCapture_ptszCall>();
+                 api::CuStreamEndCaptureCall, api::CuStreamEndCapture_ptszCall,
+                 api::CuStreamDestroyCall, api::CuStreamDestroy_v2Call>();
 }
 
 Queues::Does Queues::Learn(const char* name) {
@@ -62,6 +69,11 @@ Queues::Does Queues::Learn(const char* name) {
       {"cuStreamBeginCapture", Does::kBeginCapture},
       {"cuStreamBeginCaptureToGraph", Does::kBeginCapture},
       {"cuStreamEndCapture", Does::kEndCapture},
+      {"cuStreamDestroy", Does::kDestroyStream},
+      {"cuCtxDestroy", Does::kDestroyContext},
+      {"cuGreenCtxDestroy", Does::kDestroyContext},
+      {"cuDevicePrimaryCtxRelease", Does::kDestroyContext},
+      {"cuDevicePrimaryCtxReset", Does::kDestroyContext},
   };
   const std::string_view base = BaseName(name);
   for (const auto& [known, does] : kDoes) {
@@ -75,7 +87,7 @@ uint64_t Queues::QueueIn(const Call& call) const {
   const uint64_t stream = stream_[index] ? stream_[index](call.params()) : 0;
   if (stream > kPerThread) return stream;
   const bool own = stream == kPerThread || (stream == 0 && per_thread_[index]);
-  return own ? reinterpret_cast<uintptr_t>(&t_own_stream) : kLegacy;
+  return own ? OwnStream() : kLegacy;
 }
 
 void Queues::Launches(Call& call) {
@@ -97,6 +109,14 @@ void Queues::Before(Call& call) {
       return watch_->BeforeAll();
     case Does::kEndCapture:
       return Capture(QueueIn(call), /*begin=*/false);
+    case Does::kDestroyStream: {
+      std::lock_guard<std::mutex> lock(ask_mu_);
+      return watch_->Gone(QueueIn(call));
+    }
+    case Does::kDestroyContext: {
+      std::lock_guard<std::mutex> lock(ask_mu_);
+      return watch_->AllGone();
+    }
     default:
       return;
   }
@@ -107,9 +127,11 @@ void Queues::After(Call& call) {
   if (!call.ok()) return;
   switch (does_[call.info().index]) {
     case Does::kWaitForStream:
-      return watch_->Waited(QueueIn(call), call.scratch());
+      watch_->Waited(QueueIn(call), call.scratch());
+      return AskForOthers();
     case Does::kWaitForEvent:
-      return watch_->WaitedFor(call.handle());
+      watch_->WaitedFor(call.handle());
+      return AskForOthers();
     case Does::kWaitForAll:
       return watch_->WaitedAll();
     case Does::kRecordEvent:
@@ -118,6 +140,28 @@ void Queues::After(Call& call) {
       return Capture(QueueIn(call), /*begin=*/true);
     default:
       return;
+  }
+}
+
+// A stream that a program launched to and never waits for, as one that it only captures from, would
+// count as full for ever: so whoever has waited for one asks about the others. Not while something
+// is captured, which a question can spoil.
+void Queues::AskForOthers() {
+  const api::Real& real = Real();
+  if (!real.cuStreamQuery || !real.cuStreamIsCapturing) return;
+  const Nanos now = MonotonicNow();
+  Nanos last = asked_at_.load(std::memory_order_relaxed);
+  if (now - last < kAskEvery || !asked_at_.compare_exchange_strong(last, now)) return;
+  std::unique_lock<std::mutex> lock(ask_mu_, std::try_to_lock);
+  if (!lock) return;
+  for (uint32_t at = 0; at < slice::QueueWatch::kQueues; ++at) {
+    uint64_t queue = 0, launches = 0;
+    if (captures_.load(std::memory_order_relaxed) != 0) return;
+    if (!watch_->IsFull(at, &queue, &launches) || !IsHandle(queue)) continue;
+    const auto stream = reinterpret_cast<api::CUstream>(queue);
+    api::CUstreamCaptureStatus captured = 0;
+    if (real.cuStreamIsCapturing(stream, &captured) != api::CUDA_SUCCESS || captured != 0) continue;
+    if (real.cuStreamQuery(stream) == api::CUDA_SUCCESS) watch_->Waited(queue, launches);
   }
 }
 

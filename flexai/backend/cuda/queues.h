@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 
 #include "flexai/backend/cuda/exported.h"
 #include "flexai/intercept/call.h"
@@ -33,6 +34,8 @@ class Queues {
     kRecordEvent,
     kBeginCapture,
     kEndCapture,
+    kDestroyStream,
+    kDestroyContext,
   };
   using StreamFn = uint64_t (*)(void* params);
 
@@ -40,6 +43,7 @@ class Queues {
   uint64_t QueueIn(const intercept::Call& call) const;
   bool IsCaptured(uint64_t queue) const;
   void Capture(uint64_t queue, bool begin);
+  void AskForOthers();
 
   slice::QueueWatch* watch_;
   std::array<Does, api::kFunctionCount> does_ = {};
@@ -47,6 +51,8 @@ class Queues {
   std::array<bool, api::kFunctionCount> per_thread_ = {};
   std::atomic<uint32_t> captures_{0};
   std::atomic<uint64_t> captured_[8] = {};
+  std::atomic<Nanos> asked_at_{0};
+  std::mutex ask_mu_;  // a stream that is asked about does not go away meanwhile
 };
 
 }  // namespace flexai::backend::cuda
