@@ -96,6 +96,7 @@ void Load() {
 struct Card {
   cu::CUcontext context = nullptr;
   cu::CUstream stream = nullptr;
+  cu::CUstream forgotten = nullptr;  // is launched to once, and nobody ever waits for it
   cu::CUfunction spin = nullptr;
   cu::CUdeviceptr_v2 out = 0, done_on_card = 0;
   volatile uint64_t* done = nullptr;
@@ -107,6 +108,7 @@ struct Card {
     DO(cuCtxSetCurrent(context));
     g_cuda.cuDeviceGetAttribute(&units, 16 /* multiprocessors */, 0);
     DO(cuStreamCreate(&stream, 1 /* does not wait for the default stream */));
+    DO(cuStreamCreate(&forgotten, 1));
     cu::CUmodule module = nullptr;
     DO(cuModuleLoadData(&module, kKernel));
     DO(cuModuleGetFunction(&spin, module, "spin"));
@@ -118,9 +120,10 @@ struct Card {
     done = static_cast<volatile uint64_t*>(host);
   }
 
-  void Launch(uint64_t iterations, uint64_t base) {
+  void Launch(uint64_t iterations, uint64_t base) { LaunchOn(stream, iterations, base); }
+  void LaunchOn(cu::CUstream on, uint64_t iterations, uint64_t base) {
     void* arguments[] = {&out, &iterations, &base, &done_on_card};
-    DO(cuLaunchKernel(spin, static_cast<unsigned>(units), 1, 1, 1024, 1, 1, 0, stream, arguments,
+    DO(cuLaunchKernel(spin, static_cast<unsigned>(units), 1, 1, 1024, 1, 1, 0, on, arguments,
                       nullptr));
   }
   void Wait() { DO(cuStreamSynchronize(stream)); }
@@ -200,6 +203,7 @@ int Run(const char* path, const Shape& shape) {
     }
   });
   uint64_t total = 0;
+  card.LaunchOn(card.forgotten, iterations, 0);
   card.Launch(iterations, 0);
   card.Wait();
   total = ended = iterations;

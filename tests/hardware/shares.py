@@ -272,6 +272,19 @@ class Shares:
             print(f"without limit, {kind}: {ratio:.4f} of native", flush=True)
             self.note("overhead", kind, got=round(ratio, 4))
 
+    def idle(self):
+        """Between its work a tenant is seen to be idle, though nobody waits for one of its streams."""
+        tenant = Tenant(self.machine, "idle", "k1", 10, more=(4, 3000)).ready()
+        begin = time.monotonic()
+        state = ""
+        while state != "idle" and time.monotonic() - begin < 8:
+            time.sleep(0.05)
+            state = next(s["state"] for s in self.machine.status()["slices"] if s["slice"] == tenant.slice)
+        print(f"idle    between its work a tenant is {state}", flush=True)
+        if state != "idle":
+            FAILED.append(f"a tenant without work is {state}")
+        tenant.stop()
+
     def live(self):
         """How soon a new limit acts, and pause and resume."""
         tenant = Tenant(self.machine, "live", "k1", 10).ready()
@@ -401,6 +414,7 @@ def main():
             shares.copy()
         if "live" in parts:
             shares.live()
+            shares.idle()
         if "faults" in parts:
             Faults(shares).run()
         if "serve" in parts and with_torch:

@@ -43,7 +43,7 @@ class ChannelFreezeTest : public ::testing::Test {
     return made;
   }
   bool GateIsClosed() {
-    bool passed = false;
+    std::atomic<bool> passed{false};
     std::thread launch([&] {
       gate_.Pass();
       passed = true;
