@@ -69,7 +69,7 @@ int Main(int argc, char** argv) {
     const std::string argument = argv[i];
     if (argument == "--user") {
       for_user = true;
-      address = slice::UserDaemonAddress();
+      address = slice::UserDaemonAddress(slice::ReadDaemonEnvironment());
     } else if (argument == "--socket" && i + 1 < argc) {
       address = argv[++i];
       for_user = true;

@@ -37,6 +37,14 @@ int LevelFor(std::string_view spec, std::string_view component) {
   return level;
 }
 
+// A copy: a program may change its environment while a thread of ours logs, which getenv does not
+// survive.
+char g_levels[256];
+
+__attribute__((constructor(101))) void ReadLevels() {
+  if (const char* spec = getenv("FLEXAI_LOG")) SetLogLevels(spec);
+}
+
 void WriteLine(char* line, size_t capacity, int used) {
   size_t length = used < 0 ? 0 : static_cast<size_t>(used);
   if (length > capacity - 2) length = capacity - 2;
@@ -47,10 +55,10 @@ void WriteLine(char* line, size_t capacity, int used) {
 }  // namespace
 
 bool LogEnabled(const char* component, LogLevel level) {
-  const char* spec = getenv("FLEXAI_LOG");
-  const int enabled = spec ? LevelFor(spec, component) : static_cast<int>(LogLevel::kWarn);
-  return static_cast<int>(level) <= enabled;
+  return static_cast<int>(level) <= LevelFor(g_levels, component);
 }
+
+void SetLogLevels(const char* spec) { snprintf(g_levels, sizeof(g_levels), "%s", spec); }
 
 void LogLine(const char* component, LogLevel level, const char* format, ...) {
   char line[1024];

@@ -11,8 +11,13 @@ namespace flexai {
 enum class LogLevel : uint8_t { kError = 0, kWarn = 1, kInfo = 2, kDebug = 3 };
 
 /// Whether a line of this level from this component would be written.
-/// Thread: any; reads the settings once.
+/// Thread: any.
 bool LogEnabled(const char* component, LogLevel level);
+
+/// Sets what FLEXAI_LOG set at the start.
+/// Shape: at most 255 characters.
+/// Thread: none else may log meanwhile.
+void SetLogLevels(const char* spec);
 
 /// Writes one line; printf-style. Lines are cut at 1,024 bytes.
 /// Thread: any.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include "flexai/base/log.h"
 #include "flexai/intercept/toy_driver.h"
 #include "toy/resolver.h"
 
@@ -26,7 +27,7 @@ TEST(Lookup, DoorsHaveNamesOfTheirOwn) {
 }
 
 TEST(Lookup, UnknownNameIsSaidOnce) {
-  setenv("FLEXAI_LOG", "info", 1);
+  SetLogLevels("info");
   testing::internal::CaptureStderr();
   for (int i = 0; i < 3; ++i) NoteUnknownName(toy::kLibrary, "toyUnheardOf");
   NoteUnknownName(toy::kLibrary, nullptr);

@@ -20,7 +20,7 @@ constexpr Nanos kStartTimeout = 10 * kSecond;
 
 Result<std::pair<int, std::string>> ConnectAny() {
   std::string addresses[3];
-  const int count = slice::DaemonAddresses(addresses);
+  const int count = slice::DaemonAddresses(slice::ReadDaemonEnvironment(), addresses);
   Status first;
   for (int i = 0; i < count; ++i) {
     Result<int> fd = slice::ConnectDaemon(addresses[i]);

@@ -142,26 +142,33 @@ Result<int> ConnectDaemon(const std::string& address, bool wait) {
   return fd;
 }
 
-std::string UserDaemonAddress() {
-  if (const char* folder = getenv("XDG_RUNTIME_DIR"); folder && folder[0] == '/') {
-    struct stat info;
-    if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode) && access(folder, W_OK) == 0) {
-      return std::string(folder) + "/flexai/flexaid.sock";
-    }
+DaemonEnvironment ReadDaemonEnvironment() {
+  DaemonEnvironment read;
+  if (const char* socket = getenv("FLEXAI_SOCKET")) read.socket = socket;
+  if (const char* folder = getenv("XDG_RUNTIME_DIR")) read.runtime_folder = folder;
+  return read;
+}
+
+std::string UserDaemonAddress(const DaemonEnvironment& environment) {
+  const std::string& folder = environment.runtime_folder;
+  struct stat info;
+  if (folder.starts_with('/') && stat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
+      access(folder.c_str(), W_OK) == 0) {
+    return folder + "/flexai/flexaid.sock";
   }
   // No folder to write to is needed for this one; peers check each other's user instead.
   return "@flexai-" + std::to_string(geteuid());
 }
 
-int DaemonAddresses(std::string out[3]) {
-  if (const char* set = getenv("FLEXAI_SOCKET"); set && set[0]) {
-    out[0] = set;
+int DaemonAddresses(const DaemonEnvironment& environment, std::string out[3]) {
+  if (!environment.socket.empty()) {
+    out[0] = environment.socket;
     return 1;
   }
   int count = 0;
   const std::string system = "/run/flexai/flexaid.sock";
   if (access(system.c_str(), F_OK) == 0) out[count++] = system;
-  out[count++] = UserDaemonAddress();
+  out[count++] = UserDaemonAddress(environment);
   const std::string abstract = "@flexai-" + std::to_string(geteuid());
   if (out[count - 1] != abstract) out[count++] = abstract;
   return count;

@@ -61,12 +61,20 @@ std::string WriteSliceVariable(const std::string& id, const model::SliceSpec& sp
 /// root, so what it says cannot be believed).
 Result<int> ConnectDaemon(const std::string& address, bool wait = true);
 
+/// What the environment says about where the daemon is. A program may change its environment while
+/// a thread of ours looks for the daemon, which getenv does not survive: read it before that.
+struct DaemonEnvironment {
+  std::string socket;
+  std::string runtime_folder;
+};
+DaemonEnvironment ReadDaemonEnvironment();
+
 /// The addresses where a daemon may be, best first; FLEXAI_SOCKET alone if it is set.
 /// Shape: at most 3.
-int DaemonAddresses(std::string out[3]);
+int DaemonAddresses(const DaemonEnvironment& environment, std::string out[3]);
 
 /// Where a daemon of this user listens when no other place is given.
-std::string UserDaemonAddress();
+std::string UserDaemonAddress(const DaemonEnvironment& environment);
 
 /// Sends one frame, with `fd` if it is not negative. Errors: kUnavailable (peer gone).
 Status SendFrame(int socket, FrameType type, const void* data, uint32_t size, int fd = -1);

@@ -316,17 +316,17 @@ TEST(ConnectTest, NobodyThereIsUnavailableAndLosesNothing) {
 TEST(ConnectTest, NamedAddressIsTheOnlyOne) {
   setenv("FLEXAI_SOCKET", "@named", 1);
   std::string addresses[3];
-  EXPECT_EQ(DaemonAddresses(addresses), 1);
+  EXPECT_EQ(DaemonAddresses(ReadDaemonEnvironment(), addresses), 1);
   EXPECT_EQ(addresses[0], "@named");
   unsetenv("FLEXAI_SOCKET");
   setenv("XDG_RUNTIME_DIR", "/tmp", 1);
-  EXPECT_EQ(UserDaemonAddress(), "/tmp/flexai/flexaid.sock");
+  EXPECT_EQ(UserDaemonAddress(ReadDaemonEnvironment()), "/tmp/flexai/flexaid.sock");
   for (const char* useless : {"relative", "/nonexistent", "/dev/null"}) {
     setenv("XDG_RUNTIME_DIR", useless, 1);
-    EXPECT_EQ(UserDaemonAddress(), "@flexai-" + std::to_string(geteuid()));
+    EXPECT_EQ(UserDaemonAddress(ReadDaemonEnvironment()), "@flexai-" + std::to_string(geteuid()));
   }
   unsetenv("XDG_RUNTIME_DIR");
-  const int count = DaemonAddresses(addresses);
+  const int count = DaemonAddresses(ReadDaemonEnvironment(), addresses);
   EXPECT_EQ(addresses[count - 1], "@flexai-" + std::to_string(geteuid()));
 }
 

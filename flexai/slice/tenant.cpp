@@ -38,7 +38,7 @@ bool IsClosed(int socket) {
 
 Result<int> Tenant::Connect(bool wait) {
   std::string addresses[3];
-  const int count = DaemonAddresses(addresses);
+  const int count = DaemonAddresses(environment_, addresses);
   Status first;
   for (int i = 0; i < count; ++i) {
     Result<int> socket = ConnectDaemon(addresses[i], wait);
@@ -102,6 +102,7 @@ Status Tenant::Attach() {
   Result<AttachRequest> request = ReadSliceVariable(variable);
   if (!request.ok()) return request.status();
   request_ = *request;
+  environment_ = ReadDaemonEnvironment();
   // A daemon may be just now replaced by its successor.
   Status last;
   const Nanos deadline = MonotonicNow() + 2 * kSecond;

@@ -61,6 +61,7 @@ class Tenant {
   QueueWatch* queues_;
   std::mutex mu_;  // one attach at a time
   AttachRequest request_ = {};
+  DaemonEnvironment environment_;
   std::atomic<Region*> region_{nullptr};
   std::atomic<Ledger*> ledger_{nullptr};
   ProcessSlot* slot_ = nullptr;
