@@ -29,6 +29,13 @@ std::vector<Finding> Examine() {
   if (status.ok()) {
     findings.push_back(CheckVersion(*status));
     findings.push_back(CheckCards(*status));
+    for (const json& card : ListField(*status, "cards")) {
+      // On the host's own cores nothing of this depends on a driver.
+      if (TextField(card, "kind") == "cpu") continue;
+      for (const auto check : {CheckLever, CheckCardTime, CheckDriver}) {
+        findings.push_back(check(card));
+      }
+    }
     findings.push_back(CheckLeftovers(*status));
   }
   findings.push_back(CheckNamespaces());

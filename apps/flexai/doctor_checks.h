@@ -41,4 +41,9 @@ Finding CheckVersion(const nlohmann::json& status);
 Finding CheckCards(const nlohmann::json& status);
 Finding CheckLeftovers(const nlohmann::json& status);
 
+// Of how shares are held on one card, as the daemon describes it (doctor_cards.cpp).
+Finding CheckLever(const nlohmann::json& card);
+Finding CheckCardTime(const nlohmann::json& card);
+Finding CheckDriver(const nlohmann::json& card);
+
 }  // namespace flexai::cli

@@ -28,6 +28,7 @@ json ToJson(const model::Card& card) {
           {"vendor", card.vendor},
           {"model", card.model},
           {"driver", card.driver},
+          {"tried_driver", card.tried_driver},
           {"uuid", card.uuid},
           {"memory", card.memory_bytes},
           {"units", card.compute_units},
@@ -42,6 +43,7 @@ model::Card FromJson(const json& j) {
   card.vendor = j.value("vendor", "");
   card.model = j.value("model", "");
   card.driver = j.value("driver", "");
+  card.tried_driver = j.value("tried_driver", "");
   card.uuid = j.value("uuid", "");
   card.memory_bytes = j.value("memory", uint64_t{0});
   card.compute_units = j.value("units", 0);

@@ -76,12 +76,22 @@ std::vector<device::CardTime> ReadTimes(const Meters& meters) {
   return all;
 }
 
+std::vector<device::CardWatch> ReadWatches(const Meters& meters) {
+  std::vector<device::CardWatch> all;
+  for (const auto& meter : meters) {
+    auto watches = meter->Watches();
+    std::move(watches.begin(), watches.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
 }  // namespace
 
 int MeterCards() {
   prctl(PR_SET_NAME, "flexaid-meter", 0, 0, 0);
   const Meters meters = MakeMeters();
   std::vector<device::CardTime> told;
+  std::vector<device::CardWatch> told_watches;
   bool asked = false;
   bool alive = !meters.empty();
   while (alive) {
@@ -97,6 +107,9 @@ int MeterCards() {
     auto times = ReadTimes(meters);
     if (operate::Changed(told, times)) alive = Tell(operate::WriteTimes(times));
     told = std::move(times);
+    auto watches = ReadWatches(meters);
+    if (alive && watches != told_watches) alive = Tell(operate::WriteWatches(watches));
+    told_watches = std::move(watches);
   }
   _exit(0);  // past the destructors of drivers
 }

@@ -32,6 +32,13 @@ struct CardTime {
   std::vector<ProcessTime> processes;
 };
 
+/// Whether the use of one card is watched.
+struct CardWatch {
+  std::string card_uuid;
+  std::string refused;  // why it is not; empty = it is
+  bool operator==(const CardWatch&) const = default;
+};
+
 class Meter {
  public:
   virtual ~Meter() = default;
@@ -40,6 +47,9 @@ class Meter {
   /// The use of every card that can be watched, up to now or a few milliseconds ago. Thread: the
   /// same.
   virtual std::vector<CardTime> ReadTimes() { return {}; }
+  /// For each card that it knows, what became of watching it in the last `ReadTimes`. Thread: the
+  /// same.
+  virtual std::vector<CardWatch> Watches() const { return {}; }
 };
 
 }  // namespace flexai::device

@@ -15,8 +15,9 @@ struct Card {
   std::string vendor;
   std::string model;
   std::string driver;
-  std::string uuid;        // stable over restarts
-  Bytes memory_bytes = 0;  // pinned when the daemon starts: drivers may change their answer
+  std::string tried_driver;  // the version with which published figures were taken; empty = none
+  std::string uuid;          // stable over restarts
+  Bytes memory_bytes = 0;    // pinned when the daemon starts: drivers may change their answer
   int compute_units = 0;
   std::vector<std::string> libraries;  // file names of the driver: who maps one uses the card
 };

@@ -26,6 +26,10 @@ bool IsTime(const json& j) {
          j[2].is_boolean() && j[3].is_array();
 }
 
+bool IsWatch(const json& j) {
+  return j.is_array() && j.size() == 2 && j[0].is_string() && j[1].is_string();
+}
+
 bool IsProcess(const json& j) {
   return j.is_array() && j.size() == 2 && j[0].is_number() && j[1].is_number();
 }
@@ -57,6 +61,7 @@ CardMeter::News CardMeter::Take() {
   char bytes[65536];
   const ssize_t got = read(answer_fd_, bytes, sizeof(bytes));
   if (got <= 0) {  // the helper is gone: no more questions
+    for (auto& [uuid, refused] : watches_) refused = "the helper that watched it has ended";
     close(answer_fd_);
     answer_fd_ = -1;
     close(ask_fd_);
@@ -82,6 +87,13 @@ void CardMeter::TakeLine(std::string_view line, News* news) {
   if (const json* const times = list("times")) {
     for (const json& one : *times) {
       if (IsTime(one)) news->times.push_back(ReadTime(one));
+    }
+    return;
+  }
+  if (const json* const watched = list("watched")) {
+    watches_.clear();
+    for (const json& one : *watched) {
+      if (IsWatch(one)) watches_[one[0].get<std::string>()] = one[1].get<std::string>();
     }
     return;
   }
@@ -115,6 +127,14 @@ std::string WriteTimes(const std::vector<device::CardTime>& times) {
     all.push_back(json::array({time.card_uuid, time.horizon, time.lost, std::move(processes)}));
   }
   return Line("times", std::move(all));
+}
+
+std::string WriteWatches(const std::vector<device::CardWatch>& watches) {
+  json all = json::array();
+  for (const device::CardWatch& watch : watches) {
+    all.push_back(json::array({watch.card_uuid, watch.refused}));
+  }
+  return Line("watched", std::move(all));
 }
 
 bool Changed(const std::vector<device::CardTime>& before,

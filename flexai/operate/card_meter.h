@@ -2,8 +2,10 @@
 // line. The helper writes lines of JSON:
 //   {"uses": [[card uuid, pid, bytes], ...]}                                    answers a question
 //   {"times": [[card uuid, horizon, lost, [[pid, ns], ...]], ...]}  unasked, as often as it changes
+//   {"watched": [[card uuid, why not], ...]}                        the same; "" = it is
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +34,9 @@ class CardMeter {
   bool Ask();
   /// What has come, without waiting for more: none, one or several whole lines.
   News Take();
+  /// By card's uuid why its use is not watched; empty = it is. A card of which nothing is known is
+  /// missing.
+  const std::map<std::string, std::string>& watches() const { return watches_; }
 
  private:
   void TakeLine(std::string_view line, News* news);
@@ -40,11 +45,13 @@ class CardMeter {
   int answer_fd_;
   bool waits_ = false;
   std::string text_;
+  std::map<std::string, std::string> watches_;
 };
 
 /// The helper's lines.
 std::string WriteUses(const std::vector<device::ProcessUse>& uses);
 std::string WriteTimes(const std::vector<device::CardTime>& times);
+std::string WriteWatches(const std::vector<device::CardWatch>& watches);
 
 /// Whether anything but the horizon differs.
 bool Changed(const std::vector<device::CardTime>& before,

@@ -64,6 +64,20 @@ TEST_F(CardMeterTest, TimesComeUnasked) {
   EXPECT_TRUE(news.times[1].lost);
 }
 
+TEST_F(CardMeterTest, WatchesComeUnaskedAndReplaceOneAnother) {
+  ASSERT_TRUE(meter_->Ask());
+  EXPECT_TRUE(meter_->watches().empty());
+  Say(WriteWatches({{"GPU-1", ""}, {"GPU-2", "it is refused"}}));
+  EXPECT_TRUE(meter_->waits()) << "that was no answer";
+  EXPECT_EQ(meter_->watches().at("GPU-1"), "");
+  EXPECT_EQ(meter_->watches().at("GPU-2"), "it is refused");
+  Say(WriteWatches({{"GPU-2", ""}}));
+  EXPECT_EQ(meter_->watches().size(), 1u);
+  EXPECT_EQ(meter_->watches().at("GPU-2"), "");
+  Say("{\"watched\": [[1, \"\"], [\"GPU-3\"], 7]}\n");
+  EXPECT_TRUE(meter_->watches().empty());
+}
+
 TEST_F(CardMeterTest, TakesSeveralLinesAtOnce) {
   auto later = kTimes;
   later[0].horizon += 1;
@@ -105,11 +119,13 @@ TEST_F(CardMeterTest, GarbageIsIgnored) {
 
 TEST_F(CardMeterTest, EndOfTheHelperIsTheEndOfQuestions) {
   ASSERT_TRUE(meter_->Ask());
+  Say(WriteWatches({{"GPU-1", ""}}));
   close(answer_[1]);
   answer_[1] = -1;
   const auto news = meter_->Take();
   EXPECT_FALSE(news.answered);
   EXPECT_EQ(meter_->answer_fd(), -1);
+  EXPECT_NE(meter_->watches().at("GPU-1"), "") << "nobody watches it any more";
   EXPECT_FALSE(meter_->Ask());
 }
 

@@ -99,12 +99,15 @@ json Daemon::DescribeCard(size_t card) const {
     received += slice->received_ratio;
     ++count;
   }
+  const auto watch = meter_.watches().find(c.uuid);
+  const json trace_refused = watch == meter_.watches().end() ? json() : json(watch->second);
   return {{"card", c.id},
           {"backend", c.backend},
           {"kind", c.kind},
           {"vendor", c.vendor},
           {"model", c.model},
           {"driver", c.driver},
+          {"driver_tried", c.tried_driver},
           {"uuid", c.uuid},
           {"compute_units", c.compute_units},
           {"memory_total_bytes", c.memory_bytes},
@@ -114,7 +117,8 @@ json Daemon::DescribeCard(size_t card) const {
           {"compute_received_ratio", received},
           {"slices", count},
           {"lever", lever},
-          {"received_by", TracedLately(c.uuid) ? "trace" : "residence"}};
+          {"received_by", TracedLately(c.uuid) ? "trace" : "residence"},
+          {"trace_refused", trace_refused}};
 }
 
 json Daemon::Report() const {

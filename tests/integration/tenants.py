@@ -19,9 +19,14 @@ HEADER = struct.Struct("<IHHI")
 MAGIC, VERSION, REQUEST, REPLY, ATTACH, ATTACHED = 0x41584C46, 1, 1, 2, 3, 4
 DEADLINE_S = 30
 MIB = 1 << 20
-# A fake card whose kernels burn as much time of cores as card_program's do on a real driver.
-FAKE_CARD = {"OCL_ICD_VENDORS": str(BUILD / "lib/libfake_opencl.so"), "FLEXAI_FAKE_SPIN": "1", "FLEXAI_FAKE_ITEM_NS": "20000",
-             "FLEXAI_FAKE_UNITS": str(len(os.sched_getaffinity(0)))}
+SCRATCH = tempfile.TemporaryDirectory()  # until this process ends
+# Fake cards whose kernels burn as much time of cores as card_program's do on a real driver.
+FAKE_WORK = {"FLEXAI_FAKE_SPIN": "1", "FLEXAI_FAKE_ITEM_NS": "20000", "FLEXAI_FAKE_UNITS": str(len(os.sched_getaffinity(0)))}
+FAKE_CARDS = {"fake": {"OCL_ICD_VENDORS": str(BUILD / "lib/libfake_opencl.so"), **FAKE_WORK},
+              # The only card: no other kind of driver is found.
+              "fake_cuda": {"OCL_ICD_VENDORS": SCRATCH.name + "/none", "FLEXAI_NVML": str(BUILD / "lib/libfake_nvml.so"),
+                            "FLEXAI_CUDA_DRIVER": str(BUILD / "lib/libfake_cuda.so"),
+                            "FLEXAI_FAKE_SHARED": SCRATCH.name + "/card", **FAKE_WORK}}
 
 
 def until(what, answer, deadline_s=DEADLINE_S):
@@ -84,18 +89,18 @@ def standing_still(pids, for_s=0.2):
 
 
 def clean_environment(**more):
-    """The environment without what people or other tests have set for flexai and for layers; FLEXAI_TEST_CARD=fake
-    puts the fake card in."""
+    """The environment without what people or other tests have set for flexai and for layers; FLEXAI_TEST_CARD names
+    the fake card to put in."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("FLEXAI_") and not key.endswith("_LAYERS")}
-    return {**clean, **(FAKE_CARD if os.environ.get("FLEXAI_TEST_CARD") == "fake" else {}), **more}
+    return {**clean, **FAKE_CARDS.get(os.environ.get("FLEXAI_TEST_CARD"), {}), **more}
 
 
 class Daemon:
     """flexaid at an address of its own."""
 
-    def __init__(self, address=None):
+    def __init__(self, address=None, env=None):
         self.address = address or f"@flexai-test-{uuid.uuid4().hex[:12]}"
-        self.env = clean_environment(FLEXAI_SOCKET=self.address)
+        self.env = clean_environment(FLEXAI_SOCKET=self.address, **(env or {}))
         self.process = None
 
     def start(self):

@@ -16,6 +16,8 @@ namespace api = ::flexai::api::nvml;
 
 // The oldest driver whose calls the table was compared with.
 constexpr int kOldestDriver = 535;
+// The driver of docs/reference/h100-results.md, where channels were stopped and the trace was read.
+constexpr char kTriedDriver[] = "580.159.04";
 
 // The file of the driver, with its version: how processes that use it are known.
 std::string DriverFile(const std::string& version) { return "libcuda.so." + version; }
@@ -67,6 +69,7 @@ Result<model::Card> CudaInventory::Describe(const api::Real& ml, unsigned index,
   card.kind = "gpu";
   card.vendor = "NVIDIA";
   card.driver = version;
+  card.tried_driver = kTriedDriver;
   if (ml.nvmlDeviceGetName(device, text, sizeof(text)) == api::NVML_SUCCESS) card.model = text;
   if (ml.nvmlDeviceGetUUID(device, text, sizeof(text)) == api::NVML_SUCCESS) card.uuid = text;
   api::nvmlMemory_t memory = {};

@@ -22,8 +22,9 @@ constexpr Nanos kTryAgainAfter = 60 * kSecond;
 
 struct WatchedCard {
   std::string uuid;
-  int minor = 0;
+  int minor = -1;  // of its file; -1 = it cannot be watched
   std::unique_ptr<SwitchTrace> trace;
+  std::string refused = "nobody has asked yet";
   Nanos try_at = 0;
   bool told = false;
 };
@@ -41,6 +42,7 @@ class CudaMeter : public device::Meter {
   explicit CudaMeter(const NvmlLibrary& library) : ml_(library.real) {}
   std::vector<device::ProcessUse> Read() override;
   std::vector<device::CardTime> ReadTimes() override;
+  std::vector<device::CardWatch> Watches() const override;
 
  private:
   void FindWatched();
@@ -77,7 +79,7 @@ std::vector<device::ProcessUse> CudaMeter::Read() {
 
 void CudaMeter::FindWatched() {
   found_ = true;
-  if (!ml_.nvmlDeviceGetMinorNumber || !SeesHostPids()) return;
+  const bool sees_pids = SeesHostPids();
   unsigned cards = 0;
   ml_.nvmlDeviceGetCount_v2(&cards);
   for (unsigned i = 0; i < cards; ++i) {
@@ -85,25 +87,35 @@ void CudaMeter::FindWatched() {
     char uuid[96] = {};
     unsigned minor = 0;
     if (ml_.nvmlDeviceGetHandleByIndex_v2(i, &card) != api::NVML_SUCCESS ||
-        ml_.nvmlDeviceGetUUID(card, uuid, sizeof(uuid)) != api::NVML_SUCCESS ||
-        ml_.nvmlDeviceGetMinorNumber(card, &minor) != api::NVML_SUCCESS) {
+        ml_.nvmlDeviceGetUUID(card, uuid, sizeof(uuid)) != api::NVML_SUCCESS) {
       continue;
     }
-    watched_.push_back({uuid, static_cast<int>(minor), nullptr, 0, false});
+    WatchedCard& found = watched_.emplace_back();
+    found.uuid = uuid;
+    if (!sees_pids) {
+      found.refused = "flexaid does not see the host's process ids";
+    } else if (!ml_.nvmlDeviceGetMinorNumber ||
+               ml_.nvmlDeviceGetMinorNumber(card, &minor) != api::NVML_SUCCESS) {
+      found.refused = "the driver does not tell the card's file";
+    } else {
+      found.minor = static_cast<int>(minor);
+    }
   }
 }
 
 void CudaMeter::Watch(WatchedCard& card) {
   const Nanos now = MonotonicNow();
-  if (now < card.try_at) return;
+  if (card.minor < 0 || now < card.try_at) return;
   card.try_at = now + kTryAgainAfter;
   auto trace = SwitchTrace::Open(card.minor, card.uuid);
   if (!trace.ok()) return Unwatch(card, trace.status());
   card.trace = std::move(trace).value();
+  card.refused.clear();
 }
 
 void CudaMeter::Unwatch(WatchedCard& card, const Status& why) {
   card.trace.reset();
+  card.refused = why.message();
   if (std::exchange(card.told, true)) return;
   FLEXAI_LOG("meter", kWarn, "%s: card time is charged by the clock alone; %s", card.uuid.c_str(),
              why.ToString().c_str());
@@ -123,6 +135,12 @@ std::vector<device::CardTime> CudaMeter::ReadTimes() {
     const bool lost = times.TakeLost();
     all.push_back({card.uuid, times.horizon(), lost, times.Totals()});
   }
+  return all;
+}
+
+std::vector<device::CardWatch> CudaMeter::Watches() const {
+  std::vector<device::CardWatch> all;
+  for (const WatchedCard& card : watched_) all.push_back({card.uuid, card.refused});
   return all;
 }
 

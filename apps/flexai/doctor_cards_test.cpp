@@ -1,0 +1,58 @@
+// What the doctor says of a card that the daemon describes.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/flexai/doctor_checks.h"
+
+namespace flexai::cli {
+namespace {
+
+using nlohmann::json;
+
+const json kCard = {{"card", "2"},
+                    {"kind", "gpu"},
+                    {"lever", "freeze"},
+                    {"driver", "580.1.2"},
+                    {"driver_tried", "580.1.2"},
+                    {"trace_refused", ""}};
+
+json With(const char* name, const json& value) {
+  json card = kCard;
+  card[name] = value;
+  return card;
+}
+
+void ExpectFinding(const Finding& finding, const char* check, Verdict verdict, const char* part) {
+  EXPECT_EQ(finding.check, check);
+  EXPECT_EQ(finding.verdict, verdict) << finding.found;
+  EXPECT_NE(finding.found.find(part), std::string::npos) << finding.found;
+  EXPECT_EQ(finding.cure.empty(), verdict == Verdict::kPass) << finding.cure;
+}
+
+TEST(DoctorCards, Lever) {
+  ExpectFinding(CheckLever(kCard), "card 2 lever", Verdict::kPass, "freeze: ");
+  ExpectFinding(CheckLever(With("lever", "gate")), "card 2 lever", Verdict::kWarn, "gate: ");
+  ExpectFinding(CheckLever(With("lever", "none")), "card 2 lever", Verdict::kPass, "not known yet");
+}
+
+TEST(DoctorCards, Time) {
+  ExpectFinding(CheckCardTime(kCard), "card 2 time", Verdict::kPass, "by the driver's record");
+  ExpectFinding(CheckCardTime(With("trace_refused", "opening it fails")), "card 2 time",
+                Verdict::kWarn, "by the clock; opening it fails");
+  ExpectFinding(CheckCardTime(With("trace_refused", nullptr)), "card 2 time", Verdict::kPass,
+                "by the clock");
+  json older = kCard;
+  older.erase("trace_refused");
+  ExpectFinding(CheckCardTime(older), "card 2 time", Verdict::kPass, "by the clock");
+}
+
+TEST(DoctorCards, Driver) {
+  ExpectFinding(CheckDriver(kCard), "card 2 driver", Verdict::kPass, "580.1.2: the version");
+  ExpectFinding(CheckDriver(With("driver", "610.3")), "card 2 driver", Verdict::kWarn,
+                "610.3 is untried: the figures were taken with 580.1.2");
+  ExpectFinding(CheckDriver(With("driver_tried", "")), "card 2 driver", Verdict::kPass, "580.1.2");
+}
+
+}  // namespace
+}  // namespace flexai::cli
