@@ -8,12 +8,12 @@ import tempfile
 import time
 import unittest
 
-from tenants import DEADLINE_S, MIB, Daemon, Peer, Program, WithDaemon, cores_used, until, worker_time
+from tenants import ALLOC, DEADLINE_S, REFUSED, UNIT, Daemon, Peer, Program, WithDaemon, cores_used, standing, until, worker_time
 
 KILLS = int(os.environ.get("FLEXAI_KILLS", 100))
 SEED = int(os.environ.get("FLEXAI_SEED") or time.time_ns() % 1_000_000)
 RECOVERED_S = 1.0
-SMALL = ("--share", "10%", "--limit", "100%", "--memory", "64Mi")
+SMALL = ("--share", "10%", "--limit", "100%", "--memory", str(64 * UNIT))
 
 
 def reach(moment):
@@ -32,25 +32,31 @@ class WithRandom(WithDaemon):
     def recovered(self, what, answer):
         until(what, answer, RECOVERED_S)
 
+    def check_nobody_stands(self, *programs):
+        """None of them is left stopped: each is seen to run."""
+        for program in programs:
+            self.recovered(f"{program.pid} goes on", lambda: not standing({program.pid}))
+
 
 class Tenants(WithRandom):
     def test_killed_tenants_leave_nothing(self):
-        watcher = self.run_program("--share", "10%", "--memory", "64Mi")
-        self.assertEqual(watcher.do(f"alloc clCreateBuffer {16 * MIB}"), "ok 0")
+        watcher = self.run_program("--share", "10%", "--memory", str(64 * UNIT))
+        self.assertEqual(watcher.do(f"alloc {ALLOC} {16 * UNIT}"), "ok 0")
         running = []
         for _ in range(KILLS):
             # Anywhere from the program's start to its work.
             running.append((time.monotonic() + self.random.uniform(0, 0.15),
-                            Program(self.daemon, *SMALL, commands=[f"churn {8 * MIB}"])))
+                            Program(self.daemon, *SMALL, commands=[f"churn {8 * UNIT}"])))
             if len(running) == 4:
                 self.kill_one(running)
         while running:
             self.kill_one(running)
-        self.assertEqual(watcher.used(), 16 * MIB)
-        self.assertEqual(watcher.do(f"alloc clCreateBuffer {48 * MIB}"), "ok 1")
-        self.assertEqual(watcher.do("alloc clCreateBuffer 4"), "error -4")
+        self.assertEqual(watcher.used(), 16 * UNIT)
+        self.assertEqual(watcher.do(f"alloc {ALLOC} {48 * UNIT}"), "ok 1")
+        self.assertEqual(watcher.do(f"alloc {ALLOC} 4"), REFUSED)
         card = self.daemon.status()["cards"][0]
-        self.assertEqual((card["slices"], card["share_granted_permille"], card["memory_used_bytes"]), (1, 100, 64 * MIB))
+        self.assertEqual((card["slices"], card["share_granted_permille"], card["memory_used_bytes"]), (1, 100, 64 * UNIT))
+        self.check_nobody_stands(watcher)
 
     def kill_one(self, running):
         running.sort(key=lambda each: each[0])
@@ -63,19 +69,19 @@ class Tenants(WithRandom):
 
     def test_killed_processes_of_a_tenant_give_all_back(self):
         program = self.run_program(*SMALL)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {8 * MIB}"), "ok 0")
+        self.assertEqual(program.do(f"alloc {ALLOC} {8 * UNIT}"), "ok 0")
         for _ in range(max(KILLS // 10, 3)):
-            self.assertEqual(program.do(f"spawn 2 alloc clCreateBuffer {4 * MIB};me;churn {2 * MIB}"), "spawned 2")
+            self.assertEqual(program.do(f"spawn 2 alloc {ALLOC} {4 * UNIT};me;churn {2 * UNIT}"), "spawned 2")
             told = sorted(program.line() for _ in range(4))
-            self.assertEqual(told[2:], ["ok 0", "ok 0"])
+            self.assertEqual(told[2:], ["ok 0", "ok 0"], (told, program.told()))
             children = [int(each.split()[1]) for each in told[:2]]
             reach(time.monotonic() + self.random.uniform(0, 0.05))
             os.kill(children[0], signal.SIGKILL)
-            self.recovered("the killed child's memory is back", lambda: program.used() in (12 * MIB, 14 * MIB))
+            self.recovered("the killed child's memory is back", lambda: program.used() in (12 * UNIT, 14 * UNIT))
             os.kill(children[1], signal.SIGKILL)
-            self.recovered("all children's memory is back", lambda: program.used() == 8 * MIB)
+            self.recovered("all children's memory is back", lambda: program.used() == 8 * UNIT)
         self.assertEqual(len(program.slice()["processes"]), 1)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {56 * MIB}"), "ok 1")
+        self.assertEqual(program.do(f"alloc {ALLOC} {56 * UNIT}"), "ok 1")
 
 
 class Daemons(WithRandom):
@@ -88,25 +94,26 @@ class Daemons(WithRandom):
         self.daemon.kill()
 
     def test_a_successor_takes_over(self):
-        holder = self.run_program("--share", "30%", "--memory", "64Mi", "--priority", "low")
-        self.assertEqual(holder.do(f"alloc clCreateBuffer {16 * MIB}"), "ok 0")
-        worker = self.run_program("--share", "20%", "--limit", "50%", "--memory", "32Mi")
-        self.assertEqual(worker.do(f"spawn 2 alloc clCreateBuffer {4 * MIB};churn {4 * MIB}"), "spawned 2")
+        holder = self.run_program("--share", "30%", "--memory", str(64 * UNIT), "--priority", "low")
+        self.assertEqual(holder.do(f"alloc {ALLOC} {16 * UNIT}"), "ok 0")
+        worker = self.run_program("--share", "20%", "--limit", "50%", "--memory", str(32 * UNIT))
+        self.assertEqual(worker.do(f"spawn 2 alloc {ALLOC} {4 * UNIT};churn {4 * UNIT}"), "spawned 2")
         for _ in range(2):
             self.assertEqual(worker.line(), "ok 0")
-        held = 16 * MIB
+        held = 16 * UNIT
         promised = self.promises()
         for round_ in range(max(KILLS // 10, 3)):
             self.kill_daemon_at_random()
             # Limits hold while nobody serves, and memory comes and goes.
-            self.assertEqual(holder.do(f"alloc clCreateBuffer {48 * MIB + 1}"), "error -4")
-            self.assertEqual(holder.do(f"alloc clCreateBuffer {MIB // 16}"), f"ok {round_ + 1}")
-            held += MIB // 16
+            self.assertEqual(holder.do(f"alloc {ALLOC} {48 * UNIT + 1}"), REFUSED)
+            self.assertEqual(holder.do(f"alloc {ALLOC} {UNIT // 16}"), f"ok {round_ + 1}")
+            held += UNIT // 16
             self.daemon.start()
             self.recovered("both slices are back, with all their processes", lambda: self.processes() == [1, 2])
             self.assertEqual(self.promises(), promised)
             self.assertEqual(holder.used(), held)
-            self.assertIn(worker.used(), (8 * MIB, 12 * MIB, 16 * MIB))
+            self.assertIn(worker.used(), (8 * UNIT, 12 * UNIT, 16 * UNIT))
+            self.check_nobody_stands(holder, worker)
 
     def promises(self):
         return {each["slice"]: [each[name] for name in ("share_permille", "limit_permille", "memory_limit_bytes", "priority",
@@ -117,7 +124,7 @@ class Daemons(WithRandom):
         return sorted(len(each["processes"]) for each in self.daemon.slices().values())
 
     def test_nobody_is_unlimited_without_a_daemon(self):
-        program = self.run_program("--share", "30%", "--memory", "64Mi")
+        program = self.run_program("--share", "30%", "--memory", str(64 * UNIT))
         program.tell("spin 20000")
         until("it computes", lambda: worker_time(program.pid) > 5_000_000)
         self.daemon.kill()
@@ -127,7 +134,7 @@ class Daemons(WithRandom):
         self.recovered("it is adopted", lambda: len(program.slice()["processes"]) == 1)
 
     def test_nobody_waits_for_a_successor_that_is_slow(self):
-        program = self.run_program("--share", "30%", "--memory", "64Mi")
+        program = self.run_program("--share", "30%", "--memory", str(64 * UNIT))
         program.tell("spin 20000")
         until("it computes", lambda: worker_time(program.pid) > 5_000_000)
         self.daemon.kill()
@@ -166,24 +173,24 @@ class Daemons(WithRandom):
         return worker_time(program.pid) == before
 
     def test_who_ends_between_two_daemons_is_forgotten(self):
-        one = self.run_program("--share", "30%", "--memory", "64Mi")
-        self.assertEqual(one.do(f"alloc clCreateBuffer {16 * MIB}"), "ok 0")
-        self.assertEqual(one.do(f"spawn 1 alloc clCreateBuffer {4 * MIB};me;-"), "spawned 1")
+        one = self.run_program("--share", "30%", "--memory", str(64 * UNIT))
+        self.assertEqual(one.do(f"alloc {ALLOC} {16 * UNIT}"), "ok 0")
+        self.assertEqual(one.do(f"spawn 1 alloc {ALLOC} {4 * UNIT};me;-"), "spawned 1")
         self.assertEqual(one.line(), "ok 0")
         child = int(one.line().split()[1])
-        two = self.run_program("--share", "30%", "--memory", "64Mi")
-        self.assertEqual(two.do(f"alloc clCreateBuffer {16 * MIB}"), "ok 0")
+        two = self.run_program("--share", "30%", "--memory", str(64 * UNIT))
+        self.assertEqual(two.do(f"alloc {ALLOC} {16 * UNIT}"), "ok 0")
         self.daemon.kill()
         os.kill(child, signal.SIGKILL)
         two.end()
         self.daemon.start()
-        self.recovered("the living are counted, and only they", lambda: self.processes() == [1] and one.used() == 16 * MIB)
-        self.assertEqual(one.do(f"alloc clCreateBuffer {48 * MIB}"), "ok 1")
+        self.recovered("the living are counted, and only they", lambda: self.processes() == [1] and one.used() == 16 * UNIT)
+        self.assertEqual(one.do(f"alloc {ALLOC} {48 * UNIT}"), "ok 1")
 
     def test_a_stopped_process_is_not_forgotten(self):
-        program = self.run_program("--share", "30%", "--memory", "64Mi")
-        self.assertEqual(program.do(f"alloc clCreateBuffer {16 * MIB}"), "ok 0")
-        self.assertEqual(program.do(f"spawn 1 alloc clCreateBuffer {32 * MIB};me;-"), "spawned 1")
+        program = self.run_program("--share", "30%", "--memory", str(64 * UNIT))
+        self.assertEqual(program.do(f"alloc {ALLOC} {16 * UNIT}"), "ok 0")
+        self.assertEqual(program.do(f"spawn 1 alloc {ALLOC} {32 * UNIT};me;-"), "spawned 1")
         self.assertEqual(program.line(), "ok 0")
         child = int(program.line().split()[1])
         os.kill(child, signal.SIGSTOP)
@@ -192,15 +199,15 @@ class Daemons(WithRandom):
         self.recovered("the one that runs is adopted", lambda: self.processes() == [1])
         # Long enough for a daemon to give a silent process up.
         reach(time.monotonic() + 3)
-        self.assertEqual(program.used(), 48 * MIB)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {16 * MIB + 1}"), "error -4")
+        self.assertEqual(program.used(), 48 * UNIT)
+        self.assertEqual(program.do(f"alloc {ALLOC} {16 * UNIT + 1}"), REFUSED)
         os.kill(child, signal.SIGCONT)
         self.recovered("the other one is adopted", lambda: self.processes() == [2])
-        self.assertEqual(program.used(), 48 * MIB)
+        self.assertEqual(program.used(), 48 * UNIT)
 
     def test_a_stalled_daemon(self):
-        program = self.run_program("--share", "30%", "--memory", "64Mi")
-        self.assertEqual(program.do(f"alloc clCreateBuffer {16 * MIB}"), "ok 0")
+        program = self.run_program("--share", "30%", "--memory", str(64 * UNIT))
+        self.assertEqual(program.do(f"alloc {ALLOC} {16 * UNIT}"), "ok 0")
         program.tell("spin 2500")
         stalled = self.daemon.process
         self.addCleanup(stalled.send_signal, signal.SIGCONT)
@@ -209,13 +216,13 @@ class Daemons(WithRandom):
         self.check_rate(program, 0.3)
         stalled.send_signal(signal.SIGCONT)
         self.assertRegex(program.line(), r"spun [1-9]")
-        self.assertEqual(program.used(), 16 * MIB)
+        self.assertEqual(program.used(), 16 * UNIT)
         self.assertEqual(self.processes(), [1])
 
     def test_starts_while_daemons_come_and_go(self):
         for _ in range(max(KILLS // 20, 3)):
             moment = time.monotonic() + self.random.uniform(0, 0.1)
-            programs = [Program(self.daemon, *SMALL, commands=[f"alloc clCreateBuffer {MIB}", f"alloc clCreateBuffer {64 * MIB}"])
+            programs = [Program(self.daemon, *SMALL, commands=[f"alloc {ALLOC} {UNIT}", f"alloc {ALLOC} {64 * UNIT}"])
                         for _ in range(4)]
             reach(moment)
             self.replace_daemon()
@@ -227,9 +234,54 @@ class Daemons(WithRandom):
                     else:
                         # Never unlimited: at worst everything is refused, with a sentence.
                         self.assertEqual(program.process.returncode, 0)
-                        self.assertIn(out, (b"ok 0\nerror -4\n", b"error -4\nerror -4\n"), program.told())
+                        self.assertIn(out.decode(), (f"ok 0\n{REFUSED}\n", f"{REFUSED}\n{REFUSED}\n"), program.told())
                 program.end()
             self.recovered("no slice is left", lambda: not self.daemon.slices())
+
+
+class Held(WithRandom):
+    """Kills at the moment that a tenant's work is stopped on the card, where the card tells it."""
+
+    def setUp(self):
+        if standing({}) is None:
+            self.skipTest("this card does not tell whose work is stopped")
+        super().setUp()
+
+    def run_pair(self):
+        """Two that always compute: one of them is always out of turn."""
+        pair = [self.run_program("--share", "50%", "--memory", str(64 * UNIT), commands=[f"churn {8 * UNIT}"]) for _ in range(2)]
+        until("both compute", lambda: all(worker_time(each.pid) > 1_000_000 for each in pair))
+        return pair
+
+    def check_progress(self, program):
+        before = worker_time(program.pid)
+        self.recovered(f"{program.pid} computes", lambda: worker_time(program.pid) > before)
+
+    def test_a_held_tenant_is_killed(self):
+        survivor, victim = self.run_pair()
+        for _ in range(max(KILLS // 20, 3)):
+            until("it is stopped", lambda: standing({victim.pid}))
+            victim.end()
+            self.recovered("its slice is gone", lambda: len(self.daemon.slices()) == 1)
+            self.check_progress(survivor)
+            self.check_nobody_stands(survivor)
+            victim = self.run_program("--share", "50%", "--memory", str(64 * UNIT), commands=[f"churn {8 * UNIT}"])
+            until("both compute", lambda: worker_time(victim.pid) > 1_000_000)
+
+    def test_the_daemon_is_killed_while_one_is_held(self):
+        pair = self.run_pair()
+        for round_ in range(max(KILLS // 20, 3)):
+            held = pair[round_ % 2]
+            until("it is stopped", lambda: standing({held.pid}))
+            self.daemon.kill()
+            # By its own clock, without anybody who lets it go.
+            for program in pair:
+                self.check_progress(program)
+            self.daemon.start()
+            self.recovered("both are adopted", lambda: [len(each["processes"]) for each in self.daemon.slices().values()] == [1, 1])
+            for program in pair:
+                self.check_progress(program)
+                self.check_nobody_stands(program)
 
 
 class Leftovers(WithRandom):
@@ -240,7 +292,7 @@ class Leftovers(WithRandom):
             self.addCleanup(daemon.stop)
             program = Program(daemon, *SMALL)
             self.addCleanup(program.end)
-            program.do(f"alloc clCreateBuffer {MIB}")
+            program.do(f"alloc {ALLOC} {UNIT}")
             daemon.kill()
             daemon.start()
             self.recovered("it is adopted", lambda: len(program.slice()["processes"]) == 1)

@@ -14,7 +14,9 @@ import unittest
 import uuid
 
 BUILD = pathlib.Path(os.environ.get("FLEXAI_BUILD") or "build/release").resolve()
-FLEXAI, FLEXAID, PROGRAM = BUILD / "bin/flexai", BUILD / "bin/flexaid", BUILD / "test/card_program"
+FLEXAI, FLEXAID = BUILD / "bin/flexai", BUILD / "bin/flexaid"
+TEST_CARD = os.environ.get("FLEXAI_TEST_CARD", "")  # a fake card for every test; empty: what this machine has
+PROGRAM = BUILD / "test" / ("card_program_cuda" if TEST_CARD == "fake_cuda" else "card_program")
 HEADER = struct.Struct("<IHHI")
 MAGIC, VERSION, REQUEST, REPLY, ATTACH, ATTACHED = 0x41584C46, 1, 1, 2, 3, 4
 DEADLINE_S = 30
@@ -26,7 +28,11 @@ FAKE_CARDS = {"fake": {"OCL_ICD_VENDORS": str(BUILD / "lib/libfake_opencl.so"), 
               # The only card: no other kind of driver is found.
               "fake_cuda": {"OCL_ICD_VENDORS": SCRATCH.name + "/none", "FLEXAI_NVML": str(BUILD / "lib/libfake_nvml.so"),
                             "FLEXAI_CUDA_DRIVER": str(BUILD / "lib/libfake_cuda.so"),
-                            "FLEXAI_FAKE_SHARED": SCRATCH.name + "/card", **FAKE_WORK}}
+                            "FLEXAI_FAKE_SHARED": SCRATCH.name + "/card", "FLEXAI_FAKE_MEMORY": str(64 << 30),
+                            # Books of programs are then what they asked for, and nothing else.
+                            "FLEXAI_FAKE_CONTEXT": "0", "FLEXAI_FAKE_MODULE": "0", **FAKE_WORK}}
+# A way to get memory on the test's card, the error past a limit, and a unit of which a sixteenth is held exactly.
+ALLOC, REFUSED, UNIT = ("cuMemAlloc_v2", "error 2", 32 * MIB) if TEST_CARD == "fake_cuda" else ("clCreateBuffer", "error -4", MIB)
 
 
 def until(what, answer, deadline_s=DEADLINE_S):
@@ -62,7 +68,8 @@ def read_exactly(peer, size):
 def workers(pid):
     """The driver's threads of a process, by their numbers."""
     tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
-    return [int(task.name) for task in tasks if int(task.name) != pid and (task / "comm").read_text().startswith("flexai-worker")]
+    return [int(task.name) for task in tasks if int(task.name) != pid and 
+            (task / "comm").read_text().startswith(("flexai-worker", "fake-worker"))]
 
 
 def worker_time(pid):
@@ -75,6 +82,15 @@ def cores_used(pid, for_s=1):
     before, begin = worker_time(pid), time.monotonic()
     until("time passes", lambda: time.monotonic() >= begin + for_s)
     return (worker_time(pid) - before) / 1e9 / (time.monotonic() - begin)
+
+
+def standing(pids):
+    """Those of the processes whose work the fake card's lever has stopped just now; None where that card does not tell.
+    Its shared file has places of 24 bytes: pid, whether it stands, and two words of memory."""
+    if TEST_CARD != "fake_cuda":
+        return None
+    places = struct.Struct("<IIQQ").iter_unpack(pathlib.Path(FAKE_CARDS[TEST_CARD]["FLEXAI_FAKE_SHARED"]).read_bytes())
+    return {pid for pid, stands, _, _ in places if stands and pid in pids}
 
 
 def standing_still(pids, for_s=0.2):
@@ -92,7 +108,7 @@ def clean_environment(**more):
     """The environment without what people or other tests have set for flexai and for layers; FLEXAI_TEST_CARD names
     the fake card to put in."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("FLEXAI_") and not key.endswith("_LAYERS")}
-    return {**clean, **FAKE_CARDS.get(os.environ.get("FLEXAI_TEST_CARD"), {}), **more}
+    return {**clean, **FAKE_CARDS.get(TEST_CARD, {}), **more}
 
 
 class Daemon:

@@ -57,7 +57,10 @@ __attribute__((constructor)) void StandBehindIoctl() {
   void* library = dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD);
   ReplaceImport(library, "ioctl", reinterpret_cast<void*>(&AskModule));
   if (library) dlclose(library);
-  TheModule().OnChange([](bool stands) { fake::Card::Instance().Stop(stands); });
+  TheModule().OnChange([](bool stands) {
+    fake::Card::Instance().Stop(stands);
+    SharedCard::Instance().Stands(stands);
+  });
 }
 
 std::unique_ptr<PretendChannels> MakeChannels() {

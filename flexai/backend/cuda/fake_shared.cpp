@@ -2,11 +2,30 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 namespace flexai::backend::cuda::fake_driver {
+namespace {
+
+// One that has ended and that nobody has waited for yet holds nothing any more.
+bool Lives(uint32_t pid) {
+  if (pid == static_cast<uint32_t>(getpid())) return true;
+  if (pid == 0 || kill(static_cast<pid_t>(pid), 0) != 0) return false;
+  char path[32], text[128] = {};
+  snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const ssize_t got = read(fd, text, sizeof(text) - 1);
+  close(fd);
+  const char* name_end = got > 0 ? strrchr(text, ')') : nullptr;
+  return name_end && strncmp(name_end, ") Z", 3) != 0;
+}
+
+}  // namespace
 
 SharedCard& SharedCard::Instance() {
   static SharedCard* const card = new SharedCard;
@@ -33,8 +52,9 @@ SharedCard::Place* SharedCard::MyPlace() {
   }
   for (int i = 0; places_ && i < kPlaces; ++i) {
     uint32_t holder = places_[i].pid.load();
-    if (holder != 0 && kill(static_cast<pid_t>(holder), 0) == 0) continue;
+    if (Lives(holder)) continue;
     if (!places_[i].pid.compare_exchange_strong(holder, self)) continue;
+    places_[i].stands.store(0);
     places_[i].bytes.store(0);
     places_[i].managed.store(0);
     return &places_[i];
@@ -59,12 +79,16 @@ void SharedCard::Give(uint64_t bytes, bool managed) {
   if (managed) mine->managed.fetch_sub(bytes);
 }
 
+void SharedCard::Stands(bool stands) {
+  if (Place* mine = MyPlace()) mine->stands.store(stands);
+}
+
 std::vector<SharedCard::Use> SharedCard::Uses() const {
   std::vector<Use> uses;
   for (int i = 0; places_ && i < kPlaces; ++i) {
     const uint32_t pid = places_[i].pid.load();
     const uint64_t bytes = places_[i].bytes.load(), managed = places_[i].managed.load();
-    if (pid == 0 || bytes <= managed || kill(static_cast<pid_t>(pid), 0) != 0) continue;
+    if (bytes <= managed || !Lives(pid)) continue;
     uses.push_back({pid, bytes - managed});
   }
   return uses;
@@ -73,8 +97,8 @@ std::vector<SharedCard::Use> SharedCard::Uses() const {
 uint64_t SharedCard::used() const {
   uint64_t bytes = 0;
   for (int i = 0; places_ && i < kPlaces; ++i) {
-    const uint32_t pid = places_[i].pid.load();
-    if (pid != 0 && kill(static_cast<pid_t>(pid), 0) == 0) bytes += places_[i].bytes.load();
+    const uint64_t more = places_[i].bytes.load();
+    if (more > 0 && Lives(places_[i].pid.load())) bytes += more;
   }
   return bytes;
 }

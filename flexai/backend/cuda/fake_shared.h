@@ -1,5 +1,6 @@
 // The fake card's books, which all processes on it share if FLEXAI_FAKE_SHARED names a file: how
-// much memory each holds. The fake management library reads them.
+// much memory each holds, and whether its channels stand. The fake management library reads them,
+// and so may tests: kPlaces places as below.
 #pragma once
 
 #include <atomic>
@@ -18,6 +19,9 @@ class SharedCard {
   bool Take(uint64_t bytes, bool managed = false);
   void Give(uint64_t bytes, bool managed = false);
 
+  /// Notes whether a channel of this process that may run stands still.
+  void Stands(bool stands);
+
   struct Use {
     uint32_t pid;
     uint64_t bytes;
@@ -31,6 +35,7 @@ class SharedCard {
   SharedCard();
   struct Place {
     std::atomic<uint32_t> pid;
+    std::atomic<uint32_t> stands;
     std::atomic<uint64_t> bytes;    // all that it holds
     std::atomic<uint64_t> managed;  // of that: what may move to the host
   };

@@ -1,5 +1,6 @@
 // The fake driver's streams, events, modules, launches, copies and graphs. A launch costs card time
 // and computes nothing; copies move bytes when they are called, behind what the stream holds.
+#include <stdlib.h>
 #include <string.h>
 
 #include <algorithm>
@@ -191,7 +192,8 @@ void Elapsed(C& call) {
 // Code takes memory, too.
 template <class C, class H>
 void LoadModule(C& call, H* handle) {
-  auto memory = TakeMemory(kBlock);
+  const char* bytes = getenv("FLEXAI_FAKE_MODULE");
+  auto memory = TakeMemory(bytes ? strtoull(bytes, nullptr, 10) : kBlock);
   if (!memory) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
   Make<Module>(handle)->memory = std::move(memory);
   End(call);
