@@ -6,8 +6,10 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "flexai/backend/cuda/fake_objects.h"
+#include "flexai/backend/cuda/fake_tables.h"
 #include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/look_up_row.h"
 
@@ -18,20 +20,30 @@ extern void* const kFakeFunctions[kFunctionCount];
 namespace flexai::backend::cuda::fake_driver {
 namespace {
 
-constexpr int kDriverVersion = 13000;
 constexpr char kUuid[17] = "flexai-fake-card";
+constexpr int kDomain = 0, kBus = 1, kSlot = 0;  // on PCI
 
 struct State {
   std::mutex mu;  // guards what follows
   std::map<const void*, std::shared_ptr<Object>> objects;
-  std::shared_ptr<Context> primary;
-  int primary_users = 0;
 };
 State& TheState() {
   static State* const state = new State;
   return *state;
 }
 thread_local std::vector<Context*> t_contexts;
+
+// One for the process's life; it holds something while it has users.
+struct Primary {
+  std::mutex mu;  // guards what follows
+  std::shared_ptr<Context> context = std::make_shared<Context>();
+  int users = 0;
+  Primary() { Register(context); }
+};
+Primary& ThePrimary() {
+  static Primary* const primary = new Primary;
+  return *primary;
+}
 
 uint64_t ContextBytes() {
   const char* bytes = getenv("FLEXAI_FAKE_CONTEXT");
@@ -104,23 +116,30 @@ bool Remove(const void* handle) {
 
 Context* Current() { return t_contexts.empty() ? nullptr : t_contexts.back(); }
 
+cu::CUcontext PrimaryHandle() { return HandleOf(ThePrimary().context.get()); }
+
+CardName NameOfCard() {
+  CardName name = {{}, kDomain, kBus, kSlot};
+  memcpy(name.uuid, kUuid, sizeof(name.uuid));
+  return name;
+}
+
 namespace {
 
-// Null where the card is full.
-std::shared_ptr<Context> NewContext() {
+// False where the card is full.
+bool Fill(Context* context) {
   const uint64_t bytes = ContextBytes();
-  if (!SharedCard::Instance().Take(bytes)) return nullptr;
-  auto context = std::make_shared<Context>();
+  if (!SharedCard::Instance().Take(bytes)) return false;
   context->bytes = bytes;
   context->channels = MakeChannels();
-  Register(context);
-  return context;
+  return true;
 }
 
 template <class C>
 void CreateContext(C& call) {
-  const std::shared_ptr<Context> context = NewContext();
-  if (!context) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  const auto context = std::make_shared<Context>();
+  if (!Fill(context.get())) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  Register(context);
   *call.pctx = HandleOf(context.get());
   t_contexts.push_back(context.get());
   End(call);
@@ -130,18 +149,19 @@ template <class C>
 void DestroyContext(C& call) {
   Context* context = ContextOf(call.ctx);
   std::erase(t_contexts, context);
+  ForgetLocals(call.ctx);
   End(call, context && Remove(call.ctx) ? kOk : cu::CUDA_ERROR_INVALID_CONTEXT);
 }
 
 template <class C>
 void ReleasePrimary(C& call) {
-  State& state = TheState();
-  std::shared_ptr<Context> last;
-  {
-    std::lock_guard<std::mutex> lock(state.mu);
-    if (state.primary && --state.primary_users == 0) last = std::move(state.primary);
+  Primary& primary = ThePrimary();
+  std::lock_guard<std::mutex> lock(primary.mu);
+  if (primary.users > 0 && --primary.users == 0) {
+    primary.context->channels.reset();
+    SharedCard::Instance().Give(std::exchange(primary.context->bytes, 0));
+    ForgetLocals(PrimaryHandle());
   }
-  if (last) Remove(static_cast<Object*>(last.get()));
   End(call);
 }
 
@@ -165,21 +185,52 @@ struct AttributeValue {
 };
 // What programs look at when they start. Source: CUDA Driver API, CUdevice_attribute.
 constexpr AttributeValue kAttributes[] = {
-    {1, 1024},     {2, 1024},  {3, 1024},      {4, 64},      {5, 0x7fffffff},  {6, 65535},
-    {7, 65535},    {8, 49152}, {9, 65536},     {10, 32},     {11, 0x7fffffff}, {12, 65536},
-    {13, 1980000}, {14, 512},  {15, 1},        {19, 1},      {31, 1},          {32, 1},
-    {36, 2619000}, {37, 5120}, {38, 52428800}, {39, 2048},   {40, 1},          {41, 1},
-    {75, 9},       {76, 0},    {78, 1},        {81, 233472}, {82, 65536},      {83, 1},
-    {88, 1},       {89, 1},    {91, 1},        {95, 1},      {97, 232448},     {102, 1},
-    {103, 1},      {106, 32},  {115, 1},
+    {1, 1024},     {2, 1024},   {3, 1024},     {4, 64},       {5, 0x7fffffff},  {6, 65535},
+    {7, 65535},    {8, 49152},  {9, 65536},    {10, 32},      {11, 0x7fffffff}, {12, 65536},
+    {13, 1980000}, {14, 512},   {15, 1},       {19, 1},       {31, 1},          {32, 1},
+    {33, kBus},    {34, kSlot}, {50, kDomain}, {36, 2619000}, {37, 5120},       {38, 52428800},
+    {39, 2048},    {40, 1},     {41, 1},       {78, 1},       {81, 233472},     {82, 65536},
+    {83, 1},       {88, 1},     {89, 1},       {91, 1},       {95, 1},          {97, 232448},
+    {102, 1},      {103, 1},    {106, 32},     {115, 1},
 };
 
+// Ten times major plus minor. Libraries that look into their code take other ways on newer cards.
+int Capability() {
+  const char* asked = getenv("FLEXAI_FAKE_CAPABILITY");
+  return asked ? atoi(asked) : 90;
+}
+
 int Attribute(int asked) {
+  if (asked == 75) return Capability() / 10;
+  if (asked == 76) return Capability() % 10;
   if (asked == 16) return static_cast<int>(fake::Card::Instance().config().compute_units);
   for (const AttributeValue& known : kAttributes) {
     if (known.attribute == asked) return known.value;
   }
   return 0;
+}
+
+// CUlaunchConfig and CUlaunchAttribute, as far as they matter here.
+struct LaunchAttribute {
+  uint32_t id, padding;
+  uint32_t value[16];
+};
+struct LaunchConfig {
+  uint32_t sizes[8];
+  const void* stream;
+  const LaunchAttribute* attributes;
+  uint32_t count;
+};
+constexpr uint32_t kClusterDimension = 4;
+
+int BlocksOfCluster(const void* given) {
+  const auto* config = static_cast<const LaunchConfig*>(given);
+  uint32_t blocks = 1;
+  for (uint32_t i = 0; i < config->count; ++i) {
+    const LaunchAttribute& one = config->attributes[i];
+    if (one.id == kClusterDimension) blocks = one.value[0] * one.value[1] * one.value[2];
+  }
+  return static_cast<int>(std::max(blocks, 1u));
 }
 
 template <class C>
@@ -241,26 +292,21 @@ FAKE(CuGetProcAddress_v2) {
 }
 
 FAKE(CuDevicePrimaryCtxRetain) {
-  State& state = TheState();
-  bool is_first = false;
-  {
-    std::lock_guard<std::mutex> lock(state.mu);
-    is_first = !state.primary;
+  Primary& primary = ThePrimary();
+  std::lock_guard<std::mutex> lock(primary.mu);
+  if (primary.users == 0 && !Fill(primary.context.get())) {
+    return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
   }
-  const std::shared_ptr<Context> made = is_first ? NewContext() : nullptr;
-  std::lock_guard<std::mutex> lock(state.mu);
-  if (is_first) state.primary = made;
-  if (!state.primary) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
-  ++state.primary_users;
-  *call.pctx = HandleOf(state.primary.get());
+  ++primary.users;
+  *call.pctx = HandleOf(primary.context.get());
   End(call);
 }
 
 FAKE(CuDevicePrimaryCtxGetState) {
-  State& state = TheState();
-  std::lock_guard<std::mutex> lock(state.mu);
+  Primary& primary = ThePrimary();
+  std::lock_guard<std::mutex> lock(primary.mu);
   if (call.flags) *call.flags = 0;
-  if (call.active) *call.active = state.primary != nullptr;
+  if (call.active) *call.active = primary.users > 0;
   End(call);
 }
 
@@ -348,8 +394,17 @@ FAKE(CuDeviceGetAttribute) {
   End(call);
 }
 FAKE(CuDeviceComputeCapability) {
-  *call.major = 9;
-  *call.minor = 0;
+  *call.major = Capability() / 10;
+  *call.minor = Capability() % 10;
+  End(call);
+}
+FAKE(CuOccupancyAvailableDynamicSMemPerBlock) {
+  *call.dynamicSmemSize = static_cast<size_t>(Attribute(97));  // the most that a block may ask for
+  End(call);
+}
+FAKE(CuOccupancyMaxActiveClusters) {
+  const auto units = static_cast<int>(fake::Card::Instance().config().compute_units);
+  *call.numClusters = std::max(units / BlocksOfCluster(call.config), 1);
   End(call);
 }
 FAKE(CuDeviceCanAccessPeer) {
@@ -369,8 +424,9 @@ FAKE(CuGetErrorName) {
   End(call);
 }
 FAKE(CuGetExportTable) {
-  if (call.ppExportTable) *call.ppExportTable = nullptr;
-  End(call, cu::CUDA_ERROR_NOT_FOUND);
+  const void* table = call.pExportTableId ? FindTable(call.pExportTableId) : nullptr;
+  if (call.ppExportTable) *call.ppExportTable = table;
+  End(call, table ? kOk : cu::CUDA_ERROR_NOT_FOUND);
 }
 
 }  // namespace flexai::fake

@@ -48,6 +48,9 @@ std::shared_ptr<T> Make(H* handle) {
   return made;
 }
 
+/// Of the API that the driver speaks.
+inline constexpr int kDriverVersion = 13000;
+
 struct Context : Object {
   uint64_t bytes = 0;
   std::unique_ptr<PretendChannels> channels;
@@ -55,6 +58,15 @@ struct Context : Object {
 };
 /// The calling thread's context, null without one.
 Context* Current();
+/// The primary context, which need not be in use.
+cu::CUcontext PrimaryHandle();
+
+/// By what the vendor's libraries know the card.
+struct CardName {
+  uint8_t uuid[16];
+  int32_t domain, bus, device;
+};
+CardName NameOfCard();
 
 /// Memory that the process holds while it lives. Gives back what it took.
 struct Taken {
@@ -106,7 +118,10 @@ std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes);
 
 struct Module : Object {
   std::shared_ptr<Taken> memory;
+  std::map<std::string, uint64_t> globals;
 };
+/// Code, which takes memory, too; null where the card is full.
+std::shared_ptr<Module> NewModule();
 struct Function : Object {
   std::string name;
 };

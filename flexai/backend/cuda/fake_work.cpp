@@ -189,18 +189,29 @@ void Elapsed(C& call) {
   End(call);
 }
 
-// Code takes memory, too.
 template <class C, class H>
 void LoadModule(C& call, H* handle) {
-  const char* bytes = getenv("FLEXAI_FAKE_MODULE");
-  auto memory = TakeMemory(bytes ? strtoull(bytes, nullptr, 10) : kBlock);
-  if (!memory) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
-  Make<Module>(handle)->memory = std::move(memory);
+  const auto module = NewModule();
+  if (!module) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  *handle = reinterpret_cast<H>(static_cast<Object*>(module.get()));
   End(call);
 }
 template <class C, class H>
 void FindFunction(C& call, H* handle, const char* name) {
   Make<Function>(handle)->name = name ? name : "";
+  End(call);
+}
+
+// Whatever name is asked for is there: nobody has looked into the code.
+template <class C>
+void TellGlobal(C& call, const void* handle) {
+  constexpr uint64_t kBytes = 4096;
+  const auto module = Find<Module>(handle);
+  if (!module) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  uint64_t& address = module->globals[call.name];
+  if (address == 0) address = ReserveAddresses(kBytes);
+  if (call.dptr) *call.dptr = static_cast<std::remove_pointer_t<decltype(call.dptr)>>(address);
+  if (call.bytes) *call.bytes = static_cast<std::remove_pointer_t<decltype(call.bytes)>>(kBytes);
   End(call);
 }
 
@@ -253,6 +264,16 @@ std::shared_ptr<Queue> FindStream(const void* handle) {
   const auto word = reinterpret_cast<uintptr_t>(handle);
   if (word > 2) return Find<Queue>(handle);
   return std::shared_ptr<Queue>(&DefaultStream(), [](Queue*) {});
+}
+
+std::shared_ptr<Module> NewModule() {
+  const char* bytes = getenv("FLEXAI_FAKE_MODULE");
+  auto memory = TakeMemory(bytes ? strtoull(bytes, nullptr, 10) : kBlock);
+  if (!memory) return nullptr;
+  auto made = std::make_shared<Module>();
+  made->memory = std::move(memory);
+  Register(made);
+  return made;
 }
 
 void Wait(Queue& stream) { fake::Card::Instance().Drain(stream.queue); }
@@ -384,14 +405,13 @@ FAKE(CuKernelGetFunction) {
   *call.pFunc = reinterpret_cast<cu::CUfunction>(call.kernel);
   End(call);
 }
-FAKE(CuModuleGetGlobal) { End(call, cu::CUDA_ERROR_NOT_FOUND); }
-FAKE(CuModuleGetGlobal_v2) { End(call, cu::CUDA_ERROR_NOT_FOUND); }
-FAKE(CuLibraryGetGlobal) { End(call, cu::CUDA_ERROR_NOT_FOUND); }
+FAKE(CuModuleGetGlobal) { TellGlobal(call, call.hmod); }
+FAKE(CuModuleGetGlobal_v2) { TellGlobal(call, call.hmod); }
+FAKE(CuLibraryGetGlobal) { TellGlobal(call, call.library); }
 FAKE(CuFuncGetAttribute) { One(call, call.pi); }
 FAKE(CuKernelGetAttribute) { One(call, call.pi); }
 FAKE(CuOccupancyMaxActiveBlocksPerMultiprocessor) { One(call, call.numBlocks); }
 FAKE(CuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) { One(call, call.numBlocks); }
-FAKE(CuOccupancyMaxActiveClusters) { One(call, call.numClusters); }
 FAKE(CuOccupancyMaxPotentialClusterSize) { One(call, call.clusterSize); }
 
 template <class C>
