@@ -10,6 +10,7 @@
 
 #include "flexai/base/status.h"
 #include "flexai/schedule/fragmentation.h"
+#include "flexai/schedule/interference.h"
 #include "flexai/schedule/request.h"
 #include "flexai/schedule/snapshot.h"
 
@@ -27,7 +28,8 @@ struct PolicyInput {
   const Snapshot* snapshot = nullptr;
   const Fragmentation* fragmentation = nullptr;
   std::span<const TypicalJob> typical;
-  uint64_t seed = 0;  // for policies that draw lots
+  uint64_t seed = 0;                           // for policies that draw lots
+  const Interference* interference = nullptr;  // none: nobody disturbs anybody
 };
 
 /// "flexai", "fgd", ...: in the order in which tables show them.

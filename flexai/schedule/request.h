@@ -14,10 +14,13 @@ using Milli = int32_t;
 using CardSet = uint64_t;
 /// A set of card models: bit i is model i.
 using ModelSet = uint64_t;
+/// What a job does with a card: jobs of one load burden it, and bear others, alike. 0: not told.
+using LoadId = uint32_t;
 
 inline constexpr Milli kWholeCard = 1000;
 inline constexpr uint32_t kMostCards = 64;   // of one node: the bits of a CardSet
 inline constexpr uint32_t kMostModels = 64;  // of one cluster: the bits of a ModelSet
+inline constexpr uint32_t kMostLoads = 64;   // of one cluster, with 0
 inline constexpr ModelSet kAnyModel = ~ModelSet{0};
 
 struct Request {
@@ -27,6 +30,7 @@ struct Request {
   ModelSet models = kAnyModel;
   uint32_t cards = 0;
   Milli share = 0;  // of each card
+  LoadId load = 0;
 
   auto operator<=>(const Request&) const = default;  // NOLINT: the comparison with 0 is its own
 };

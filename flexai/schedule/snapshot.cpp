@@ -1,5 +1,6 @@
 #include "flexai/schedule/snapshot.h"
 
+#include <algorithm>
 #include <bit>
 #include <string>
 
@@ -36,6 +37,7 @@ Result<NodeId> Snapshot::AddNode(const Node& node) {
   hosted_.resize(hosted_.size() + kShapes);
   shares_.resize(shares_.size() + node.cards, kWholeCard);
   card_memory_.resize(card_memory_.size() + node.cards, node.card_memory_mib);
+  residents_.resize(residents_.size() + node.cards);
   first_card_.push_back(first_card_.back() + node.cards);
   empty_.push_back(node);
   usable_.push_back(~CardSet{0});
@@ -93,6 +95,7 @@ void Snapshot::Move(JobId job, const Placement& placement, int sign) {
     shares_[card] -= sign * request.share;
     idle_cards_[node] += shares_[card] == kWholeCard;
     card_memory_[card] -= sign * request.card_memory_mib;
+    if (request.load != 0) Settle(card, request, sign);
   });
   hosted_[node * kShapes + static_cast<uint32_t>(ShapeOf(request))] += static_cast<uint32_t>(sign);
   placed_[job] = sign > 0;
@@ -100,6 +103,18 @@ void Snapshot::Move(JobId job, const Placement& placement, int sign) {
   cards_of_[job] = sign > 0 ? placement.cards : 0;
   queues_.Charge(queue_of_[job], DemandOf(request), firm_[job], sign);
   NoteChange(node);
+}
+
+void Snapshot::Settle(size_t card, const Request& request, int sign) {
+  std::vector<Resident>& residents = residents_[card];
+  auto at = std::find_if(residents.begin(), residents.end(),
+                         [&](const Resident& other) { return other.load >= request.load; });
+  if (at == residents.end() || at->load != request.load) {
+    at = residents.insert(at, Resident{.load = request.load});
+  }
+  at->jobs += static_cast<uint32_t>(sign);
+  at->share += sign * request.share;
+  if (at->jobs == 0) residents.erase(at);
 }
 
 void Snapshot::NoteChange(NodeId node) {
@@ -187,9 +202,10 @@ bool Snapshot::SameState(const Snapshot& other) const {
   return cpu_ == other.cpu_ && memory_ == other.memory_ && idle_ == other.idle_ &&
          model_ == other.model_ && first_card_ == other.first_card_ &&
          idle_cards_ == other.idle_cards_ && hosted_ == other.hosted_ && shares_ == other.shares_ &&
-         card_memory_ == other.card_memory_ && requests_ == other.requests_ &&
-         placed_ == other.placed_ && node_of_ == other.node_of_ && cards_of_ == other.cards_of_ &&
-         usable_ == other.usable_ && open_ == other.open_ && queues_.SameUse(other.queues_);
+         card_memory_ == other.card_memory_ && residents_ == other.residents_ &&
+         requests_ == other.requests_ && placed_ == other.placed_ && node_of_ == other.node_of_ &&
+         cards_of_ == other.cards_of_ && usable_ == other.usable_ && open_ == other.open_ &&
+         queues_.SameUse(other.queues_);
 }
 
 }  // namespace flexai::schedule

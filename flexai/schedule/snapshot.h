@@ -32,6 +32,14 @@ struct Placement {
   bool operator==(const Placement&) const = default;
 };
 
+/// The jobs of one load on one card, together.
+struct Resident {
+  LoadId load = 0;
+  uint32_t jobs = 0;
+  int64_t share = 0;  // Units: milli-cards
+  bool operator==(const Resident&) const = default;
+};
+
 class Snapshot {
  public:
   /// Errors: kInvalidArgument (negative amounts, too many cards, a model out of range).
@@ -51,6 +59,10 @@ class Snapshot {
   /// What each card of the node has left. Units: MiB.
   std::span<const int64_t> card_memory(NodeId node) const {
     return {card_memory_.data() + first_card_[node], cards(node)};
+  }
+  /// Jobs on the card that told their load, by rising load.
+  std::span<const Resident> residents(NodeId node, uint32_t index) const {
+    return residents_[first_card_[node] + index];
   }
   uint32_t cards(NodeId node) const { return first_card_[node + 1] - first_card_[node]; }
   /// Units: milli-cards that no job holds, over the node's cards.
@@ -120,6 +132,7 @@ class Snapshot {
 
   bool HasRoom(const Request& request, const Placement& placement) const;
   void Move(JobId job, const Placement& placement, int sign);
+  void Settle(size_t card, const Request& request, int sign);
   void NoteChange(NodeId node);
   void UndoTo(size_t steps);
 
@@ -133,6 +146,7 @@ class Snapshot {
   // One entry per card.
   std::vector<Milli> shares_;
   std::vector<int64_t> card_memory_;
+  std::vector<std::vector<Resident>> residents_;
   // One entry per job.
   std::vector<Request> requests_;
   std::vector<uint8_t> placed_;

@@ -22,5 +22,7 @@ class Term {
 std::unique_ptr<Term> FragmentationTerm(const PolicyInput& input);
 /// Use of a card model that other jobs, which can use no other, will ask for.
 std::unique_ptr<Term> ScarcityTerm(const PolicyInput& input);
+/// What the job and those on its cards lose to each other. Nothing where no pair is declared.
+std::unique_ptr<Term> InterferenceTerm(const PolicyInput& input);
 
 }  // namespace flexai::schedule

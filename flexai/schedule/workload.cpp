@@ -16,6 +16,10 @@ Result<GangId> Workload::Add(Gang gang) {
       return Status(Code::kInvalidArgument, "a minimum of " + std::to_string(part.minimum) +
                                                 " of " + std::to_string(part.tasks) + " tasks");
     }
+    if (part.request.load >= kMostLoads) {
+      return Status(Code::kInvalidArgument,
+                    "load " + std::to_string(part.request.load) + " is one too many");
+    }
   }
   const GangId id = size();
   for (size_t index = 0; index < gang.parts.size(); ++index) {

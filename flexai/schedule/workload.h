@@ -45,7 +45,7 @@ class Workload {
   explicit Workload(Snapshot* snapshot) : snapshot_(snapshot) {}
 
   /// Adds a gang that waits, and its tasks to the snapshot.
-  /// Errors: kInvalidArgument (no part, no task, a minimum out of range, no such queue).
+  /// Errors: kInvalidArgument (no part, no task, a minimum or a load out of range, no such queue).
   Result<GangId> Add(Gang gang);
   /// The gang has ended or was withdrawn: frees what it holds and forgets it.
   void Leave(GangId id);

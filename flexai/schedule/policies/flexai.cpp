@@ -18,8 +18,9 @@ constexpr int64_t kMostSteps = INT32_MAX / kTies - 1;
 class Flexai : public Scorer {
  public:
   explicit Flexai(const PolicyInput& input) : snapshot_(*input.snapshot) {
-    terms_.push_back(FragmentationTerm(input));
-    terms_.push_back(ScarcityTerm(input));
+    Add(FragmentationTerm(input));
+    Add(ScarcityTerm(input));
+    Add(InterferenceTerm(input));
   }
 
   Choice Judge(NodeId node, const Request& request) override {
@@ -34,12 +35,13 @@ class Flexai : public Scorer {
       }
     };
     if (IsPart(request)) {
+      const bool alike = request.card_memory_mib == 0 && request.load == 0;
       const std::span<const Milli> shares = snapshot_.shares(node);
       for (uint32_t i = 0; i < shares.size(); ++i) {
         const auto end = shares.begin() + i;
         const bool seen = std::find(shares.begin(), end, shares[i]) != end;
         if (!snapshot_.CardFits(node, i, request)) continue;
-        if (!seen || request.card_memory_mib > 0) consider(CardSet{1} << i);
+        if (!seen || !alike) consider(CardSet{1} << i);
       }
     } else {
       consider(TightestCards(snapshot_, node, request));
@@ -52,6 +54,9 @@ class Flexai : public Scorer {
   }
 
  private:
+  void Add(std::unique_ptr<Term> term) {
+    if (term != nullptr) terms_.push_back(std::move(term));
+  }
   static int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
   const Snapshot& snapshot_;

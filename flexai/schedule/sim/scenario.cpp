@@ -30,6 +30,8 @@ class Reader {
         ReadSetting(field);
       } else if (field.block && field.name == "node") {
         ReadNode(field);
+      } else if (field.block && field.name == "pair") {
+        ReadPair(field);
       } else if (field.block && field.name == "queue") {
         ReadQueue(field);
       } else if (field.block && field.name == "job") {
@@ -41,7 +43,7 @@ class Reader {
       } else {
         found_.bad.push_back(
             {field.line, "there is no block '" + field.name +
-                             "': title, setting, node, queue, job, event, expect"});
+                             "': title, setting, node, pair, queue, job, event, expect"});
       }
     }
     return std::move(found_);
@@ -92,6 +94,35 @@ class Reader {
     }
     found_.models.push_back(name);
     return static_cast<uint32_t>(found_.models.size() - 1);
+  }
+
+  LoadId Load(const std::string& name, Block* block) {
+    const auto known = std::find(found_.loads.begin(), found_.loads.end(), name);
+    if (known != found_.loads.end()) return static_cast<LoadId>(known - found_.loads.begin());
+    if (found_.loads.size() == kMostLoads) {
+      block->Fail("'" + name + "' is one load too many: at most 63");
+      return 0;
+    }
+    found_.loads.push_back(name);
+    return static_cast<LoadId>(found_.loads.size() - 1);
+  }
+
+  // How much one load loses beside another, and the other beside it.
+  void ReadPair(const Field& field) {
+    Block block(field);
+    std::string load, beside;
+    int64_t loses = 0, costs = 0;
+    block.Text("load", &load);
+    block.Text("beside", &beside);
+    block.Decimal("loses", 10, kWholeCard, &loses);
+    costs = load == beside ? loses : 0;
+    block.Decimal("costs", 10, kWholeCard, &costs);
+    if (load.empty() || beside.empty()) block.Fail("a pair is of 'load' and 'beside'");
+    if (load == beside && costs != loses) block.Fail("a load loses beside itself what it costs");
+    const LoadId first = Load(load, &block), second = Load(beside, &block);
+    if (!block.Finish(&found_.bad)) return;
+    found_.interference.Declare(first, second, static_cast<Milli>(loses));
+    found_.interference.Declare(second, first, static_cast<Milli>(costs));
   }
 
   void ReadSetting(const Field& field) {
@@ -204,6 +235,9 @@ class Reader {
     block->Decimal("cpu", 1000, kMostAmount, &request.cpu_milli);
     block->Whole("memory_mib", 0, kMostAmount, &request.memory_mib);
     block->Choice("required", kLevels, &required);
+    std::string load;
+    block->Text("load", &load);
+    request.load = Load(load, block);
     std::vector<std::string> models;
     block->Texts("model", &models);
     if (!models.empty()) request.models = 0;

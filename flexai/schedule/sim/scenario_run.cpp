@@ -61,8 +61,8 @@ class Engine {
     }
     typical_ = TypicalJobs(seen);
     fragmentation_.emplace(typical_);
-    Result<std::unique_ptr<Placer>> placer =
-        MakePlacer(scenario_.policy, {&snapshot_, &*fragmentation_, typical_, 0});
+    Result<std::unique_ptr<Placer>> placer = MakePlacer(
+        scenario_.policy, {&snapshot_, &*fragmentation_, typical_, 0, &scenario_.interference});
     if (!placer.ok()) return placer.status();
     placer_ = *std::move(placer);
     return Status();

@@ -1,0 +1,69 @@
+// Each term alone: what it counts, and that our policy goes by it.
+#include "flexai/schedule/terms.h"
+
+#include <gtest/gtest.h>
+
+#include "flexai/schedule/statement.h"
+
+namespace flexai::schedule {
+namespace {
+
+Request Ask(uint32_t cards, Milli share, LoadId load = 0) {
+  return {.cpu_milli = 1000, .cards = cards, .share = share, .load = load};
+}
+
+// A cluster of which every term knows all there is to know.
+class Terms : public testing::Test {
+ protected:
+  PolicyInput Input() { return {&snapshot_, &fragmentation_, {}, 0, &pairs_}; }
+  std::optional<Placement> Find(const Request& request) {
+    return (*MakePlacer("flexai", Input()))->Find(request);
+  }
+  JobId Put(const Request& request, const Placement& place) {
+    const JobId job = snapshot_.AddJob(request);
+    EXPECT_TRUE(snapshot_.Place(job, place).ok());
+    return job;
+  }
+
+  Snapshot snapshot_;
+  Fragmentation fragmentation_{std::vector<TypicalJob>{}};
+  Interference pairs_;
+};
+
+TEST_F(Terms, InterferenceIsWhatBothSidesLose) {
+  EXPECT_EQ(InterferenceTerm(Input()), nullptr) << "no pair is declared";
+  pairs_.Declare(1, 2, 200);
+  pairs_.Declare(2, 1, 300);
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .cards = 2}).ok());
+  const JobId first = Put(Ask(1, 400, 2), {0, 1});
+  Put(Ask(1, 100, 2), {0, 1});
+  const auto term = InterferenceTerm(Input());
+  EXPECT_EQ(term->Loss(0, Ask(1, 500, 1), 1), (500 * 200) + (500 * 300));
+  EXPECT_EQ(term->Loss(0, Ask(1, 500, 1), 2), 0) << "nobody is there";
+  EXPECT_EQ(term->Loss(0, Ask(1, 500, 3), 1), 0) << "no such pair";
+  EXPECT_EQ(term->Loss(0, Ask(1, 500), 1), 0) << "nothing is known of it";
+  EXPECT_EQ(Find(Ask(1, 500, 1)), (Placement{0, 2})) << "else the card in use";
+  EXPECT_EQ(Find(Ask(1, 500)), (Placement{0, 1}));
+  ASSERT_TRUE(snapshot_.Resize(first, 0).ok());
+  EXPECT_EQ(term->Loss(0, Ask(1, 500, 1), 1), (500 * 200) + (100 * 300));
+}
+
+TEST_F(Terms, ResidentsComeBackByUndo) {
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .cards = 1}).ok());
+  const JobId there = Put(Ask(1, 100, 2), {0, 1});
+  const Snapshot before = snapshot_;
+  {
+    Statement tried(&snapshot_);
+    tried.Remove(there);
+    EXPECT_TRUE(snapshot_.residents(0, 0).empty());
+    ASSERT_TRUE(tried.Place(snapshot_.AddJob(Ask(1, 300, 1)), {0, 1}).ok());
+    ASSERT_EQ(snapshot_.residents(0, 0).size(), 1u);
+    EXPECT_EQ(snapshot_.residents(0, 0)[0], (Resident{1, 1, 300}));
+  }
+  ASSERT_EQ(snapshot_.residents(0, 0).size(), 1u);
+  EXPECT_EQ(snapshot_.residents(0, 0)[0], (Resident{2, 1, 100}));
+  EXPECT_EQ(before.residents(0, 0)[0], snapshot_.residents(0, 0)[0]);
+}
+
+}  // namespace
+}  // namespace flexai::schedule
