@@ -18,6 +18,13 @@ void ForEachCard(CardSet cards, Act act) {
 
 }  // namespace
 
+BoardId Snapshot::AddBoard(const Board& board) {
+  const auto known = std::find(boards_.begin(), boards_.end(), board);
+  if (known != boards_.end()) return static_cast<BoardId>(known - boards_.begin());
+  boards_.push_back(board);
+  return static_cast<BoardId>(boards_.size() - 1);
+}
+
 Result<NodeId> Snapshot::AddNode(const Node& node) {
   if (node.cpu_milli < 0 || node.memory_mib < 0 || node.card_memory_mib < 0) {
     return Status(Code::kInvalidArgument, "a node cannot have less than nothing");
@@ -27,6 +34,10 @@ Result<NodeId> Snapshot::AddNode(const Node& node) {
                   "a node of " + std::to_string(node.cards) + " cards of model " +
                       std::to_string(node.model) + " is more than can be told apart",
                   "at most 64 cards a node and 64 models a cluster");
+  }
+  const bool fewer = node.cards < kMostCards;
+  if (node.board >= boards_.size() || (fewer && boards_[node.board].all() >> node.cards != 0)) {
+    return Status(Code::kInvalidArgument, "a board that is unknown or has other cards");
   }
   cpu_.push_back(node.cpu_milli);
   memory_.push_back(node.memory_mib);

@@ -9,10 +9,14 @@
 #include <vector>
 
 #include "flexai/base/status.h"
+#include "flexai/schedule/board.h"
 #include "flexai/schedule/queues.h"
 #include "flexai/schedule/request.h"
 
 namespace flexai::schedule {
+
+/// A make of node, as AddBoard told it; 0: unknown.
+using BoardId = uint32_t;
 
 /// A node as it is when empty.
 struct Node {
@@ -23,6 +27,7 @@ struct Node {
   uint32_t model = 0;  // of all its cards; an index below kMostModels
   uint32_t rack = 0;   // nodes of one rack, and racks of one block, are near to each other
   uint32_t block = 0;
+  BoardId board = 0;
 };
 
 /// Where a job sits.
@@ -42,7 +47,10 @@ struct Resident {
 
 class Snapshot {
  public:
-  /// Errors: kInvalidArgument (negative amounts, too many cards, a model out of range).
+  /// Nodes of one make share one board.
+  BoardId AddBoard(const Board& board);
+  /// Errors: kInvalidArgument (negative amounts, too many cards, a model out of range, no such
+  /// board or one with other cards).
   Result<NodeId> AddNode(const Node& node);
   /// Adds a job that waits. What it gets counts for its queue; a firm job is not preemptible.
   JobId AddJob(const Request& request, QueueId queue = kRoot, bool firm = false);
@@ -76,6 +84,7 @@ class Snapshot {
 
   /// The node as it was added.
   const Node& empty(NodeId node) const { return empty_[node]; }
+  const Board& board(NodeId node) const { return boards_[empty_[node].board]; }
   /// Cards of the node that may be given out.
   CardSet usable(NodeId node) const { return usable_[node]; }
   bool open(NodeId node) const { return open_[node]; }
@@ -141,6 +150,7 @@ class Snapshot {
   std::vector<uint32_t> model_, first_card_ = {0}, idle_cards_, version_;
   std::vector<uint32_t> hosted_;  // nodes x kShapes
   std::vector<Node> empty_;
+  std::vector<Board> boards_ = {Board()};
   std::vector<CardSet> usable_;
   std::vector<uint8_t> open_;
   // One entry per card.

@@ -22,6 +22,8 @@ class Term {
 std::unique_ptr<Term> FragmentationTerm(const PolicyInput& input);
 /// Use of a card model that other jobs, which can use no other, will ask for.
 std::unique_ptr<Term> ScarcityTerm(const PolicyInput& input);
+/// What a task loses if its cards are not closely linked.
+std::unique_ptr<Term> LinkTerm(const PolicyInput& input);
 /// What the job and those on its cards lose to each other. Nothing where no pair is declared.
 std::unique_ptr<Term> InterferenceTerm(const PolicyInput& input);
 

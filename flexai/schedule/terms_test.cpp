@@ -30,6 +30,46 @@ class Terms : public testing::Test {
   Interference pairs_;
 };
 
+// Two NUMA nodes of four cards, linked two by two.
+Board FourPairs() { return *Board::Make({0x0f, 0xf0}, {0x03, 0x0c, 0x30, 0xc0}); }
+
+TEST(Board, RefusesWhatIsNoBoard) {
+  EXPECT_FALSE(Board::Make({3, 6}, {}).ok()) << "a card on two NUMA nodes";
+  EXPECT_FALSE(Board::Make({}, {0}).ok());
+  Snapshot snapshot;
+  const BoardId board = snapshot.AddBoard(FourPairs());
+  EXPECT_EQ(snapshot.AddBoard(FourPairs()), board);
+  EXPECT_FALSE(snapshot.AddNode({.cards = 4, .board = board}).ok()) << "it has eight cards";
+  EXPECT_FALSE(snapshot.AddNode({.cards = 8, .board = board + 1}).ok());
+}
+
+TEST_F(Terms, LinkDistanceIsTheMeanOverThePairsOfCards) {
+  const BoardId board = snapshot_.AddBoard(FourPairs());
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .cards = 8, .board = board}).ok());
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .cards = 8}).ok());
+  const auto term = LinkTerm(Input());
+  const Request two = Ask(2, 1000), four = Ask(4, 1000);
+  EXPECT_EQ(term->Loss(0, two, 0x03), 0);
+  EXPECT_EQ(term->Loss(0, two, 0x06), 2 * 1000 * 50 + 2 * 5000) << "and breaks two pairs";
+  EXPECT_EQ(term->Loss(0, two, 0x11), 2 * 1000 * 100 + 2 * 5000);
+  EXPECT_EQ(term->Loss(0, four, 0x0f), 4 * 1000 * 50 * 4 / 6);
+  EXPECT_EQ(term->Loss(1, two, 0x11), 0) << "nothing is known of its links";
+}
+
+TEST_F(Terms, CardsOfOneTaskAreLinkedAndGroupsStayWhole) {
+  const BoardId board = snapshot_.AddBoard(FourPairs());
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .cards = 8, .board = board}).ok());
+  Put(Ask(1, 1000), {0, 0x01});
+  EXPECT_EQ(Find(Ask(2, 1000)), (Placement{0, 0x0c})) << "not cards 1 and 2";
+  EXPECT_EQ(Find(Ask(4, 1000)), (Placement{0, 0xf0}));
+  EXPECT_EQ(Find(Ask(1, 1000)), (Placement{0, 0x02}));
+  Put(Ask(1, 1000), {0, 0x40});
+  EXPECT_EQ(Find(Ask(1, 1000)), (Placement{0, 0x02}));
+  Put(Ask(1, 1000), {0, 0x02});
+  EXPECT_EQ(Find(Ask(1, 1000)), (Placement{0, 0x80})) << "rather than half of a pair";
+  EXPECT_EQ(Find(Ask(3, 1000)), (Placement{0, 0xb0})) << "one NUMA node";
+}
+
 TEST_F(Terms, InterferenceIsWhatBothSidesLose) {
   EXPECT_EQ(InterferenceTerm(Input()), nullptr) << "no pair is declared";
   pairs_.Declare(1, 2, 200);

@@ -20,6 +20,7 @@ class Flexai : public Scorer {
   explicit Flexai(const PolicyInput& input) : snapshot_(*input.snapshot) {
     Add(FragmentationTerm(input));
     Add(ScarcityTerm(input));
+    Add(LinkTerm(input));
     Add(InterferenceTerm(input));
   }
 
@@ -35,7 +36,8 @@ class Flexai : public Scorer {
       }
     };
     if (IsPart(request)) {
-      const bool alike = request.card_memory_mib == 0 && request.load == 0;
+      const bool alike =
+          request.card_memory_mib == 0 && request.load == 0 && !snapshot_.board(node).known();
       const std::span<const Milli> shares = snapshot_.shares(node);
       for (uint32_t i = 0; i < shares.size(); ++i) {
         const auto end = shares.begin() + i;
@@ -44,7 +46,9 @@ class Flexai : public Scorer {
         if (!seen || !alike) consider(CardSet{1} << i);
       }
     } else {
-      consider(TightestCards(snapshot_, node, request));
+      sets_ = {TightestCards(snapshot_, node, request)};
+      NearCards(snapshot_, node, request, &sets_);
+      for (const CardSet cards : sets_) consider(cards);
     }
     // Rounded down: a gain that is less than a step is a step, a loss is none.
     const int64_t steps = FloorDivide(least, kStep);
@@ -61,6 +65,7 @@ class Flexai : public Scorer {
 
   const Snapshot& snapshot_;
   std::vector<std::unique_ptr<Term>> terms_;
+  std::vector<CardSet> sets_;  // of the node that is judged
 };
 
 }  // namespace

@@ -166,6 +166,25 @@ class Reader {
     return names;
   }
 
+  BoardId ReadBoard(Block* block, uint32_t cards) {
+    std::vector<CardSet> sets[2];
+    for (const size_t which : {0, 1}) {
+      std::vector<std::string> texts;
+      block->Texts(which == 0 ? "numa" : "linked", &texts);
+      for (const std::string& text : texts) sets[which].push_back(ReadCards(text, block));
+    }
+    const Result<Board> board = Board::Make(std::move(sets[0]), std::move(sets[1]));
+    if (!board.ok()) {
+      block->Fail(std::string(board.status().message()));
+      return 0;
+    }
+    if (cards < kMostCards && board->all() >> cards != 0) block->Fail("it has not so many cards");
+    const auto known = std::find(found_.boards.begin(), found_.boards.end(), *board);
+    if (known != found_.boards.end()) return static_cast<BoardId>(known - found_.boards.begin());
+    found_.boards.push_back(*board);
+    return static_cast<BoardId>(found_.boards.size() - 1);
+  }
+
   void ReadNode(const Field& field) {
     Block block(field);
     const std::vector<std::string> names = Numbered(&block, nodes_, found_.nodes.size());
@@ -183,6 +202,7 @@ class Reader {
     node.rack = static_cast<uint32_t>(rack);
     node.block = static_cast<uint32_t>(blocks);
     node.model = Model(model, &block);
+    node.board = ReadBoard(&block, node.cards);
     if (!block.Finish(&found_.bad)) return;
     for (const std::string& name : names) {
       nodes_.emplace(name, static_cast<uint32_t>(found_.nodes.size()));

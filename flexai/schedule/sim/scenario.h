@@ -69,6 +69,7 @@ struct Scenario {
   int64_t every_s = 0;  // rounds besides those at which something happens
   int64_t until_s = 0;
   std::vector<std::string> models;
+  std::vector<Board> boards = {Board()};  // by the nodes' BoardId
   std::vector<std::string> loads = {""};  // the first stands for none
   Interference interference;
   std::vector<ScenarioNode> nodes;

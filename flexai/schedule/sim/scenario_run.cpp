@@ -48,6 +48,7 @@ class Engine {
   Status Build() {
     std::vector<Request> seen;
     std::vector<Node> nodes;
+    for (const Board& board : scenario_.boards) snapshot_.AddBoard(board);
     for (const ScenarioNode& node : scenario_.nodes) {
       const Result<NodeId> added = snapshot_.AddNode(node.node);
       if (!added.ok()) return added.status();
