@@ -50,6 +50,11 @@ Result<NodeId> Snapshot::AddNode(const Node& node) {
   card_memory_.resize(card_memory_.size() + node.cards, node.card_memory_mib);
   residents_.resize(residents_.size() + node.cards);
   first_card_.push_back(first_card_.back() + node.cards);
+  const size_t numa = boards_[node.board].numa().size();
+  if (numa > 0) {
+    numa_cpu_.resize(numa_cpu_.size() + numa, node.cpu_milli / static_cast<int64_t>(numa));
+  }
+  first_numa_.push_back(static_cast<uint32_t>(numa_cpu_.size()));
   empty_.push_back(node);
   usable_.push_back(~CardSet{0});
   open_.push_back(true);
@@ -108,12 +113,21 @@ void Snapshot::Move(JobId job, const Placement& placement, int sign) {
     card_memory_[card] -= sign * request.card_memory_mib;
     if (request.load != 0) Settle(card, request, sign);
   });
+  ChargeNuma(request, placement, sign);
   hosted_[node * kShapes + static_cast<uint32_t>(ShapeOf(request))] += static_cast<uint32_t>(sign);
   placed_[job] = sign > 0;
   node_of_[job] = sign > 0 ? node : 0;
   cards_of_[job] = sign > 0 ? placement.cards : 0;
   queues_.Charge(queue_of_[job], DemandOf(request), firm_[job], sign);
   NoteChange(node);
+}
+
+void Snapshot::ChargeNuma(const Request& request, const Placement& placement, int sign) {
+  const std::vector<CardSet>& numa = board(placement.node).numa();
+  for (size_t i = 0; i < numa.size() && placement.cards != 0; ++i) {
+    const int64_t here = std::popcount(placement.cards & numa[i]);
+    numa_cpu_[first_numa_[placement.node] + i] -= sign * request.cpu_milli * here / request.cards;
+  }
 }
 
 void Snapshot::Settle(size_t card, const Request& request, int sign) {
@@ -214,9 +228,9 @@ bool Snapshot::SameState(const Snapshot& other) const {
          model_ == other.model_ && first_card_ == other.first_card_ &&
          idle_cards_ == other.idle_cards_ && hosted_ == other.hosted_ && shares_ == other.shares_ &&
          card_memory_ == other.card_memory_ && residents_ == other.residents_ &&
-         requests_ == other.requests_ && placed_ == other.placed_ && node_of_ == other.node_of_ &&
-         cards_of_ == other.cards_of_ && usable_ == other.usable_ && open_ == other.open_ &&
-         queues_.SameUse(other.queues_);
+         numa_cpu_ == other.numa_cpu_ && requests_ == other.requests_ && placed_ == other.placed_ &&
+         node_of_ == other.node_of_ && cards_of_ == other.cards_of_ && usable_ == other.usable_ &&
+         open_ == other.open_ && queues_.SameUse(other.queues_);
 }
 
 }  // namespace flexai::schedule

@@ -85,6 +85,11 @@ class Snapshot {
   /// The node as it was added.
   const Node& empty(NodeId node) const { return empty_[node]; }
   const Board& board(NodeId node) const { return boards_[empty_[node].board]; }
+  /// Of each NUMA node of the board: its CPUs less those of the jobs whose cards are there, each
+  /// job's in proportion to its cards. Below 0: they want more than it has. Units: milli-CPU.
+  std::span<const int64_t> numa_cpu(NodeId node) const {
+    return {numa_cpu_.data() + first_numa_[node], first_numa_[node + 1] - first_numa_[node]};
+  }
   /// Cards of the node that may be given out.
   CardSet usable(NodeId node) const { return usable_[node]; }
   bool open(NodeId node) const { return open_[node]; }
@@ -141,6 +146,7 @@ class Snapshot {
 
   bool HasRoom(const Request& request, const Placement& placement) const;
   void Move(JobId job, const Placement& placement, int sign);
+  void ChargeNuma(const Request& request, const Placement& placement, int sign);
   void Settle(size_t card, const Request& request, int sign);
   void NoteChange(NodeId node);
   void UndoTo(size_t steps);
@@ -151,6 +157,8 @@ class Snapshot {
   std::vector<uint32_t> hosted_;  // nodes x kShapes
   std::vector<Node> empty_;
   std::vector<Board> boards_ = {Board()};
+  std::vector<uint32_t> first_numa_ = {0};  // as first_card_
+  std::vector<int64_t> numa_cpu_;
   std::vector<CardSet> usable_;
   std::vector<uint8_t> open_;
   // One entry per card.

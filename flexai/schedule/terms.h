@@ -24,6 +24,8 @@ std::unique_ptr<Term> FragmentationTerm(const PolicyInput& input);
 std::unique_ptr<Term> ScarcityTerm(const PolicyInput& input);
 /// What a task loses if its cards are not closely linked.
 std::unique_ptr<Term> LinkTerm(const PolicyInput& input);
+/// What a task loses if its cards, or its CPUs and its cards, are on several NUMA nodes.
+std::unique_ptr<Term> NumaTerm(const PolicyInput& input);
 /// What the job and those on its cards lose to each other. Nothing where no pair is declared.
 std::unique_ptr<Term> InterferenceTerm(const PolicyInput& input);
 

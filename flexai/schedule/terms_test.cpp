@@ -70,6 +70,33 @@ TEST_F(Terms, CardsOfOneTaskAreLinkedAndGroupsStayWhole) {
   EXPECT_EQ(Find(Ask(3, 1000)), (Placement{0, 0xb0})) << "one NUMA node";
 }
 
+TEST_F(Terms, NumaIsCpusFarFromTheirCards) {
+  const BoardId board = snapshot_.AddBoard(*Board::Make({0x3, 0xc}, {}));
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 32000, .cards = 4, .board = board}).ok());
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 32000, .cards = 4}).ok());
+  const auto term = NumaTerm(Input());
+  Request one = Ask(1, 1000), two = Ask(2, 1000);
+  one.cpu_milli = two.cpu_milli = 12000;
+  EXPECT_EQ(term->Loss(0, one, 1), 0);
+  EXPECT_EQ(term->Loss(0, two, 3), 0);
+  EXPECT_EQ(term->Loss(0, two, 6), 2000 * 100 / 2) << "one of its two cards is elsewhere";
+  EXPECT_EQ(term->Loss(1, two, 6), 0) << "nothing is known of the node";
+  Put(one, {0, 1});
+  EXPECT_EQ(snapshot_.numa_cpu(0)[0], 4000);
+  EXPECT_EQ(term->Loss(0, one, 2), 1000 * (100 * 8 / 12)) << "8 of its 12 CPUs have to be far";
+  EXPECT_EQ(Find(one), (Placement{0, 4})) << "though card 1 is the first that is free";
+  Put(two, {0, 6});
+  EXPECT_EQ(snapshot_.numa_cpu(0)[0], -2000);
+  EXPECT_EQ(snapshot_.numa_cpu(0)[1], 10000);
+  const Snapshot before = snapshot_;
+  {
+    Statement tried(&snapshot_);
+    tried.Remove(0);
+    EXPECT_EQ(snapshot_.numa_cpu(0)[0], 10000);
+  }
+  EXPECT_TRUE(snapshot_.SameState(before));
+}
+
 TEST_F(Terms, InterferenceIsWhatBothSidesLose) {
   EXPECT_EQ(InterferenceTerm(Input()), nullptr) << "no pair is declared";
   pairs_.Declare(1, 2, 200);

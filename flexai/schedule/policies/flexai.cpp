@@ -21,6 +21,7 @@ class Flexai : public Scorer {
     Add(FragmentationTerm(input));
     Add(ScarcityTerm(input));
     Add(LinkTerm(input));
+    Add(NumaTerm(input));
     Add(InterferenceTerm(input));
   }
 
