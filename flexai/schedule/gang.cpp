@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <map>
 
-#include "flexai/schedule/cards.h"
-
 namespace flexai::schedule {
 namespace {
+
+constexpr size_t kMostOthers = 64;  // of a gang that stand for all of it
 
 uint32_t Zone(const Snapshot& snapshot, NodeId node, Level level) {
   switch (level) {
@@ -205,20 +205,35 @@ std::optional<NoRoom> ProveNoRoom(const Session& session, GangId id, bool empty)
   return std::nullopt;
 }
 
+Bonds BondsOf(const Session& session, JobId job, std::vector<NodeId>* others) {
+  others->clear();
+  const Workload& workload = session.workload();
+  const Snapshot& snapshot = session.snapshot();
+  const Gang& gang = workload[workload.gang(job)];
+  const Part& own = workload.part(job);
+  Bonds bonds{.was = workload.was(job)};
+  if (gang.parts.size() == 1 && own.tasks == 1) return bonds;
+  const auto note = [&](JobId task) {
+    if (others->size() < kMostOthers && task != job && snapshot.placed(task)) {
+      others->push_back(snapshot.placement(task).node);
+    }
+  };
+  for (JobId task = job; task-- > own.first && others->size() < kMostOthers;) note(task);
+  for (const Part& part : gang.parts) {
+    const JobId begin = &part == &own ? job + 1 : part.first, end = part.first + part.tasks;
+    for (JobId task = begin; task < end && others->size() < kMostOthers; ++task) note(task);
+  }
+  bonds.others = *others;
+  if (others->empty()) bonds.to_come = session.Lacking(workload.gang(job))[kCards];
+  return bonds;
+}
+
 bool PlaceInRoom(Session* session, GangId gang, JobId job, std::span<const NodeId> nodes) {
-  const Snapshot& snapshot = session->snapshot();
-  const Request& request = snapshot.request(job);
-  if (nodes.empty()) {
-    const std::optional<Placement> place = session->placer()->Find(request);
-    return place && session->Place(job, *place, gang).ok();
-  }
-  // Near to each other matters more than what the policy likes: the tightest node, then the first.
-  std::optional<NodeId> best;
-  for (const NodeId node : nodes) {
-    if (!snapshot.Fits(node, request)) continue;
-    if (!best || snapshot.idle(node) < snapshot.idle(*best)) best = node;
-  }
-  return best && session->Place(job, {*best, TightestCards(snapshot, *best, request)}, gang).ok();
+  const Request& request = session->snapshot().request(job);
+  std::vector<NodeId> others;
+  const Bonds bonds = BondsOf(*session, job, &others);
+  const std::optional<Placement> place = session->placer()->FindFor(request, bonds, nodes);
+  return place && session->Place(job, *place, gang).ok();
 }
 
 bool PlaceGang(Session* session, GangId id, const PlaceTask& place) {

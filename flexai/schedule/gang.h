@@ -25,6 +25,10 @@ struct NoRoom {
 /// tell. Costs one look at each node per part.
 std::optional<NoRoom> ProveNoRoom(const Session& session, GangId gang, bool empty = false);
 
+/// What binds the task to places: others of its gang, those before it first. Not all of a large
+/// gang, enough to tell where it is. `others` keeps what the answer looks at.
+Bonds BondsOf(const Session& session, JobId job, std::vector<NodeId>* others);
+
 /// Places one task of `gang` on one of these nodes (on any where the list is empty), or returns
 /// false. May change more than that, but only through the session.
 using PlaceTask =

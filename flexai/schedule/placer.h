@@ -16,11 +16,22 @@
 
 namespace flexai::schedule {
 
+/// What binds one job to places, besides what it asks for.
+struct Bonds {
+  std::span<const NodeId> others = {};  // where tasks of its gang are, one entry for each
+  std::optional<NodeId> was = {};       // the node from which it was taken
+  int64_t to_come = 0;             // milli-cards that its gang still lacks, its own with them
+};
+
 class Placer {
  public:
   virtual ~Placer() = default;
   /// The place the policy prefers, or nothing where the request fits nowhere. Changes nothing.
-  virtual std::optional<Placement> Find(const Request& request) = 0;
+  std::optional<Placement> Find(const Request& request) { return FindFor(request, {}, {}); }
+  /// As Find, of a job with such bonds, on one of `nodes` or, where the list is empty, on any. Not
+  /// every policy minds bonds.
+  virtual std::optional<Placement> FindFor(const Request& request, const Bonds& bonds,
+                                           std::span<const NodeId> nodes) = 0;
 };
 
 /// What a policy may know besides the snapshot. Everything must outlive the placer.

@@ -63,23 +63,56 @@ RankedPlacer::Ranking& RankedPlacer::RankingOf(const Request& request) {
   return rankings_[request];
 }
 
-std::optional<Placement> RankedPlacer::Find(const Request& request) {
+// The best node, of equal ones the first.
+NodeId RankedPlacer::First(const Ranking& ranking) const {
+  const std::vector<int32_t>& tree = ranking.tree;
+  size_t i = 1;
+  while (i < leaves_) i = tree[2 * i] == tree[1] ? 2 * i : 2 * i + 1;
+  return static_cast<NodeId>(i - leaves_);
+}
+
+std::optional<NodeId> RankedPlacer::Best(const Ranking& ranking,
+                                         std::span<const NodeId> nodes) const {
+  std::optional<NodeId> best;
+  int64_t most = 0;
+  const auto consider = [&](NodeId node) {
+    const int32_t score = ranking.tree[leaves_ + node];
+    if (score == kNoRoom) return;
+    const int64_t drawn = score + scorer_->Points(gain_of_[node]);
+    if (best && (drawn < most || (drawn == most && node >= *best))) return;
+    best = node;
+    most = drawn;
+  };
+  if (nodes.empty()) {
+    consider(First(ranking));
+    for (const Gain& gain : gains_) consider(gain.node);
+  } else {
+    for (const NodeId node : nodes) consider(node);
+  }
+  return best;
+}
+
+std::optional<Placement> RankedPlacer::FindFor(const Request& request, const Bonds& bonds,
+                                               std::span<const NodeId> nodes) {
   ++finds_;
   if (snapshot_->nodes() == 0) return std::nullopt;
   if (scored_in_.size() != snapshot_->nodes()) {
     // Nodes were added: every ranking is filled anew when it is next asked for.
     scored_in_.assign(snapshot_->nodes(), 0);
+    gain_of_.assign(snapshot_->nodes(), 0);
     leaves_ = std::bit_ceil(static_cast<size_t>(snapshot_->nodes()));
     rankings_.clear();
   }
   Ranking& ranking = RankingOf(request);
   CatchUp(request, &ranking);
-  const std::vector<int32_t>& tree = ranking.tree;
-  if (tree[1] == kNoRoom) return std::nullopt;
-  size_t i = 1;
-  while (i < leaves_) i = tree[2 * i] == tree[1] ? 2 * i : 2 * i + 1;
-  const NodeId node = static_cast<NodeId>(i - leaves_);
-  return Placement{node, scorer_->Judge(node, request).cards};
+  if (ranking.tree[1] == kNoRoom) return std::nullopt;
+  gains_.clear();
+  scorer_->Draw(request, bonds, &gains_);
+  for (const Gain& gain : gains_) gain_of_[gain.node] += gain.gain;
+  const std::optional<NodeId> node = Best(ranking, nodes);
+  for (const Gain& gain : gains_) gain_of_[gain.node] = 0;
+  if (!node) return std::nullopt;
+  return Placement{*node, scorer_->Judge(*node, request).cards};
 }
 
 }  // namespace flexai::schedule

@@ -11,6 +11,7 @@
 
 #include "flexai/schedule/placer.h"
 #include "flexai/schedule/snapshot.h"
+#include "flexai/schedule/terms.h"
 
 namespace flexai::schedule {
 
@@ -27,6 +28,10 @@ class Scorer {
   virtual ~Scorer() = default;
   /// Only of nodes that the request fits.
   virtual Choice Judge(NodeId node, const Request& request) = 0;
+  /// What draws the job to some nodes; as Pull::Gains.
+  virtual void Draw(const Request&, const Bonds&, std::vector<Gain>*) {}
+  /// How much better a score is by a gain.
+  virtual int64_t Points(int64_t) const { return 0; }
 };
 
 class RankedPlacer : public Placer {
@@ -36,7 +41,8 @@ class RankedPlacer : public Placer {
 
   RankedPlacer(const Snapshot* snapshot, std::unique_ptr<Scorer> scorer)
       : snapshot_(snapshot), scorer_(std::move(scorer)) {}
-  std::optional<Placement> Find(const Request& request) override;
+  std::optional<Placement> FindFor(const Request& request, const Bonds& bonds,
+                                   std::span<const NodeId> nodes) override;
 
  private:
   struct Ranking {
@@ -51,11 +57,15 @@ class RankedPlacer : public Placer {
   void Refill(const Request& request, Ranking* ranking);
   void Update(NodeId node, const Request& request, Ranking* ranking);
   void CatchUp(const Request& request, Ranking* ranking);
+  NodeId First(const Ranking& ranking) const;
+  std::optional<NodeId> Best(const Ranking& ranking, std::span<const NodeId> nodes) const;
 
   const Snapshot* snapshot_;
   std::unique_ptr<Scorer> scorer_;
   std::map<Request, Ranking> rankings_;
   std::vector<uint64_t> scored_in_;  // per node: the find in which it was last scored
+  std::vector<Gain> gains_;          // of the job that is placed
+  std::vector<int64_t> gain_of_;     // per node; 0 between finds
   size_t leaves_ = 0;                // a power of two, at least the number of nodes
   uint64_t finds_ = 0;
 };

@@ -4,8 +4,6 @@
 #include <array>
 #include <tuple>
 
-#include "flexai/schedule/cards.h"
-
 namespace flexai::schedule {
 namespace {
 
@@ -194,13 +192,16 @@ bool CarryOut(Session* session, const RoomRules& rules, const Plan& plan, GangId
   }
   const Request& request = session->snapshot().request(job);
   if (!session->snapshot().Fits(plan.node, request)) return false;
-  const CardSet cards = TightestCards(session->snapshot(), plan.node, request);
-  if (!session->Place(job, {plan.node, cards}, gang).ok()) return false;
+  const auto place = session->placer()->FindFor(request, {}, {&plan.node, 1});
+  if (!place || !session->Place(job, *place, gang).ok()) return false;
   for (const JobId moved : homeless) {
     const Gang& its = workload[workload.gang(moved)];
     // Who has to stay near others has no home elsewhere.
     if (std::min(its.required, workload.part(moved).required) != Level::kAnywhere) return false;
-    const auto home = session->placer()->Find(session->snapshot().request(moved));
+    std::vector<NodeId> others;
+    const Bonds bonds = BondsOf(*session, moved, &others);
+    const Request& its_request = session->snapshot().request(moved);
+    const auto home = session->placer()->FindFor(its_request, bonds, {});
     if (!home || !session->Place(moved, *home, gang, Act::kMove).ok()) return false;
   }
   return rules.holds();

@@ -82,6 +82,7 @@ void Session::Commit() {
   for (; committed_ < decisions_.size(); ++committed_) {
     const Decision& decision = decisions_[committed_];
     const GangId gang = workload_->gang(decision.job);
+    if (decision.act == Act::kEvict) workload_->SetWas(decision.job, decision.place.node);
     if (decision.act == Act::kStart && gang == decision.cause) {
       // What joins a gang that runs does not make it younger.
       const bool joins =

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "flexai/schedule/statement.h"
 
 namespace flexai::schedule {
@@ -113,6 +115,77 @@ TEST_F(Terms, InterferenceIsWhatBothSidesLose) {
   EXPECT_EQ(Find(Ask(1, 500)), (Placement{0, 1}));
   ASSERT_TRUE(snapshot_.Resize(first, 0).ok());
   EXPECT_EQ(term->Loss(0, Ask(1, 500, 1), 1), (500 * 200) + (100 * 300));
+}
+
+std::vector<std::pair<NodeId, int64_t>> Sum(const std::vector<Gain>& gains) {
+  std::map<NodeId, int64_t> sum;
+  for (const Gain& gain : gains) sum[gain.node] += gain.gain;
+  return {sum.begin(), sum.end()};
+}
+
+TEST_F(Terms, TopologyDrawsTasksToTheRacksOfTheOthers) {
+  // Racks 1 and 2 of block 1, rack 3 of block 2, two nodes each.
+  for (uint32_t i = 0; i < 6; ++i) {
+    const Node node{.cpu_milli = 64000, .cards = 4, .rack = 1 + i / 2, .block = 1 + i / 4};
+    ASSERT_TRUE(snapshot_.AddNode(node).ok());
+  }
+  const auto pull = TopologyPull(Input());
+  const Request request = Ask(4, 1000);
+  std::vector<Gain> gains;
+  pull->Gains(request, {}, &gains);
+  pull->Gains(request, {.to_come = 4000}, &gains);
+  EXPECT_TRUE(gains.empty()) << "a job of one task is free";
+  const std::vector<NodeId> others = {2, 2, 2, 4};
+  pull->Gains(request, {.others = others}, &gains);
+  const int64_t most = 4000 * 50;  // for a rack, as much for a block
+  EXPECT_EQ(Sum(gains), (std::vector<std::pair<NodeId, int64_t>>{{0, most * 3 / 4},
+                                                                 {1, most * 3 / 4},
+                                                                 {2, most * 6 / 4},
+                                                                 {3, most * 6 / 4},
+                                                                 {4, most * 2 / 4},
+                                                                 {5, most * 2 / 4}}));
+  const auto placer = *MakePlacer("flexai", Input());
+  EXPECT_EQ(placer->Find(request)->node, 0u);
+  EXPECT_EQ(placer->FindFor(request, {.others = others}, {})->node, 2u);
+  const std::vector<NodeId> only = {1, 5};
+  EXPECT_EQ(placer->FindFor(request, {.others = others}, only)->node, 1u);
+}
+
+TEST_F(Terms, TopologyPutsTheFirstTaskWhereAllHaveRoom) {
+  for (uint32_t i = 0; i < 6; ++i) {
+    const Node node{.cpu_milli = 64000, .cards = 4, .rack = 1 + i / 2, .block = 1 + i / 4};
+    ASSERT_TRUE(snapshot_.AddNode(node).ok());
+  }
+  Put(Ask(1, 1000), {0, 1});
+  Put(Ask(4, 1000), {2, 15});
+  const auto placer = *MakePlacer("flexai", Input());
+  const auto first = [&](int64_t to_come) {
+    return placer->FindFor(Ask(1, 1000), {.to_come = to_come}, {})->node;
+  };
+  EXPECT_EQ(first(1000), 0u) << "alone it fills the node in use";
+  EXPECT_EQ(first(4000), 3u) << "the tightest rack with room for four";
+  EXPECT_EQ(first(8000), 4u);
+  EXPECT_EQ(first(9000), 0u) << "no rack: the block, which has 11";
+  Put(Ask(4, 1000), {4, 15});
+  EXPECT_EQ(first(5000), 0u) << "what changed is counted";
+}
+
+TEST_F(Terms, StickinessDrawsAJobToWhereItWas) {
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .cards = 4}).ok());
+  }
+  const auto pull = StickinessPull(Input());
+  std::vector<Gain> gains;
+  pull->Gains(Ask(1, 500), {}, &gains);
+  EXPECT_TRUE(gains.empty());
+  pull->Gains(Ask(1, 500), {.was = 1}, &gains);
+  pull->Gains(Ask(0, 0), {.was = 1}, &gains);
+  EXPECT_EQ(Sum(gains), (std::vector<std::pair<NodeId, int64_t>>{{1, 500 * 100 + 100 * 100}}));
+  const auto placer = *MakePlacer("flexai", Input());
+  EXPECT_EQ(placer->Find(Ask(1, 500))->node, 0u);
+  EXPECT_EQ(placer->FindFor(Ask(1, 500), {.was = 1}, {})->node, 1u);
+  Put(Ask(4, 1000), {1, 15});
+  EXPECT_EQ(placer->FindFor(Ask(1, 500), {.was = 1}, {})->node, 0u) << "no room there";
 }
 
 TEST_F(Terms, ResidentsComeBackByUndo) {

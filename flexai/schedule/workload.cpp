@@ -30,6 +30,7 @@ Result<GangId> Workload::Add(Gang gang) {
     }
     gang_of_.resize(snapshot_->jobs(), id);
     part_of_.resize(snapshot_->jobs(), static_cast<uint16_t>(index));
+    was_.resize(snapshot_->jobs(), kNowhere);
   }
   gangs_.push_back(std::move(gang));
   left_.push_back(false);
@@ -41,6 +42,7 @@ Result<GangId> Workload::Add(Gang gang) {
 void Workload::Requeue(GangId id) {
   ForEachTask(id, [&](JobId job) {
     if (!snapshot_->placed(job)) return;
+    was_[job] = snapshot_->placement(job).node;
     snapshot_->Remove(job);
     snapshot_->Reset(job, asked(job).share);
   });

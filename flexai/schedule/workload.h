@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,12 @@ class Workload {
   /// What the task asked for when it was handed in.
   const Request& asked(JobId job) const { return part(job).request; }
 
+  /// The node from which the task was taken last, if it was.
+  std::optional<NodeId> was(JobId job) const {
+    return was_[job] == kNowhere ? std::nullopt : std::optional(was_[job]);
+  }
+  void SetWas(JobId job, NodeId node) { was_[job] = node; }
+
   uint32_t Placed(const Part& part) const;
   /// Whether each part has its minimum.
   bool Running(GangId id) const;
@@ -84,6 +91,8 @@ class Workload {
   }
 
  private:
+  static constexpr NodeId kNowhere = UINT32_MAX;
+
   Snapshot* snapshot_;
   // One entry per gang.
   std::vector<Gang> gangs_;
@@ -92,6 +101,7 @@ class Workload {
   // One entry per job.
   std::vector<GangId> gang_of_;
   std::vector<uint16_t> part_of_;
+  std::vector<NodeId> was_;
 
   std::vector<GangId> active_;  // rising
 };

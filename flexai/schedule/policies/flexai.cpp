@@ -23,6 +23,8 @@ class Flexai : public Scorer {
     Add(LinkTerm(input));
     Add(NumaTerm(input));
     Add(InterferenceTerm(input));
+    pulls_.push_back(TopologyPull(input));
+    pulls_.push_back(StickinessPull(input));
   }
 
   Choice Judge(NodeId node, const Request& request) override {
@@ -58,6 +60,13 @@ class Flexai : public Scorer {
     return {-coarse * kTies - ties, best};
   }
 
+  void Draw(const Request& request, const Bonds& bonds, std::vector<Gain>* gains) override {
+    for (const auto& pull : pulls_) pull->Gains(request, bonds, gains);
+  }
+
+  // Rounded up, as losses are rounded down: a gain that is less than a step is a step.
+  int64_t Points(int64_t gain) const override { return (gain + kStep - 1) / kStep * kTies; }
+
  private:
   void Add(std::unique_ptr<Term> term) {
     if (term != nullptr) terms_.push_back(std::move(term));
@@ -66,6 +75,7 @@ class Flexai : public Scorer {
 
   const Snapshot& snapshot_;
   std::vector<std::unique_ptr<Term>> terms_;
+  std::vector<std::unique_ptr<Pull>> pulls_;
   std::vector<CardSet> sets_;  // of the node that is judged
 };
 

@@ -12,10 +12,13 @@ class RandomPlacer : public Placer {
  public:
   explicit RandomPlacer(const PolicyInput& input) : snapshot_(input.snapshot), dice_(input.seed) {}
 
-  std::optional<Placement> Find(const Request& request) override {
+  std::optional<Placement> FindFor(const Request& request, const Bonds&,
+                                   std::span<const NodeId> nodes) override {
     std::optional<Placement> drawn;
     uint32_t fitting = 0;
-    for (NodeId node = 0; node < snapshot_->nodes(); ++node) {
+    const size_t count = nodes.empty() ? snapshot_->nodes() : nodes.size();
+    for (size_t i = 0; i < count; ++i) {
+      const NodeId node = nodes.empty() ? static_cast<NodeId>(i) : nodes[i];
       if (snapshot_->Fits(node, request) && dice_.Below(++fitting) == 0) drawn = Placement{node, 0};
     }
     if (drawn) drawn->cards = DrawCards(drawn->node, request);
