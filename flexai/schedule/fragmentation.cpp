@@ -8,14 +8,15 @@
 namespace flexai::schedule {
 
 std::vector<TypicalJob> TypicalJobs(std::span<const Request> seen, int cover_percent) {
-  std::map<std::tuple<int64_t, ModelSet, uint32_t, Milli>, int64_t> counted;
+  std::map<std::tuple<int64_t, ModelSet, uint32_t, Milli, int64_t>, int64_t> counted;
   for (const Request& request : seen) {
-    ++counted[{request.cpu_milli, request.models, request.cards, request.share}];
+    ++counted[{request.cpu_milli, request.models, request.cards, request.share,
+               request.card_memory_mib}];
   }
   std::vector<TypicalJob> kinds;
   for (const auto& [kind, count] : counted) {
-    const auto& [cpu, models, cards, share] = kind;
-    kinds.push_back({cpu, models, cards, share, count});
+    const auto& [cpu, models, cards, share, card_memory] = kind;
+    kinds.push_back({cpu, models, cards, share, count, card_memory});
   }
   std::stable_sort(kinds.begin(), kinds.end(),
                    [](const TypicalJob& a, const TypicalJob& b) { return a.weight > b.weight; });
@@ -36,7 +37,9 @@ Fragmentation::Fragmentation(std::span<const TypicalJob> typical, int64_t outrun
       if (job.cards == 0 || (job.models >> model & 1) == 0) {
         outside_[model] += job.weight;
       } else {
-        kinds_[model].push_back({job.cpu_milli, job.weight, job.cards, job.share});
+        std::vector<Kind>& kinds = job.card_memory_mib > 0 ? memory_kinds_[model] : kinds_[model];
+        kinds.push_back({job.cpu_milli, job.weight, job.cards, job.share, job.card_memory_mib});
+        any_memory_ = any_memory_ || job.card_memory_mib > 0;
       }
     }
   }
@@ -46,7 +49,36 @@ Fragmentation::Fragmentation(std::span<const TypicalJob> typical, int64_t outrun
   }
 }
 
-int64_t Fragmentation::Of(int64_t cpu_free, uint32_t model, std::span<const Milli> shares) const {
+// Of one kind: `enough` cards have what it asks for, the others have `too_little` together.
+int64_t Fragmentation::Lost(const Kind& kind, int64_t cpu_free, int64_t idle, int64_t too_little,
+                            size_t enough) const {
+  if (cpu_free < kind.cpu_milli || enough < kind.cards) return kind.weight * idle;
+  int64_t lost = kind.weight * too_little;
+  if (outrun_permille_ == 0 || kind.cpu_milli == 0) return lost;
+  const int64_t until_no_cpu = cpu_free * kind.share * kind.cards / kind.cpu_milli;
+  const int64_t outrun = std::max<int64_t>(0, idle - too_little - until_no_cpu);
+  return lost + kind.weight * outrun * outrun_permille_ / 1000;
+}
+
+int64_t Fragmentation::LostByMemory(const Kind& kind, int64_t cpu_free, int64_t idle,
+                                    std::span<const Milli> shares,
+                                    std::span<const int64_t> card_memory) const {
+  size_t enough = 0;
+  int64_t too_little = idle, outrun = 0;
+  for (size_t i = 0; i < card_memory.size(); ++i) {
+    if (shares[i] == 0 || shares[i] < kind.share || card_memory[i] < kind.card_memory_mib) continue;
+    ++enough;
+    too_little -= shares[i];
+    const int64_t until_no_memory = card_memory[i] / kind.card_memory_mib * kind.share;
+    outrun += std::max<int64_t>(0, shares[i] - until_no_memory);
+  }
+  const int64_t lost = Lost(kind, cpu_free, idle, too_little, enough);
+  if (cpu_free < kind.cpu_milli || enough < kind.cards) return lost;
+  return lost + kind.weight * outrun * outrun_permille_ / 1000;
+}
+
+int64_t Fragmentation::Of(int64_t cpu_free, uint32_t model, std::span<const Milli> shares,
+                          std::span<const int64_t> card_memory) const {
   std::array<Milli, kMostCards> rising;
   size_t cards = 0;
   int64_t idle = 0;
@@ -67,16 +99,10 @@ int64_t Fragmentation::Of(int64_t cpu_free, uint32_t model, std::span<const Mill
       too_little -= rising[cards - 1 - enough];
       ++enough;
     }
-    const bool fits = cpu_free >= kind.cpu_milli && enough >= kind.cards;
-    if (!fits) {
-      lost += kind.weight * idle;
-      continue;
-    }
-    lost += kind.weight * too_little;
-    if (outrun_permille_ == 0 || kind.cpu_milli == 0) continue;
-    const int64_t until_no_cpu = cpu_free * kind.share * kind.cards / kind.cpu_milli;
-    const int64_t outrun = std::max<int64_t>(0, idle - too_little - until_no_cpu);
-    lost += kind.weight * outrun * outrun_permille_ / 1000;
+    lost += Lost(kind, cpu_free, idle, too_little, enough);
+  }
+  for (const Kind& kind : memory_kinds_[model]) {
+    lost += LostByMemory(kind, cpu_free, idle, shares, card_memory);
   }
   return lost;
 }
@@ -84,12 +110,17 @@ int64_t Fragmentation::Of(int64_t cpu_free, uint32_t model, std::span<const Mill
 int64_t Fragmentation::After(const Snapshot& snapshot, NodeId node, const Request& request,
                              CardSet cards) const {
   std::array<Milli, kMostCards> left;
+  std::array<int64_t, kMostCards> memory_left;
   const std::span<const Milli> now = snapshot.shares(node);
+  const std::span<const int64_t> memory_now = snapshot.card_memory(node);
   for (size_t i = 0; i < now.size(); ++i) {
     left[i] = now[i] - ((cards >> i & 1) != 0 ? request.share : 0);
   }
+  for (size_t i = 0; any_memory_ && i < now.size(); ++i) {
+    memory_left[i] = memory_now[i] - ((cards >> i & 1) != 0 ? request.card_memory_mib : 0);
+  }
   return Of(snapshot.cpu_free(node) - request.cpu_milli, snapshot.model(node),
-            std::span<const Milli>(left.data(), now.size()));
+            {left.data(), now.size()}, {memory_left.data(), any_memory_ ? now.size() : 0});
 }
 
 }  // namespace flexai::schedule

@@ -63,6 +63,25 @@ TEST(Fragmentation, CountsAPartOfCardsThatOutrunTheCpu) {
   EXPECT_EQ(Fragmentation(typical).Of(10000, 0, idle), 3 * 400);
 }
 
+TEST(Fragmentation, CountsCardsWithTooLittleMemory) {
+  // Two jobs in three ask for 200 of a card and 60 of its memory, one for 500 and no memory.
+  const std::vector<TypicalJob> typical = {{0, kAnyModel, 1, 200, 2, 60},
+                                           {0, kAnyModel, 1, 500, 1}};
+  const Milli shares[] = {900, 500, 100};
+  const int64_t memory[] = {130, 59, 80};
+  // The first kind can use card 0 alone: 1 has too little memory, 2 too little share.
+  const Fragmentation fragmentation(typical);
+  EXPECT_EQ(fragmentation.Of(0, 0, shares, memory), 2 * 600 + 1 * 100);
+  // Two of its jobs use up the memory of card 0, and leave 500 of its share.
+  EXPECT_EQ(Fragmentation(typical, 100).Of(0, 0, shares, memory), 2 * 600 + 1 * 100 + 2 * 50);
+  EXPECT_EQ(fragmentation.Of(0, 0, shares), 2 * 1500 + 1 * 100) << "no memory is known";
+  Snapshot snapshot;
+  ASSERT_TRUE(snapshot.AddNode({.card_memory_mib = 100, .cards = 2}).ok());
+  const Request taken{.card_memory_mib = 50, .cards = 1, .share = 100};
+  EXPECT_EQ(fragmentation.OfNode(snapshot, 0), 0);
+  EXPECT_EQ(fragmentation.After(snapshot, 0, taken, 2), 2 * 900);
+}
+
 TEST(Fragmentation, OfModelsThatAJobMayNotUseIsAll) {
   const Fragmentation fragmentation(std::vector<TypicalJob>{{0, ModelSet{1} << 3, 1, 500, 1}});
   const Milli shares[] = {700};

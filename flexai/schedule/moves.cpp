@@ -16,6 +16,7 @@ struct Imagined {
   int64_t cpu_milli;
 
   std::span<const Milli> Shares() const { return {shares.data(), cards}; }
+  std::span<const int64_t> Memory() const { return {memory.data(), cards}; }
 
   // Takes from it (sign 1) or gives back to it (sign -1).
   void Apply(const Request& request, CardSet on, int sign) {
@@ -85,7 +86,7 @@ std::optional<Move> PlanMove(const Snapshot& snapshot, const Fragmentation& frag
     node.Apply(request, *cards, 1);
     const NodeId other = home->second->node;
     const int64_t growth =
-        fragmentation.Of(node.cpu_milli, snapshot.model(now.node), node.Shares()) -
+        fragmentation.Of(node.cpu_milli, snapshot.model(now.node), node.Shares(), node.Memory()) -
         fragmentation.OfNode(snapshot, now.node) +
         fragmentation.After(snapshot, other, moved, home->second->cards) -
         fragmentation.OfNode(snapshot, other);

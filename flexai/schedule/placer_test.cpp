@@ -129,6 +129,18 @@ TEST(Placer, FlexaiLeavesScarceModelsToThoseBoundToThem) {
   EXPECT_EQ(world.Put(Ask(1, 1000)).node, 0u) << "rather there than nowhere";
 }
 
+TEST(Placer, FlexaiLeavesLargeMemoriesToThoseWhoNeedThem) {
+  std::vector<Node> nodes = kTwoNodes;
+  nodes[0].card_memory_mib = 80'000;
+  nodes[1].card_memory_mib = 40'000;
+  nodes[1].model = 1;
+  Request large = Ask(1, 1000);
+  large.card_memory_mib = 60'000;
+  World world("flexai", nodes, {large, Ask(1, 1000)});
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(world.Put(Ask(1, 1000)).node, 1u);
+  EXPECT_EQ(world.Put(Ask(1, 1000)).node, 0u) << "rather there than nowhere";
+}
+
 Request Draw(Dice* dice) {
   static constexpr Milli kShares[] = {200, 300, 500, 1000, 1000};
   const uint32_t cards = dice->Below(3);

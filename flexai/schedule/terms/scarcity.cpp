@@ -16,11 +16,13 @@ constexpr int64_t kWeightPercent = 80;
 class Scarcity : public Term {
  public:
   explicit Scarcity(const PolicyInput& input) : snapshot_(*input.snapshot) {
-    std::array<int64_t, kMostModels> cards{};
+    std::array<int64_t, kMostModels> cards{}, memory{};
     int64_t all_cards = 0;
     for (NodeId node = 0; node < snapshot_.nodes(); ++node) {
       cards[snapshot_.model(node)] += snapshot_.cards(node);
       all_cards += snapshot_.cards(node);
+      int64_t& most = memory[snapshot_.model(node)];
+      most = std::max(most, snapshot_.empty(node).card_memory_mib);
     }
     ModelSet present = 0;
     for (uint32_t model = 0; model < kMostModels; ++model) {
@@ -30,7 +32,11 @@ class Scarcity : public Term {
     for (const TypicalJob& job : input.typical) demand += job.weight * job.cards * job.share;
     if (demand == 0) return;
     for (const TypicalJob& job : input.typical) {
-      const ModelSet usable = job.models & present;
+      ModelSet usable = job.models & present;
+      for (uint32_t model = 0; model < kMostModels; ++model) {
+        // Who needs more memory than a model's cards have is bound to the others.
+        if (memory[model] < job.card_memory_mib) usable &= ~(ModelSet{1} << model);
+      }
       if (job.cards == 0 || usable == 0 || usable == present) continue;
       int64_t usable_cards = 0;
       for (uint32_t model = 0; model < kMostModels; ++model) {
