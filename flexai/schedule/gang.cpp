@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "flexai/schedule/remote.h"
+
 namespace flexai::schedule {
 namespace {
 
@@ -232,8 +234,16 @@ bool PlaceInRoom(Session* session, GangId gang, JobId job, std::span<const NodeI
   const Request& request = session->snapshot().request(job);
   std::vector<NodeId> others;
   const Bonds bonds = BondsOf(*session, job, &others);
-  const std::optional<Placement> place = session->placer()->FindFor(request, bonds, nodes);
-  return place && session->Place(job, *place, gang).ok();
+  if (const auto place = session->placer()->FindFor(request, bonds, nodes)) {
+    return session->Place(job, *place, gang).ok();
+  }
+  const RemoteUse& use = session->workload().part(job).remote;
+  if (use.budget_ppm == 0 || !nodes.empty()) return false;  // remote is not near
+  const auto plan =
+      PlanRemote(session->snapshot(), session->placer(), request, use, session->options().links);
+  if (!plan) return false;
+  const Placement apart{plan->cards.node, plan->cards.cards, plan->host.node};
+  return session->Place(job, apart, gang).ok();
 }
 
 bool PlaceGang(Session* session, GangId id, const PlaceTask& place) {

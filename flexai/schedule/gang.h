@@ -34,7 +34,8 @@ Bonds BondsOf(const Session& session, JobId job, std::vector<NodeId>* others);
 using PlaceTask =
     std::function<bool(Session*, GangId gang, JobId job, std::span<const NodeId> nodes)>;
 
-/// Where there is room without touching anybody.
+/// Where there is room without touching anybody; with cards on another node only where that is the
+/// last way and the task allows it.
 bool PlaceInRoom(Session* session, GangId gang, JobId job, std::span<const NodeId> nodes);
 
 /// Brings every part to its minimum, near to each other as required, nearer if preferred: all or

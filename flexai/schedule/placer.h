@@ -11,16 +11,25 @@
 #include "flexai/base/status.h"
 #include "flexai/schedule/fragmentation.h"
 #include "flexai/schedule/interference.h"
+#include "flexai/schedule/remote_use.h"
 #include "flexai/schedule/request.h"
 #include "flexai/schedule/snapshot.h"
 
 namespace flexai::schedule {
 
+/// Of the half of a job that waits for cards on another node.
+struct RemoteBond {
+  NodeId cards = 0;    // where these are
+  int64_t demand = 0;  // Units: milli-cards
+  RemoteUse use;
+};
+
 /// What binds one job to places, besides what it asks for.
 struct Bonds {
   std::span<const NodeId> others = {};  // where tasks of its gang are, one entry for each
   std::optional<NodeId> was = {};       // the node from which it was taken
-  int64_t to_come = 0;             // milli-cards that its gang still lacks, its own with them
+  const RemoteBond* remote = nullptr;
+  int64_t to_come = 0;  // milli-cards that its gang still lacks, its own with them
 };
 
 class Placer {
@@ -41,6 +50,7 @@ struct PolicyInput {
   std::span<const TypicalJob> typical;
   uint64_t seed = 0;                           // for policies that draw lots
   const Interference* interference = nullptr;  // none: nobody disturbs anybody
+  const RemoteLinks* links = nullptr;          // none: all links are alike
 };
 
 /// "flexai", "fgd", ...: in the order in which tables show them.

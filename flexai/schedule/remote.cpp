@@ -1,6 +1,8 @@
 #include "flexai/schedule/remote.h"
 
 #include <algorithm>
+#include <array>
+#include <vector>
 
 #include "flexai/schedule/statement.h"
 
@@ -25,13 +27,43 @@ Request CardHalf(const Request& request) {
   return half;
 }
 
-std::optional<RemotePlan> PlanRemote(Placer* placer, const Request& request, const RemoteUse& use,
-                                     const RemoteLink& link) {
-  if (request.cards == 0 || RemoteSlowdown(use, link) > use.budget_ppm) return std::nullopt;
-  if (use.budget_ppm == 0) return std::nullopt;
+namespace {
+
+// The nodes that are near enough to these cards for the budget; empty: all. Nothing: none is.
+std::optional<std::vector<NodeId>> NearEnough(const Snapshot& snapshot, NodeId cards,
+                                              const RemoteUse& use, const RemoteLinks& links) {
+  const auto bears = [&](const RemoteLink& link) {
+    return RemoteSlowdown(use, link) <= use.budget_ppm;
+  };
+  if (bears(links.anywhere)) return std::vector<NodeId>();
+  const Node& with_cards = snapshot.empty(cards);
+  std::vector<NodeId> nodes;
+  for (NodeId node = 0; node < snapshot.nodes(); ++node) {
+    const Node& other = snapshot.empty(node);
+    const bool rack = other.rack == with_cards.rack;
+    if (node == cards || other.block != with_cards.block) continue;
+    if (bears(rack ? links.rack : links.block)) nodes.push_back(node);
+  }
+  if (nodes.empty()) return std::nullopt;
+  return nodes;
+}
+
+}  // namespace
+
+std::optional<RemotePlan> PlanRemote(const Snapshot& snapshot, Placer* placer,
+                                     const Request& request, const RemoteUse& use,
+                                     const RemoteLinks& links) {
+  if (request.cards == 0 || use.budget_ppm == 0) return std::nullopt;
+  const std::array slowdowns = {RemoteSlowdown(use, links.rack), RemoteSlowdown(use, links.block),
+                                RemoteSlowdown(use, links.anywhere)};
+  if (*std::min_element(slowdowns.begin(), slowdowns.end()) > use.budget_ppm) return std::nullopt;
   const std::optional<Placement> cards = placer->Find(CardHalf(request));
   if (!cards) return std::nullopt;
-  const std::optional<Placement> host = placer->Find(HostHalf(request));
+  const auto nodes = NearEnough(snapshot, cards->node, use, links);
+  if (!nodes) return std::nullopt;
+  const RemoteBond bond{cards->node, CardDemand(request), use};
+  const std::optional<Placement> host =
+      placer->FindFor(HostHalf(request), {.remote = &bond}, *nodes);
   if (!host || host->node == cards->node) return std::nullopt;
   return RemotePlan{*host, *cards};
 }

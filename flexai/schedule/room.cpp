@@ -57,17 +57,17 @@ class Trial {
 
   // Changes what the job does for the newcomer from one rung to another.
   void Change(JobId job, Rung from, Rung to) {
-    const Request& held = snapshot_.request(job);
+    const Holding held = snapshot_.held(job, node_);
     const bool was_gone = from >= kMove, gone = to >= kMove;
     const Milli freed = Freed(job, to) - Freed(job, from);
     const int sign = static_cast<int>(gone) - static_cast<int>(was_gone);
     cpu_ += sign * held.cpu_milli;
     memory_ += sign * held.memory_mib;
-    const CardSet cards = snapshot_.placement(job).cards;
+    const int64_t card_memory = snapshot_.request(job).card_memory_mib;
     for (uint32_t i = 0; i < snapshot_.cards(node_); ++i) {
-      if ((cards >> i & 1) == 0) continue;
+      if ((held.cards >> i & 1) == 0) continue;
       shares_[i] += freed;
-      card_memory_[i] += sign * held.card_memory_mib;
+      card_memory_[i] += sign * card_memory;
     }
   }
 
@@ -125,7 +125,9 @@ std::optional<Plan> PlanFor(const Session& session, const RoomRules& rules, Node
   if (request.cards > 0 && (request.models >> snapshot.model(node) & 1) == 0) return std::nullopt;
   std::vector<Step> possible;
   for (const JobId job : session.jobs_on(node)) {
-    if (!snapshot.placed(job) || snapshot.placement(job).node != node) continue;
+    if (!snapshot.placed(job)) continue;
+    const Placement place = snapshot.placement(job);
+    if (place.node != node && place.host != node) continue;
     if (rules.may_touch(job)) AddSteps(session, rules, job, &possible);
   }
   std::stable_sort(possible.begin(), possible.end(), [](const Step& a, const Step& b) {

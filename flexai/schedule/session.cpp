@@ -35,7 +35,9 @@ void Session::CollectGangs() {
       ++tasks;
       if (!snapshot_->placed(job)) return;
       ++running;
-      placed.push_back({snapshot_->placement(job).node, job});
+      const Placement place = snapshot_->placement(job);
+      placed.push_back({place.node, job});
+      if (place.host != kSameNode) placed.push_back({place.host, job});
     });
     if (running > 0) running_.push_back(id);
     if (running < tasks) waiting_[(*workload_)[id].queue].push_back(id);

@@ -22,6 +22,7 @@ struct Options {
   int64_t restart_s = 60;          // what a checkpointable job loses by a restart
   uint32_t most_moves = 16;        // of one consolidation, per task of the gang that waits
   bool consolidate = true;         // in every round; else only when asked (actions.h)
+  RemoteLinks links = {};          // between nodes
 };
 
 enum class Act : uint8_t { kStart, kResume, kDegrade, kSuspend, kMove, kEvict };

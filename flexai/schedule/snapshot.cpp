@@ -4,6 +4,8 @@
 #include <bit>
 #include <string>
 
+#include "flexai/schedule/remote_use.h"
+
 namespace flexai::schedule {
 namespace {
 
@@ -65,6 +67,7 @@ JobId Snapshot::AddJob(const Request& request, QueueId queue, bool firm) {
   requests_.push_back(request);
   placed_.push_back(false);
   node_of_.push_back(0);
+  host_of_.push_back(kSameNode);
   cards_of_.push_back(0);
   queue_of_.push_back(queue);
   firm_.push_back(firm);
@@ -86,10 +89,11 @@ bool Snapshot::Fits(NodeId node, const Request& request) const {
 
 bool Snapshot::HasRoom(const Request& request, const Placement& placement) const {
   const NodeId node = placement.node;
-  if (node >= nodes() || !open_[node] || cpu_[node] < request.cpu_milli ||
-      memory_[node] < request.memory_mib) {
-    return false;
-  }
+  const bool remote = placement.host != kSameNode;
+  const NodeId host = remote ? placement.host : node;
+  if (node >= nodes() || host >= nodes() || !open_[node] || !open_[host]) return false;
+  if (cpu_[host] < request.cpu_milli || memory_[host] < request.memory_mib) return false;
+  if (remote && (request.cards == 0 || host == node || cpu_[node] < kRemoteServerCpu)) return false;
   if (static_cast<uint32_t>(std::popcount(placement.cards)) != request.cards) return false;
   if (request.cards == 0) return true;
   if ((request.models >> model_[node] & 1) == 0) return false;
@@ -102,8 +106,6 @@ bool Snapshot::HasRoom(const Request& request, const Placement& placement) const
 void Snapshot::Move(JobId job, const Placement& placement, int sign) {
   const Request& request = requests_[job];
   const NodeId node = placement.node;
-  cpu_[node] -= sign * request.cpu_milli;
-  memory_[node] -= sign * request.memory_mib;
   idle_[node] -= sign * CardDemand(request);
   ForEachCard(placement.cards, [&](uint32_t i) {
     const size_t card = first_card_[node] + i;
@@ -113,21 +115,48 @@ void Snapshot::Move(JobId job, const Placement& placement, int sign) {
     card_memory_[card] -= sign * request.card_memory_mib;
     if (request.load != 0) Settle(card, request, sign);
   });
-  ChargeNuma(request, placement, sign);
+  TakeHost(request, placement, sign);
   hosted_[node * kShapes + static_cast<uint32_t>(ShapeOf(request))] += static_cast<uint32_t>(sign);
   placed_[job] = sign > 0;
   node_of_[job] = sign > 0 ? node : 0;
   cards_of_[job] = sign > 0 ? placement.cards : 0;
+  host_of_[job] = sign > 0 ? placement.host : kSameNode;
   queues_.Charge(queue_of_[job], DemandOf(request), firm_[job], sign);
   NoteChange(node);
 }
 
-void Snapshot::ChargeNuma(const Request& request, const Placement& placement, int sign) {
-  const std::vector<CardSet>& numa = board(placement.node).numa();
+// CPU and memory: on the node, or on the host of a remote job.
+void Snapshot::TakeHost(const Request& request, const Placement& placement, int sign) {
+  const NodeId node = placement.node;
+  const bool remote = placement.host != kSameNode;
+  const NodeId host = remote ? placement.host : node;
+  cpu_[host] -= sign * request.cpu_milli;
+  memory_[host] -= sign * request.memory_mib;
+  if (remote) {
+    cpu_[node] -= sign * kRemoteServerCpu;
+    NoteChange(host);
+  }
+  const int64_t cpu = remote ? kRemoteServerCpu : request.cpu_milli;
+  const std::vector<CardSet>& numa = board(node).numa();
   for (size_t i = 0; i < numa.size() && placement.cards != 0; ++i) {
     const int64_t here = std::popcount(placement.cards & numa[i]);
-    numa_cpu_[first_numa_[placement.node] + i] -= sign * request.cpu_milli * here / request.cards;
+    numa_cpu_[first_numa_[node] + i] -= sign * (cpu * here / request.cards);
   }
+}
+
+Holding Snapshot::held(JobId job, NodeId node) const {
+  const Request& request = requests_[job];
+  const Placement place = placement(job);
+  const bool remote = place.host != kSameNode;
+  Holding holding;
+  if (node == (remote ? place.host : place.node)) {
+    holding.cpu_milli = request.cpu_milli;
+    holding.memory_mib = request.memory_mib;
+  }
+  if (node != place.node) return holding;
+  holding.cards = place.cards;
+  if (remote) holding.cpu_milli = kRemoteServerCpu;
+  return holding;
 }
 
 void Snapshot::Settle(size_t card, const Request& request, int sign) {
@@ -229,8 +258,8 @@ bool Snapshot::SameState(const Snapshot& other) const {
          idle_cards_ == other.idle_cards_ && hosted_ == other.hosted_ && shares_ == other.shares_ &&
          card_memory_ == other.card_memory_ && residents_ == other.residents_ &&
          numa_cpu_ == other.numa_cpu_ && requests_ == other.requests_ && placed_ == other.placed_ &&
-         node_of_ == other.node_of_ && cards_of_ == other.cards_of_ && usable_ == other.usable_ &&
-         open_ == other.open_ && queues_.SameUse(other.queues_);
+         node_of_ == other.node_of_ && host_of_ == other.host_of_ && cards_of_ == other.cards_of_ &&
+         usable_ == other.usable_ && open_ == other.open_ && queues_.SameUse(other.queues_);
 }
 
 }  // namespace flexai::schedule

@@ -30,11 +30,21 @@ struct Node {
   BoardId board = 0;
 };
 
-/// Where a job sits.
+inline constexpr NodeId kSameNode = UINT32_MAX;
+
+/// Where a job sits. What serves a remote job takes kRemoteServerCpu where its cards are.
 struct Placement {
   NodeId node = 0;
   CardSet cards = 0;
+  NodeId host = kSameNode;  // where its CPU and memory are, if its cards are remote
   bool operator==(const Placement&) const = default;
+};
+
+/// What one job holds of one node.
+struct Holding {
+  int64_t cpu_milli = 0;
+  int64_t memory_mib = 0;
+  CardSet cards = 0;
 };
 
 /// The jobs of one load on one card, together.
@@ -103,7 +113,9 @@ class Snapshot {
   const Request& request(JobId job) const { return requests_[job]; }
   bool placed(JobId job) const { return placed_[job]; }
   /// Only of a job that is placed.
-  Placement placement(JobId job) const { return {node_of_[job], cards_of_[job]}; }
+  Placement placement(JobId job) const { return {node_of_[job], cards_of_[job], host_of_[job]}; }
+  /// Of a job that is placed: what it holds of this node, if anything.
+  Holding held(JobId job, NodeId node) const;
 
   /// Whether card `index` of the node has what the request asks of each card.
   bool CardFits(NodeId node, uint32_t index, const Request& request) const {
@@ -146,7 +158,7 @@ class Snapshot {
 
   bool HasRoom(const Request& request, const Placement& placement) const;
   void Move(JobId job, const Placement& placement, int sign);
-  void ChargeNuma(const Request& request, const Placement& placement, int sign);
+  void TakeHost(const Request& request, const Placement& placement, int sign);
   void Settle(size_t card, const Request& request, int sign);
   void NoteChange(NodeId node);
   void UndoTo(size_t steps);
@@ -168,7 +180,7 @@ class Snapshot {
   // One entry per job.
   std::vector<Request> requests_;
   std::vector<uint8_t> placed_;
-  std::vector<NodeId> node_of_;
+  std::vector<NodeId> node_of_, host_of_;
   std::vector<CardSet> cards_of_;
   std::vector<QueueId> queue_of_;
   std::vector<uint8_t> firm_;

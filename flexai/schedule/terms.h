@@ -46,6 +46,9 @@ std::unique_ptr<Term> InterferenceTerm(const PolicyInput& input);
 
 /// Few racks and blocks for the tasks of a gang.
 std::unique_ptr<Pull> TopologyPull(const PolicyInput& input);
+/// Of a job's CPU: nodes near its cards, where these are on another. Nothing where no links are
+/// told.
+std::unique_ptr<Pull> RemotePull(const PolicyInput& input);
 /// The node where the job was.
 std::unique_ptr<Pull> StickinessPull(const PolicyInput& input);
 

@@ -188,6 +188,32 @@ TEST_F(Terms, StickinessDrawsAJobToWhereItWas) {
   EXPECT_EQ(placer->FindFor(Ask(1, 500), {.was = 1}, {})->node, 0u) << "no room there";
 }
 
+TEST_F(Terms, RemoteCostDrawsTheCpuToItsCards) {
+  for (const auto& [rack, block] : {std::pair{1u, 1u}, {2u, 1u}, {3u, 2u}, {2u, 1u}}) {
+    const Node node{.cpu_milli = 64000, .rack = rack, .block = block};
+    ASSERT_TRUE(snapshot_.AddNode(node).ok());
+  }
+  EXPECT_EQ(RemotePull(Input()), nullptr) << "no links are told";
+  RemoteLinks links;
+  links.rack.round_trip_ns = 10'000;
+  links.anywhere.round_trip_ns = 50'000;
+  PolicyInput input = Input();
+  input.links = &links;
+  const auto pull = RemotePull(input);
+  std::vector<Gain> gains;
+  const Request host{.cpu_milli = 8000};
+  pull->Gains(host, {}, &gains);
+  EXPECT_TRUE(gains.empty());
+  const RemoteBond bond{3, 4000, {.waits_per_s = 1000, .bytes_per_s = 1, .budget_ppm = 60'000}};
+  pull->Gains(host, {.remote = &bond}, &gains);
+  // 1000 waits a second: 30 us less each in the block, 10 us less in the rack than in the block.
+  EXPECT_EQ(Sum(gains), (std::vector<std::pair<NodeId, int64_t>>{
+                            {0, 4000 * 30}, {1, 4000 * 40}, {3, 4000 * 40}}));
+  const auto placer = *MakePlacer("flexai", input);
+  EXPECT_EQ(placer->FindFor(host, {.remote = &bond}, {})->node, 1u);
+  EXPECT_EQ(placer->Find(host)->node, 0u);
+}
+
 TEST_F(Terms, ResidentsComeBackByUndo) {
   ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .cards = 1}).ok());
   const JobId there = Put(Ask(1, 100, 2), {0, 1});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "flexai/base/status.h"
+#include "flexai/schedule/remote_use.h"
 #include "flexai/schedule/snapshot.h"
 
 namespace flexai::schedule {
@@ -23,6 +24,7 @@ struct Part {
   uint32_t tasks = 1;
   uint32_t minimum = 1;  // below this many the gang is of no use
   Level required = Level::kAnywhere;
+  RemoteUse remote = {};  // with its cards, if they may be on another node
   Milli least_share =
       0;            // can do with so little when others need room; 0: with the full share only
   JobId first = 0;  // its tasks are the jobs first .. first + tasks - 1; set by Add

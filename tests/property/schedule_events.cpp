@@ -30,6 +30,7 @@ struct Counts {
 class World {
  public:
   explicit World(uint64_t seed) : lots_(seed), workload_(&snapshot_), history_(3600, 500) {
+    const BoardId board = snapshot_.AddBoard(*Board::Make({0x0f, 0xf0}, {0x33, 0xcc}));
     for (uint32_t i = 0; i < kNodes; ++i) {
       const Result<NodeId> added = snapshot_.AddNode({.cpu_milli = 32'000 + 32'000 * (i % 2),
                                                       .memory_mib = 262'144,
@@ -37,7 +38,8 @@ class World {
                                                       .cards = 2 + 2 * (i % 4),
                                                       .model = i % 2,
                                                       .rack = i / 3,
-                                                      .block = i / 6});
+                                                      .block = i / 6,
+                                                      .board = i % 4 == 3 ? board : 0});
       if (!added.ok()) std::abort();
     }
     for (QueueId i = 1; i < kQueues; ++i) {
@@ -48,7 +50,9 @@ class World {
     for (int i = 0; i < 30; ++i) seen_.push_back(RandomRequest());
     typical_ = TypicalJobs(seen_);
     fragmentation_.emplace(typical_);
-    auto placer = MakePlacer("flexai", {&snapshot_, &*fragmentation_, typical_, 0});
+    pairs_.Declare(1, 2, 300);
+    auto placer =
+        MakePlacer("flexai", {&snapshot_, &*fragmentation_, typical_, 0, &pairs_, &links_});
     if (!placer.ok()) std::abort();
     placer_ = *std::move(placer);
   }
@@ -84,6 +88,7 @@ class World {
     if (Below(8) == 0) return request;
     const bool part = Below(2) == 0;
     request.cards = part ? 1 : 1 + static_cast<uint32_t>(Below(4));
+    request.load = static_cast<LoadId>(Below(3));
     request.share = part ? 50 + static_cast<Milli>(Below(18)) * 50 : kWholeCard;
     if (Below(2) == 0) request.card_memory_mib = static_cast<int64_t>(Below(20)) * 1'024;
     if (Below(4) == 0) request.models = ModelSet{1} << Below(2);
@@ -109,6 +114,7 @@ class World {
       if (Below(3) == 0) part.tasks = 1 + static_cast<uint32_t>(Below(4));
       part.minimum = 1 + static_cast<uint32_t>(Below(part.tasks));
       if (Below(8) == 0) part.required = static_cast<Level>(Below(3));
+      if (Below(3) == 0) part.remote = {.waits_per_s = 500, .budget_ppm = 50'000};
       if (part.request.share > 100 && Below(3) == 0) part.least_share = part.request.share / 2;
       gang.parts.push_back(part);
     }
@@ -128,7 +134,8 @@ class World {
       workload_.ForEachTask(id, [&](JobId job) {
         if (!snapshot_.placed(job)) return;
         const Placement place = snapshot_.placement(job);
-        hit = hit || (place.node == node && (!open || (place.cards & cards) != 0));
+        hit = hit || (place.node == node && (!open || (place.cards & cards) != 0)) ||
+              (place.host == node && !open);
       });
       if (hit) workload_.Requeue(id);
     }
@@ -239,8 +246,12 @@ class World {
         if (!snapshot_.placed(job)) return;
         const Placement place = snapshot_.placement(job);
         const Request& request = snapshot_.request(job);
-        cpu[place.node] += request.cpu_milli;
-        host_memory[place.node] += request.memory_mib;
+        const bool remote = place.host != kSameNode;
+        const NodeId host = remote ? place.host : place.node;
+        cpu[host] += request.cpu_milli;
+        host_memory[host] += request.memory_mib;
+        if (remote) cpu[place.node] += kRemoteServerCpu;
+        if (remote && workload_.part(job).remote.budget_ppm == 0) Fault("remote unasked");
         uint32_t cards = 0;
         for (uint32_t i = 0; i < snapshot_.cards(place.node); ++i) {
           if ((place.cards >> i & 1) == 0) continue;
@@ -249,7 +260,8 @@ class World {
           memory[place.node][i] += request.card_memory_mib;
         }
         if (cards != request.cards) Fault("a task has not as many cards as it asked for");
-        if (!snapshot_.open(place.node) || (place.cards & ~snapshot_.usable(place.node)) != 0) {
+        if (!snapshot_.open(place.node) || !snapshot_.open(host) ||
+            (place.cards & ~snapshot_.usable(place.node)) != 0) {
           Fault("a task is on what has failed");
         }
         if (request.cards > 0 && (request.models >> snapshot_.model(place.node) & 1) == 0) {
@@ -317,6 +329,8 @@ class World {
   std::vector<Request> seen_;
   std::vector<TypicalJob> typical_;
   std::optional<Fragmentation> fragmentation_;
+  Interference pairs_;
+  RemoteLinks links_ = {.rack = {.round_trip_ns = 5'000}, .block = {}, .anywhere = {}};
   std::unique_ptr<Placer> placer_;
   int64_t now_s_ = 1;
   Counts counts_;

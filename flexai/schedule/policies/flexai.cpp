@@ -25,6 +25,7 @@ class Flexai : public Scorer {
     Add(InterferenceTerm(input));
     pulls_.push_back(TopologyPull(input));
     pulls_.push_back(StickinessPull(input));
+    if (auto remote = RemotePull(input)) pulls_.push_back(std::move(remote));
   }
 
   Choice Judge(NodeId node, const Request& request) override {

@@ -74,9 +74,8 @@ void Block::Decimal(std::string_view name, int64_t scale, int64_t most, int64_t*
   digits += part;
   int64_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  const bool whole = fits && error == std::errc() && end == digits.data() + digits.size() &&
-                     number * scale % 1000 == 0;
-  if (!whole || number < 0 || number * scale / 1000 > most) {
+  const bool whole = fits && error == std::errc() && end == digits.data() + digits.size();
+  if (!whole || number < 0 || number > most * 1000 / scale || number * scale % 1000 != 0) {
     FailAt(field->line, field->name + " '" + text + "' is no number that can be used");
     return;
   }

@@ -79,6 +79,12 @@ class Check {
       }
       Miss("has the cards '" + cards + "' of " + names);
     }
+    if (!expect_.host.empty()) {
+      const NodeId host = job.places.empty() ? kSameNode : job.places[0].host;
+      const std::string found_host =
+          host == kSameNode ? "its own node" : scene_.scenario->nodes[host].name;
+      if (found_host != expect_.host) Miss("has its CPU on " + found_host);
+    }
     const size_t groups = expect_.together == "NODE"    ? found.size()
                           : expect_.together == "RACK"  ? racks.size()
                           : expect_.together == "BLOCK" ? blocks.size()

@@ -72,7 +72,8 @@ class Cluster {
       }
     }
     if (input_.remote) {
-      if (const auto plan = PlanRemote(placer_.get(), request, RemoteUseOf(request), kRemoteLink)) {
+      if (const auto plan =
+              PlanRemote(*snapshot_, placer_.get(), request, RemoteUseOf(request), kRemoteLinks)) {
         ++result_->remote;
         return Placed(CarryOut(*plan, request, snapshot_));
       }

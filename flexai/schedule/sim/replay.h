@@ -30,6 +30,7 @@ struct ReplayInput {
 inline constexpr RemoteUse kRemoteUsePerCard = {
     .waits_per_s = 500, .bytes_per_s = 400'000'000, .budget_ppm = 50'000};
 inline constexpr RemoteLink kRemoteLink = {.round_trip_ns = 20'000, .bytes_per_s = 12'500'000'000};
+inline constexpr RemoteLinks kRemoteLinks = {kRemoteLink, kRemoteLink, kRemoteLink};
 
 /// The cluster when a mark was reached. Units: parts of all cards.
 struct Look {

@@ -32,6 +32,8 @@ class Reader {
         ReadNode(field);
       } else if (field.block && field.name == "pair") {
         ReadPair(field);
+      } else if (field.block && field.name == "link") {
+        ReadLink(field);
       } else if (field.block && field.name == "queue") {
         ReadQueue(field);
       } else if (field.block && field.name == "job") {
@@ -43,7 +45,7 @@ class Reader {
       } else {
         found_.bad.push_back(
             {field.line, "there is no block '" + field.name +
-                             "': title, setting, node, pair, queue, job, event, expect"});
+                             "': title, setting, node, pair, link, queue, job, event, expect"});
       }
     }
     return std::move(found_);
@@ -123,6 +125,19 @@ class Reader {
     if (!block.Finish(&found_.bad)) return;
     found_.interference.Declare(first, second, static_cast<Milli>(loses));
     found_.interference.Declare(second, first, static_cast<Milli>(costs));
+  }
+
+  void ReadLink(const Field& field) {
+    Block block(field);
+    size_t level = 0;
+    RemoteLink link;
+    block.Choice("level", {"RACK", "BLOCK", "ANYWHERE"}, &level);
+    block.Decimal("round_trip_us", 1'000, kMostAmount, &link.round_trip_ns);
+    block.Decimal("gbit_per_s", 125'000'000, kMostAmount, &link.bytes_per_s);
+    if (link.bytes_per_s == 0) block.Fail("a link that carries nothing is no link");
+    RemoteLinks& links = found_.options.links;
+    if (!block.Finish(&found_.bad)) return;
+    (level == 0 ? links.rack : level == 1 ? links.block : links.anywhere) = link;
   }
 
   void ReadSetting(const Field& field) {
@@ -255,6 +270,9 @@ class Reader {
     block->Decimal("cpu", 1000, kMostAmount, &request.cpu_milli);
     block->Whole("memory_mib", 0, kMostAmount, &request.memory_mib);
     block->Choice("required", kLevels, &required);
+    block->Decimal("remote_budget", 10'000, 1'000'000, &part.remote.budget_ppm);
+    block->Whole("waits_per_s", 0, kMostAmount, &part.remote.waits_per_s);
+    block->Decimal("mb_per_s", 1'000'000, kMostAmount, &part.remote.bytes_per_s);
     std::string load;
     block->Text("load", &load);
     request.load = Load(load, block);
@@ -395,6 +413,8 @@ class Reader {
     if (state < 3) expect.state = std::array{"RUNNING", "WAITING", "DONE"}[state];
     block.Texts("node", &expect.nodes);
     for (const std::string& node : expect.nodes) Find(nodes_, node, "node", &block);
+    block.Text("host", &expect.host);
+    if (!expect.host.empty()) Find(nodes_, expect.host, "node", &block);
     std::string cards;
     block.Text("cards", &cards);
     if (!cards.empty()) expect.cards = ReadCards(cards, &block);

@@ -51,6 +51,7 @@ struct Expectation {
   std::string state;               // "RUNNING", "WAITING", "DONE"
   std::vector<std::string> nodes;  // of the tasks that are placed, each once
   std::optional<CardSet> cards;    // of the first task
+  std::string host;                // of the first task: where its CPU is, if its cards are remote
   std::optional<int64_t> tasks;    // placed
   std::optional<int64_t> share;    // of the first task, 1/1000 of a card
   std::optional<int64_t> started_s, ended_s, evictions, moves, suspensions;

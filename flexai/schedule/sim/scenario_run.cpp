@@ -62,8 +62,9 @@ class Engine {
     }
     typical_ = TypicalJobs(seen);
     fragmentation_.emplace(typical_);
-    Result<std::unique_ptr<Placer>> placer = MakePlacer(
-        scenario_.policy, {&snapshot_, &*fragmentation_, typical_, 0, &scenario_.interference});
+    Result<std::unique_ptr<Placer>> placer =
+        MakePlacer(scenario_.policy, {&snapshot_, &*fragmentation_, typical_, 0,
+                                      &scenario_.interference, &scenario_.options.links});
     if (!placer.ok()) return placer.status();
     placer_ = *std::move(placer);
     return Status();
@@ -116,6 +117,18 @@ class Engine {
     }
   }
 
+  // Of a job whose cards are on another node. Units: millionths.
+  int64_t SlowdownOf(JobId job) const {
+    const Placement place = snapshot_.placement(job);
+    if (place.host == kSameNode) return 0;
+    const RemoteLinks& links = scenario_.options.links;
+    const Node &host = snapshot_.empty(place.host), &cards = snapshot_.empty(place.node);
+    const RemoteLink& link = host.block != cards.block ? links.anywhere
+                             : host.rack != cards.rack ? links.block
+                                                       : links.rack;
+    return RemoteSlowdown(workload_.part(job).remote, link);
+  }
+
   // Work per second. Units: 1/1000 of what it does with all it asked for.
   int64_t Speed(GangId id) const {
     if (!workload_.Running(id)) return 0;
@@ -123,7 +136,9 @@ class Engine {
     workload_.ForEachTask(id, [&](JobId job) {
       const Milli asked = workload_.asked(job).share;
       if (!snapshot_.placed(job) || asked == 0) return;
-      speed = std::min(speed, int64_t{snapshot_.request(job).share} * 1000 / asked);
+      const int64_t slowdown = SlowdownOf(job);
+      speed = std::min(speed, int64_t{snapshot_.request(job).share} * 1000 / asked * 1'000'000 /
+                                  (1'000'000 + slowdown));
     });
     return speed;
   }
@@ -187,6 +202,7 @@ class Engine {
       workload_.ForEachTask(id, [&](JobId job) {
         if (!snapshot_.placed(job)) return;
         const Placement place = snapshot_.placement(job);
+        if (place.host == node && cards == ~CardSet{0}) hit = true;
         hit = hit || (place.node == node && (cards == ~CardSet{0} || (place.cards & cards) != 0));
       });
       if (!hit) continue;
