@@ -136,6 +136,7 @@ void Snapshot::TakeHost(const Request& request, const Placement& placement, int 
     cpu_[node] -= sign * kRemoteServerCpu;
     NoteChange(host);
   }
+  if (!any_board()) return;
   const int64_t cpu = remote ? kRemoteServerCpu : request.cpu_milli;
   const std::vector<CardSet>& numa = board(node).numa();
   for (size_t i = 0; i < numa.size() && placement.cards != 0; ++i) {

@@ -95,6 +95,8 @@ class Snapshot {
   /// The node as it was added.
   const Node& empty(NodeId node) const { return empty_[node]; }
   const Board& board(NodeId node) const { return boards_[empty_[node].board]; }
+  /// Whether the board of any node may be known.
+  bool any_board() const { return boards_.size() > 1; }
   /// Of each NUMA node of the board: its CPUs less those of the jobs whose cards are there, each
   /// job's in proportion to its cards. Below 0: they want more than it has. Units: milli-CPU.
   std::span<const int64_t> numa_cpu(NodeId node) const {

@@ -20,9 +20,9 @@ class Flexai : public Scorer {
   explicit Flexai(const PolicyInput& input) : snapshot_(*input.snapshot) {
     Add(FragmentationTerm(input));
     Add(ScarcityTerm(input));
-    Add(LinkTerm(input));
-    Add(NumaTerm(input));
     Add(InterferenceTerm(input));
+    of_boards_.push_back(LinkTerm(input));
+    of_boards_.push_back(NumaTerm(input));
     pulls_.push_back(TopologyPull(input));
     pulls_.push_back(StickinessPull(input));
     if (auto remote = RemotePull(input)) pulls_.push_back(std::move(remote));
@@ -31,17 +31,20 @@ class Flexai : public Scorer {
   Choice Judge(NodeId node, const Request& request) override {
     CardSet best = 0;
     int64_t least = INT64_MAX;
+    const bool known = snapshot_.any_board() && snapshot_.board(node).known();
     const auto consider = [&](CardSet cards) {
       int64_t loss = 0;
       for (const auto& term : terms_) loss += term->Loss(node, request, cards);
+      if (known) {
+        for (const auto& term : of_boards_) loss += term->Loss(node, request, cards);
+      }
       if (loss < least) {
         least = loss;
         best = cards;
       }
     };
     if (IsPart(request)) {
-      const bool alike =
-          request.card_memory_mib == 0 && request.load == 0 && !snapshot_.board(node).known();
+      const bool alike = request.card_memory_mib == 0 && request.load == 0 && !known;
       const std::span<const Milli> shares = snapshot_.shares(node);
       for (uint32_t i = 0; i < shares.size(); ++i) {
         const auto end = shares.begin() + i;
@@ -50,9 +53,12 @@ class Flexai : public Scorer {
         if (!seen || !alike) consider(CardSet{1} << i);
       }
     } else {
-      sets_ = {TightestCards(snapshot_, node, request)};
-      NearCards(snapshot_, node, request, &sets_);
-      for (const CardSet cards : sets_) consider(cards);
+      consider(TightestCards(snapshot_, node, request));
+      if (known) {
+        sets_ = {best};
+        NearCards(snapshot_, node, request, &sets_);
+        for (size_t i = 1; i < sets_.size(); ++i) consider(sets_[i]);
+      }
     }
     // Rounded down: a gain that is less than a step is a step, a loss is none.
     const int64_t steps = FloorDivide(least, kStep);
@@ -76,6 +82,7 @@ class Flexai : public Scorer {
 
   const Snapshot& snapshot_;
   std::vector<std::unique_ptr<Term>> terms_;
+  std::vector<std::unique_ptr<Term>> of_boards_;  // only where the node's board is known
   std::vector<std::unique_ptr<Pull>> pulls_;
   std::vector<CardSet> sets_;  // of the node that is judged
 };
