@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "flexai/schedule/actions.h"
+#include "flexai/schedule/dice.h"
 #include "flexai/schedule/explain.h"
 #include "flexai/schedule/gang.h"
 
@@ -21,22 +22,68 @@ using namespace flexai::schedule;  // NOLINT
 
 namespace {
 
+// Whether nodes, jobs and links tell all that the terms of the price look at.
+enum class Tell : uint8_t { kLittle, kAll };
+
+// One of about 180 kinds: most ask for a part of a card and its memory, few for all of a node.
+Part DrawPart(Dice* dice) {
+  static constexpr Milli kShares[] = {100, 200, 300, 500, 700};
+  Part part;
+  Request& request = part.request;
+  const uint32_t size = dice->Below(100);
+  request.cards = size < 80 ? 1 : size < 90 ? 2 : size < 96 ? 4 : 8;
+  request.share = size < 55 ? kShares[dice->Below(5)] : kWholeCard;
+  request.cpu_milli = int64_t{12} * request.share * request.cards;
+  request.memory_mib = int64_t{96} * request.share * request.cards;
+  if (dice->Below(2) == 0) request.card_memory_mib = int64_t{36} * request.share;
+  if (size < 55) request.load = 1 + dice->Below(4);
+  if (dice->Below(5) == 0) request.models = ModelSet{1} << dice->Below(3);
+  if (size >= 80 && dice->Below(2) == 0) part.tasks = part.minimum = 2 + dice->Below(7);
+  if (dice->Below(100) == 0) {
+    // More CPU than a node with cards has.
+    part.request = {.cpu_milli = 160'000, .memory_mib = 65'536, .cards = 1, .share = kWholeCard};
+    part.tasks = part.minimum = 1;
+    part.remote = {.waits_per_s = 500, .bytes_per_s = 400'000'000, .budget_ppm = 50'000};
+  }
+  return part;
+}
+
 class Cluster {
  public:
-  Cluster(uint32_t nodes, uint32_t queues, const Queue& queue) : workload_(&snapshot_) {
+  Cluster(uint32_t nodes, uint32_t queues, const Queue& queue, Tell tell = Tell::kLittle)
+      : workload_(&snapshot_) {
+    const bool all = tell == Tell::kAll;
+    // Two NUMA nodes, each with two linked pairs, or all linked by a switch.
+    const std::vector<CardSet> numa = {0x0f, 0xf0};
+    const BoardId boards[] = {snapshot_.AddBoard(*Board::Make(numa, {0x03, 0x0c, 0x30, 0xc0})),
+                              snapshot_.AddBoard(*Board::Make(numa, {0xff}))};
     for (uint32_t i = 0; i < nodes; ++i) {
       Must(snapshot_.AddNode({.cpu_milli = 128'000,
                               .memory_mib = 1 << 20,
-                              .card_memory_mib = 81'920,
+                              .card_memory_mib = all && i % 3 == 0 ? 40'960 : 81'920,
                               .cards = 8,
+                              .model = all ? i % 3 : 0,
                               .rack = i / 20,
-                              .block = i / 200}));
+                              .block = i / 200,
+                              .board = all ? boards[i % 2] : 0}));
+      if (!all || i % 20 != 0) continue;
+      Must(snapshot_.AddNode(
+          {.cpu_milli = 512'000, .memory_mib = 1 << 20, .rack = i / 20, .block = i / 200}));
     }
     for (uint32_t i = 0; i < queues; ++i) Must(snapshot_.mutable_queues()->Add(queue));
-    const std::vector<Request> seen = {Ask(1), Ask(8)};
+    std::vector<Request> seen = {Ask(1), Ask(8)};
+    for (int i = 0; all && i < 5'000; ++i) seen.push_back(DrawPart(&dice_).request);
+    for (LoadId load = 1; all && load < 5; ++load) pairs_.Declare(load, 5 - load, 50 * load);
+    links_.rack.round_trip_ns = 10'000;
     typical_ = TypicalJobs(seen);
     fragmentation_.emplace(typical_);
-    auto placer = MakePlacer("flexai", {&snapshot_, &*fragmentation_, typical_, 0});
+    const PolicyInput input{.snapshot = &snapshot_,
+                            .fragmentation = &*fragmentation_,
+                            .typical = typical_,
+                            .seed = 0,
+                            .interference = all ? &pairs_ : nullptr,
+                            .links = all ? &links_ : nullptr};
+    auto placer = MakePlacer("flexai", input);
     Must(placer);
     placer_ = *std::move(placer);
   }
@@ -46,6 +93,37 @@ class Cluster {
             .memory_mib = 65'536 * cards,
             .cards = cards,
             .share = kWholeCard};
+  }
+
+  /// Gangs drawn by lot, with so many tasks or a few more.
+  void AddDrawn(size_t tasks) {
+    for (size_t added = 0; added < tasks;) added += AddOneDrawn();
+  }
+  uint32_t AddOneDrawn() {
+    Gang gang;
+    gang.queue = 1;
+    gang.arrived_s = now_s_;
+    gang.estimate_s = 3'600;
+    gang.parts.push_back(DrawPart(&dice_));
+    const uint32_t tasks = gang.parts[0].tasks;
+    Must(workload_.Add(std::move(gang)));
+    return tasks;
+  }
+  /// One in `of` of those that run leaves, and one in ten of these waits to come back. Returns the
+  /// tasks of the others.
+  size_t Churn(uint32_t of) {
+    const std::vector<GangId> all = workload_.active();
+    size_t gone = 0;
+    for (const GangId id : all) {
+      if (dice_.Below(of) != 0 || !workload_.Running(id)) continue;
+      if (dice_.Below(10) == 0) {
+        workload_.Requeue(id);
+      } else {
+        gone += workload_[id].parts[0].tasks;
+        workload_.Leave(id);
+      }
+    }
+    return gone;
   }
 
   GangId Add(QueueId queue, uint32_t tasks, uint32_t cards, int64_t estimate_s = 3'600) {
@@ -60,14 +138,20 @@ class Cluster {
   }
 
   /// One whole round; what it decided is in Count().
-  void Round(const Options& options = {}) {
+  void Round() {
+    Options options;
+    options.links = links_;
     Session session(&snapshot_, &workload_, placer_.get(), &history_, options, ++now_s_);
     RunCycle(&session);
     counts_ = {};
-    for (const Decision& decision : session.decisions())
+    remote_ = 0;
+    for (const Decision& decision : session.decisions()) {
       ++counts_[static_cast<size_t>(decision.act)];
+      remote_ += decision.act == Act::kStart && decision.place.host != kSameNode;
+    }
   }
   size_t Count(Act act) const { return counts_[static_cast<size_t>(act)]; }
+  size_t Remote() const { return remote_; }
 
   /// Asks whether a gang can run, within a session that stands already.
   std::optional<NoRoom> Prove(GangId id, double* seconds) {
@@ -79,6 +163,15 @@ class Cluster {
   }
 
   Workload& workload() { return workload_; }
+  /// Of all cards, what is held. Units: percent.
+  int64_t Filled() const {
+    int64_t idle = 0, all = 0;
+    for (NodeId node = 0; node < snapshot_.nodes(); ++node) {
+      idle += snapshot_.idle(node);
+      all += int64_t{snapshot_.cards(node)} * kWholeCard;
+    }
+    return 100 - 100 * idle / all;
+  }
   size_t Running() const {
     size_t running = 0;
     for (const GangId id : workload_.active()) running += workload_.Running(id);
@@ -93,7 +186,10 @@ class Cluster {
     std::exit(1);
   }
 
+  Dice dice_{1};
   Snapshot snapshot_;
+  Interference pairs_;
+  RemoteLinks links_;
   Workload workload_;
   UsageHistory history_;
   std::vector<TypicalJob> typical_;
@@ -101,6 +197,7 @@ class Cluster {
   std::unique_ptr<Placer> placer_;
   int64_t now_s_ = 0;
   std::array<size_t, 6> counts_{};
+  size_t remote_ = 0;
 };
 
 template <typename Work>
@@ -204,6 +301,37 @@ void Large() {
            " MiB in all");
 }
 
+// Decisions with all terms at work: rounds in which gangs come until four cards in five are held,
+// then rounds in which some leave, others come, and some of those that lost their place come back.
+void AllTerms(uint32_t nodes, size_t batch) {
+  Cluster cluster(nodes, 1, {}, Tell::kAll);
+  double seconds = 0;
+  size_t started = 0, remote = 0;
+  const auto round = [&] {
+    seconds += Timed([&] { cluster.Round(); });
+    started += cluster.Count(Act::kStart);
+    remote += cluster.Remote();
+  };
+  while (cluster.Filled() < 80) {
+    cluster.AddDrawn(batch);
+    round();
+  }
+  const auto tell = [&](const std::string& what) {
+    const auto rate = static_cast<int64_t>(static_cast<double>(started) / seconds);
+    Tell(what.c_str(), seconds,
+         std::to_string(started) + " tasks, " + std::to_string(remote) + " of them remote, " +
+             std::to_string(rate) + "/s");
+    seconds = 0;
+    started = remote = 0;
+  };
+  tell("all terms: fill four fifths of " + std::to_string(nodes) + " nodes x 8");
+  for (int i = 0; i < 10; ++i) {
+    cluster.AddDrawn(cluster.Churn(20));
+    round();
+  }
+  tell("  ten rounds in which a part leaves and others come");
+}
+
 }  // namespace
 
 int main() {
@@ -212,4 +340,6 @@ int main() {
   Consolidate41();
   ManyQueues();
   Large();
+  AllTerms(1'213, 500);
+  AllTerms(50'000, 20'000);
 }
