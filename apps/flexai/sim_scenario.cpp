@@ -18,7 +18,10 @@ std::string NodesOf(const Scenario& scenario, const Outcome& job) {
   std::string text;
   std::string last;
   for (const schedule::Placement& place : job.places) {
-    const std::string& name = scenario.nodes[place.node].name;
+    std::string name = scenario.nodes[place.node].name;
+    if (place.host != schedule::kSameNode) {
+      name += " (CPU: " + scenario.nodes[place.host].name + ")";
+    }
     if (name == last) continue;
     text += (text.empty() ? "" : ",") + name;
     last = name;
@@ -42,6 +45,9 @@ json AsJson(const Scenario& scenario, const ScenarioResult& result) {
                 {"suspensions", job.suspensions}};
     for (const schedule::Placement& place : job.places) {
       one["nodes"].push_back(scenario.nodes[place.node].name);
+      if (place.host != schedule::kSameNode) {
+        one["hosts"].push_back(scenario.nodes[place.host].name);
+      }
     }
     if (job.started_s != -1) one["started_seconds"] = job.started_s;
     if (job.ended_s != -1) one["ended_seconds"] = job.ended_s;
