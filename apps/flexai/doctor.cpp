@@ -1,8 +1,10 @@
 // flexai doctor: everything that can be wrong on this machine, each with its cure.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "apps/flexai/ask.h"
 #include "apps/flexai/command.h"
@@ -14,17 +16,45 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<Finding> Examine() {
-  std::vector<Finding> findings = {CheckCLibrary()};
+// Whether cards are there, and none of them needs what belongs to `backend`.
+bool IsUnneeded(const Result<json>& status, std::string_view backend) {
+  if (!status.ok()) return false;
+  const json cards = ListField(*status, "cards");
+  return !cards.empty() && std::none_of(cards.begin(), cards.end(), [&](const json& card) {
+    return TextField(card, "backend") == backend;
+  });
+}
+
+// What no card of this machine needs is no failure.
+Finding IfNeeded(const Result<json>& status, std::string_view backend, Finding finding) {
+  if (finding.verdict != Verdict::kFail || !IsUnneeded(status, backend)) return finding;
+  finding.verdict = Verdict::kWarn;
+  finding.found += "; no card of this machine needs it";
+  return finding;
+}
+
+// How programs are reached.
+std::vector<Finding> ExamineWays(const Result<json>& status) {
+  std::vector<Finding> all;
   for (const WayIn& way : WaysIn()) {
     const char* list = getenv(std::string(way.variable).c_str());
-    findings.push_back(CheckLoader(way));
-    findings.push_back(CheckDrivers(way, std::string(way.drivers)));
-    findings.push_back(CheckLayerFile(way));
-    findings.push_back(CheckLayerList(way, list ? list : ""));
+    all.push_back(IfNeeded(status, way.backend, CheckLoader(way)));
+    const std::string drivers(way.drivers);
+    all.push_back(IfNeeded(status, way.backend, CheckDrivers(way, drivers)));
+    all.push_back(CheckLayerFile(way));  // every program gets it
+    all.push_back(CheckLayerList(way, list ? list : ""));
   }
-  findings.push_back(CheckPreload());
+  for (const Preload& preload : Preloads()) {
+    all.push_back(IfNeeded(status, preload.backend, CheckPreloaded(preload)));
+  }
+  return all;
+}
+
+std::vector<Finding> Examine() {
   const Result<json> status = Ask({{"op", "status"}});
+  std::vector<Finding> findings = {CheckCLibrary()};
+  for (Finding& finding : ExamineWays(status)) findings.push_back(std::move(finding));
+  findings.push_back(CheckPreload());
   findings.push_back(CheckDaemon(status));
   if (status.ok()) {
     findings.push_back(CheckVersion(*status));

@@ -78,6 +78,27 @@ std::string PathOfLoaded(const std::string& soname) {
   return told;
 }
 
+// A library of ours that is loaded into programs; what was found is its path, if all is well.
+Finding CheckOwnLibrary(const std::string& check, std::string_view backend,
+                        std::string_view library) {
+  const Result<std::string> path = FindLibrary(backend, library);
+  if (!path.ok()) {
+    return {check, Verdict::kFail, std::string(path.status().message()),
+            std::string(path.status().hint())};
+  }
+  std::string told;
+  if (!LoadsInChild(*path, &told)) {
+    return {check, Verdict::kFail, "cannot load " + *path + ": " + told, "install flexai again"};
+  }
+  struct stat about {};
+  stat(path->c_str(), &about);
+  if ((about.st_mode & S_IROTH) == 0) {
+    return {check, Verdict::kWarn, *path + " is not readable for every user",
+            "chmod o+r it, if other users shall run programs in slices"};
+  }
+  return {check, Verdict::kPass, *path, ""};
+}
+
 }  // namespace
 
 std::string_view VerdictName(Verdict verdict) {
@@ -200,23 +221,23 @@ Finding CheckDrivers(const WayIn& way, const std::string& folder) {
 }
 
 Finding CheckLayerFile(const WayIn& way) {
-  const std::string check = std::string(way.backend) + " layer";
-  const Result<std::string> path = FindLibrary(way.backend, way.library);
-  if (!path.ok()) {
-    return {check, Verdict::kFail, std::string(path.status().message()),
-            std::string(path.status().hint())};
+  return CheckOwnLibrary(std::string(way.backend) + " layer", way.backend, way.library);
+}
+
+Finding CheckPreloaded(const Preload& preload) {
+  const std::string check = std::string(preload.backend) + " library";
+  Finding finding = CheckOwnLibrary(check, preload.backend, preload.library);
+  if (finding.verdict == Verdict::kFail) return finding;
+  // Beside it are the libraries that take a driver's names, each in a folder of its own.
+  const std::filesystem::path beside = std::filesystem::path(finding.found).parent_path();
+  std::stringstream folders{std::string(preload.folders)};
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    std::error_code error;
+    if (!std::filesystem::is_empty(beside / folder, error) && !error) continue;
+    return {check, Verdict::kFail, "nothing is in " + (beside / folder).string(),
+            "install flexai again"};
   }
-  std::string told;
-  if (!LoadsInChild(*path, &told)) {
-    return {check, Verdict::kFail, "cannot load " + *path + ": " + told, "install flexai again"};
-  }
-  struct stat about {};
-  stat(path->c_str(), &about);
-  if ((about.st_mode & S_IROTH) == 0) {
-    return {check, Verdict::kWarn, *path + " is not readable for every user",
-            "chmod o+r it, if other users shall run programs in slices"};
-  }
-  return {check, Verdict::kPass, *path, ""};
+  return finding;
 }
 
 Finding CheckLayerList(const WayIn& way, std::string_view list) {

@@ -34,6 +34,7 @@ Finding CheckLoader(const WayIn& way);
 Finding CheckDrivers(const WayIn& way, const std::string& folder);
 Finding CheckLayerFile(const WayIn& way);
 Finding CheckLayerList(const WayIn& way, std::string_view list);
+Finding CheckPreloaded(const Preload& preload);
 
 // Of the daemon; `status` is what it answered.
 Finding CheckDaemon(const Result<nlohmann::json>& status);

@@ -43,6 +43,11 @@ class FakeCard(unittest.TestCase):
         card = daemon.status()["cards"][0]
         self.assertTrue(finding["found"].endswith(card["trace_refused"]), (finding, card))
 
+    def test_library(self):
+        checks = json.loads(self.start(TRIED).flexai("doctor", "-o", "json").stdout)["checks"]
+        library = next(each for each in checks if each["check"] == "cuda library")
+        self.assertEqual((library["verdict"], library["found"]), ("pass", str(BUILD / "lib/libflexai_cuda.so")))
+
     def test_lever(self):
         daemon = self.start(TRIED)
         self.assertRegex(self.findings(daemon)["lever"]["found"], "^not known yet")
