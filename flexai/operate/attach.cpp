@@ -194,7 +194,7 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
   if (slice->leader_pidfd >= 0) Watch(slice->leader_pidfd);
   // Whatever the last daemon said about running is void: we begin with a tenant that may run.
   std::atomic<uint32_t>& gate = slice->header().gate;
-  gate.store((gate.load() | slice::kGateHeld) + 1);
+  gate.store(slice::NextGate(gate.load(), 0));
   slice->Publish(cards_[slice->card].uuid, context_bytes_[slice->card]);
   if (old) slice->sweep_at = now;
   SliceRecord* adopted = slice.get();

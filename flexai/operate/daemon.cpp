@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "flexai/base/log.h"
 #include "flexai/operate/bypass.h"
@@ -21,6 +22,8 @@ namespace {
 // moment.
 constexpr Nanos kBusyTick = 2 * kMillisecond;
 constexpr Nanos kToldTick = 250 * kMicrosecond;  // where a look is a few loads
+// Beside one that may come back and goes first, every part of a millisecond is its delay.
+constexpr Nanos kPromptTick = 50 * kMicrosecond;
 constexpr Nanos kAloneTick = 10 * kMillisecond;
 constexpr Nanos kRestTick = 4 * kMillisecond;
 constexpr Nanos kEmptyTick = kSecond;
@@ -44,6 +47,7 @@ Daemon::Daemon(DaemonOptions options, std::vector<model::Card> cards)
       meter_(options_.meter_ask_fd, options_.meter_answer_fd),
       context_bytes_(cards_.size()),
       arbiters_(MakeArbiters(cards_)),
+      looked_at_(cards_.size(), MonotonicNow()),
       epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
       timer_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
       stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
@@ -180,7 +184,20 @@ void Daemon::ArbitrateCard(size_t card, Nanos now) {
     inputs.push_back({slice->number, slice->spec.share, slice->spec.limit, slice->spec.priority,
                       slice->paused, slice->Busy(now), slice->TakeCorrection() + traced});
   }
+  Rest(card, here, now);
   HandOver(card, here, arbiters_[card].Step(now, inputs), now);
+}
+
+// A tenant without work stays on the card until another has some. With several that rest, one of
+// them is there, and nobody knows which: the trace is then not compared for long.
+void Daemon::Rest(size_t card, const std::vector<SliceRecord*>& here, Nanos now) {
+  const Nanos elapsed = now - std::exchange(looked_at_[card], now);
+  for (const SliceRecord* slice : here) {
+    if (slice->busy) return;
+  }
+  for (SliceRecord* slice : here) {
+    if (slice->running()) slice->rested += elapsed;
+  }
 }
 
 void Daemon::HandOver(size_t card, const std::vector<SliceRecord*>& here,
@@ -191,7 +208,8 @@ void Daemon::HandOver(size_t card, const std::vector<SliceRecord*>& here,
     one_stops |= here[i]->busy && !accounts[i].run && here[i]->running();
     changes |= here[i]->running() != accounts[i].run;
     here[i]->account = accounts[i];
-    here[i]->received.Charged(now, accounts[i].received - here[i]->trace_corrected, here[i]->busy);
+    const Nanos charged = accounts[i].received - here[i]->trace_corrected;
+    here[i]->received.Charged(now, charged, here[i]->rested, here[i]->busy);
   }
   if (!changes) return;
   const bool on_cores = cards_[card].kind == "cpu" && here.size() > 1;
@@ -214,6 +232,7 @@ void Daemon::SecondTick(Nanos now) {
   next_second_ = now + kSecond;
   AskMeter();
   std::vector<std::string> over;
+  RankSlices();
   for (auto& [id, slice] : slices_) {
     if (slice->sweep_at != 0 && now >= slice->sweep_at) SweepSlots(*slice, now);
     // Kernels without pidfds do not tell of a leader's end.
@@ -225,6 +244,18 @@ void Daemon::SecondTick(Nanos now) {
     FenceIn(*slice, LookForBypass(*slice));
   }
   for (const std::string& id : over) EndIfOver(id);
+}
+
+void Daemon::RankSlices() {
+  for (auto& [id, slice] : slices_) {
+    bool below = false, above = false;
+    for (const auto& [other_id, other] : slices_) {
+      if (other->card != slice->card || other->processes.empty()) continue;
+      below = below || other->spec.priority > slice->spec.priority;
+      above = above || other->spec.priority < slice->spec.priority;
+    }
+    slice->Rank(below, above);
+  }
 }
 
 // One that is between loading the driver and attaching is seen once; one that stays is named.
@@ -277,7 +308,8 @@ Nanos Daemon::NextTick(Nanos now) const {
       now + (slices_.size() == 1 && slices_.begin()->second->busy ? kAloneTick : kRestTick);
   for (const auto& [id, slice] : slices_) {
     if (!slice->busy || slices_.size() == 1) continue;
-    next = std::min(next, now + (slice->tells() ? kToldTick : kBusyTick));
+    const Nanos told = slice->below() ? kPromptTick : kToldTick;
+    next = std::min(next, now + (slice->tells() ? told : kBusyTick));
   }
   for (const slice::Arbiter& arbiter : arbiters_) {
     if (arbiter.next_step() > now) next = std::min(next, arbiter.next_step());

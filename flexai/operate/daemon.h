@@ -60,7 +60,9 @@ class Daemon {
   void ArbitrateCard(size_t card, Nanos now);
   void HandOver(size_t card, const std::vector<SliceRecord*>& here,
                 const std::vector<slice::ArbiterAccount>& accounts, Nanos now);
+  void Rest(size_t card, const std::vector<SliceRecord*>& here, Nanos now);
   void SecondTick(Nanos now);
+  void RankSlices();
   std::vector<pid_t> LookForBypass(SliceRecord& slice) const;
   void FenceIn(SliceRecord& slice, std::vector<pid_t> unheld) const;
   Nanos NextTick(Nanos now) const;
@@ -117,6 +119,7 @@ class Daemon {
   std::map<std::string, Nanos> traced_at_;  // per card's uuid: when a trace last told times
   std::vector<uint64_t> context_bytes_;     // per card: what using it costs a process, as last seen
   std::vector<slice::Arbiter> arbiters_;    // one for each card
+  std::vector<Nanos> looked_at_;            // per card: its last step
   std::map<std::string, std::unique_ptr<SliceRecord>> slices_;
   std::map<int, std::unique_ptr<Connection>> connections_;
   std::vector<Waiting> waiting_;

@@ -15,9 +15,13 @@ class Received {
   /// No correction is greater, up or down; what is beyond comes with the next.
   static constexpr Nanos kMost = 50 * kMillisecond;
 
+  /// No rest is longer that is known exactly enough to be compared.
+  static constexpr Nanos kLongRest = 20 * kMillisecond;
+
   /// Once after each step of the arbiter: all that it has charged the slice so far, less the
-  /// corrections from here. `busy`: the slice had work since the last call.
-  void Charged(Nanos now, Nanos charged, bool busy);
+  /// corrections from here; and all the time that it has rested, which the trace shows as on the
+  /// card if it was there. `busy`: the slice had work since the last call.
+  void Charged(Nanos now, Nanos charged, Nanos rested, bool busy);
   /// What the trace says: card time of all processes of the slice until `horizon`. `lost`: the
   /// trace has a gap since the last time.
   void Traced(Nanos horizon, Nanos traced, bool lost);
@@ -31,18 +35,20 @@ class Received {
   struct Sample {
     Nanos now = 0;
     Nanos charged = 0;
+    Nanos rested = 0;
   };
   static constexpr size_t kSamples = 256;
 
   void Compare();
-  void SetBase(Nanos charged);
-  bool ChargedAt(Nanos at, Nanos* charged) const;
+  void SetBase(const Sample& at);
+  bool SampleAt(Nanos at, Sample* found) const;
   const Sample& Ago(size_t count) const;
 
   std::array<Sample, kSamples> samples_ = {};  // a ring
   size_t next_ = 0;
   size_t count_ = 0;
-  Nanos idle_at_ = -1;  // when it last had no work
+  Nanos busy_at_ = 0;   // when it last had work
+  Nanos idle_at_ = -1;  // when it last had had none for long
 
   bool waits_ = false;  // word of the trace that is newer than the newest sample
   bool lost_ = false;
@@ -50,9 +56,8 @@ class Received {
   Nanos traced_ = 0;
 
   bool based_ = false;
-  Nanos base_horizon_ = 0;
+  Sample base_;
   Nanos base_traced_ = 0;
-  Nanos base_charged_ = 0;
   Nanos last_traced_ = 0;
   Nanos given_ = 0;    // since the base, taken or not
   Nanos pending_ = 0;  // not taken yet

@@ -18,7 +18,8 @@ class ReceivedTest : public ::testing::Test {
       now_ += 2 * kMs;
       charged_ += static_cast<Nanos>(charged_part * 2 * kMs);
       got_ += static_cast<Nanos>(got_part * 2 * kMs);
-      received_.Charged(now_, charged_, busy);
+      if (!busy) rested_ += 2 * kMs;
+      received_.Charged(now_, charged_, rested_, busy);
     }
   }
   // The trace as it is now.
@@ -33,6 +34,7 @@ class ReceivedTest : public ::testing::Test {
   Nanos now_ = 1000 * kSecond;
   Nanos charged_ = 5 * kSecond;
   Nanos got_ = 777 * kSecond;
+  Nanos rested_ = 0;
   Nanos corrected_ = 0;
 };
 
@@ -118,14 +120,14 @@ TEST_F(ReceivedTest, IdleTimeIsNotCompared) {
   Run(20 * kMs, 1, 1);
   Tell();
   Run(20 * kMs, 1, 1.5);
-  Run(10 * kMs, 0, 1, /*busy=*/false);  // rests on the card
+  Run(30 * kMs, 0, 1, /*busy=*/false);  // rests on the card
   Run(20 * kMs, 1, 1);
   Tell();
   EXPECT_EQ(Take(), 0);
   Run(20 * kMs, 1, 1.5);
   Tell();
   EXPECT_EQ(Take(), 10 * kMs) << "from the new base on";
-  Run(10 * kMs, 0, 1, /*busy=*/false);
+  Run(30 * kMs, 0, 1, /*busy=*/false);
   Tell();
   Run(2 * kMs, 0, 1, /*busy=*/false);
   Tell();
@@ -134,12 +136,51 @@ TEST_F(ReceivedTest, IdleTimeIsNotCompared) {
   EXPECT_EQ(Take(), 5 * kMs) << "the last base was the end of its rest";
 }
 
+// The trace may show them or not: what lies between is no difference.
+TEST_F(ReceivedTest, ShortRestsAreNoDifference) {
+  for (const double shown : {0.0, 0.5, 1.0}) {
+    Run(20 * kMs, 1, 1);
+    Tell();
+    Take();
+    for (int i = 0; i < 4; ++i) {
+      Run(20 * kMs, 1, 1);
+      Run(4 * kMs, 0, shown, /*busy=*/false);
+    }
+    Tell();
+    EXPECT_EQ(Take(), 0) << shown;
+    received_.Rebase();
+  }
+}
+
+TEST_F(ReceivedTest, WhatIsMoreThanShortRestsIs) {
+  Run(20 * kMs, 1, 1);
+  Tell();
+  for (int i = 0; i < 4; ++i) {
+    Run(20 * kMs, 1, 1.5);
+    Run(4 * kMs, 0, 1, /*busy=*/false);
+  }
+  Tell();
+  EXPECT_EQ(Take(), 40 * kMs);
+}
+
+// One that rests nearly always, and is not on the card then, gets nothing for it.
+TEST_F(ReceivedTest, RestsEarnNothing) {
+  Run(20 * kMs, 1, 1);
+  Tell();
+  for (int i = 0; i < 20; ++i) {
+    Run(2 * kMs, 1, 0);
+    Run(18 * kMs, 0, 0, /*busy=*/false);
+  }
+  Tell();
+  EXPECT_EQ(Take(), -20 * kMs) << "half of what was charged";
+}
+
 TEST_F(ReceivedTest, IdleTimeAfterTheMomentCountsToo) {
   Run(20 * kMs, 1, 1);
   Tell();
   Run(20 * kMs, 1, 1.5);
   const Nanos then = now_, got = got_;
-  Run(4 * kMs, 0, 1, /*busy=*/false);
+  Run(24 * kMs, 0, 1, /*busy=*/false);
   received_.Traced(then, got, false);
   EXPECT_EQ(Take(), 0);
   Run(20 * kMs, 1, 1);
@@ -223,7 +264,7 @@ TEST_F(ReceivedTest, ManySamplesAMillisecondReachFarEnoughBack) {
   while (now_ < end) {
     now_ += 20 * kMicrosecond;
     charged_ += 20 * kMicrosecond;
-    received_.Charged(now_, charged_, true);
+    received_.Charged(now_, charged_, rested_, true);
   }
   received_.Traced(then, got_ + 9 * kMs, false);
   EXPECT_EQ(Take(), -kMs);

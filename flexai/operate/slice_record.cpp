@@ -13,9 +13,9 @@ namespace {
 constexpr Nanos kIdleAfter = 3 * kMillisecond;
 // Launches tell less than worker threads do, so they count for longer.
 constexpr Nanos kIdleAfterLaunch = 50 * kMillisecond;
-// Where a process tells that its queues are empty, this much longer: it may be about to launch
-// more.
-constexpr Nanos kIdleAfterEmpty = 200 * kMicrosecond;
+// Time slices of tenants of different priority on one card. A driver's own are 1 or 2 ms.
+constexpr uint32_t kUrgentSliceUs = 20000;
+constexpr uint32_t kYieldingSliceUs = 300;
 // A process that is itself stopped (SIGSTOP) follows much later: nothing ran meanwhile.
 constexpr Nanos kMostLateHold = 10 * kMillisecond;
 // Workers stop within microseconds; what they run this long after a hold is disobedience.
@@ -93,7 +93,14 @@ bool SliceRecord::Queued(Nanos now) {
     emptied_at = std::max<Nanos>(emptied_at, slot.emptied_at.load(std::memory_order_acquire));
   }
   if (queued) active_at_ = now;
-  return queued || now - emptied_at < kIdleAfterEmpty;
+  gaps_.Look(now, queued, emptied_at);
+  return queued || now - emptied_at < gaps_.grace();
+}
+
+void SliceRecord::Rank(bool below, bool above) {
+  below_ = below;
+  const uint32_t us = below ? kYieldingSliceUs : above ? kUrgentSliceUs : 0;
+  header().time_slice.store(us, std::memory_order_relaxed);
 }
 
 bool SliceRecord::Busy(Nanos now) {
@@ -114,8 +121,9 @@ void SliceRecord::SetRun(bool run, bool handed_over, Nanos now) {
   if (run) active_at_ = now;
   for (auto& process : processes) process->time_when_held = -1;
   std::atomic<uint32_t>& gate = header().gate;
-  const uint32_t count = (gate.load(std::memory_order_relaxed) | slice::kGateHeld) + 1;
-  gate.store(count | (run ? 0 : slice::kGateHeld), std::memory_order_release);
+  const uint32_t held = slice::kGateHeld | (handed_over ? slice::kGateHandedOver : 0);
+  gate.store(slice::NextGate(gate.load(std::memory_order_relaxed), run ? 0 : held),
+             std::memory_order_release);
   slice::FutexWake(gate);
 }
 

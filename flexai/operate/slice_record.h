@@ -10,6 +10,7 @@
 
 #include "flexai/model/slice_spec.h"
 #include "flexai/operate/fence.h"
+#include "flexai/operate/idle_gaps.h"
 #include "flexai/operate/received.h"
 #include "flexai/operate/worker_meter.h"
 #include "flexai/slice/arbiter.h"
@@ -103,6 +104,7 @@ class SliceRecord {
   Received received;          // compares the account with a trace of the card, where there is one
   Nanos trace_corrected = 0;  // of account.received
   uint64_t refused_by_the_gone = 0;
+  Nanos rested = 0;  // idle, with the card to itself: the trace shows it as on the card
   double received_ratio = 0;
   bool busy = false;
 
@@ -110,6 +112,10 @@ class SliceRecord {
   /// Whether its processes tell when their queues are empty; then a look at them costs next to
   /// nothing, and the card can be given on at once.
   bool tells() const { return tells_; }
+  /// `below` another tenant of higher priority on its card, `above` one of lower: the card leaves
+  /// the one soon and stays with the other, also before the arbiter hears of new work.
+  void Rank(bool below, bool above);
+  bool below() const { return below_; }
 
  private:
   bool Active();
@@ -120,6 +126,8 @@ class SliceRecord {
 
   bool run_ = true;
   bool tells_ = false;
+  bool below_ = false;
+  IdleGaps gaps_;
   Nanos active_at_ = 0;
   Nanos changed_at_ = 0;
   bool lateness_told_ = true;

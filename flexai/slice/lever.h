@@ -14,19 +14,23 @@ class Lever {
  public:
   virtual ~Lever() = default;
   virtual LeverKind kind() const = 0;
-  /// Stops this process's work on the card; returns when it was told to stop.
-  virtual void Hold() = 0;
+  /// Stops this process's work on the card; returns when it was told to stop. `handed_over`:
+  /// another tenant has work that runs from now on.
+  virtual void Hold(bool handed_over) = 0;
   /// Lets it go on.
   virtual void Release() = 0;
   /// How many threads or channels the lever stops.
   virtual uint32_t workers() const = 0;
+  /// How long the card may stay with this process while another's work waits, where the card goes
+  /// round by itself among those that are let run. Units: us; 0 = as the driver has it.
+  virtual void SetTimeSlice(uint32_t) {}
 };
 
 /// Holds launches back before they reach the driver; what has been launched runs on.
 class GateLever : public Lever {
  public:
   LeverKind kind() const override { return LeverKind::kGate; }
-  void Hold() override { closed_.store(1, std::memory_order_relaxed); }
+  void Hold(bool) override { closed_.store(1, std::memory_order_relaxed); }
   void Release() override;
   uint32_t workers() const override { return 0; }
 

@@ -14,14 +14,19 @@
 namespace flexai::slice {
 
 inline constexpr uint32_t kRegionMagic = 0x52584c46;  // "FLXR"
-inline constexpr uint32_t kRegionVersion = 3;
+inline constexpr uint32_t kRegionVersion = 4;
 inline constexpr uint32_t kMaxProcesses = 512;
 /// A heartbeat older than this means that the daemon is gone: tenants then keep to their own clock.
 inline constexpr Nanos kHeartbeatLimit = 200 * kMillisecond;
 
-/// Bit 0 of `gate`: the tenant shall not compute. The bits above count changes, so that a waiter
-/// never sleeps through one.
+/// Bit 0 of `gate`: the tenant shall not compute. Bit 1: because another does from now on. The bits
+/// above count changes, so that a waiter never sleeps through one.
 inline constexpr uint32_t kGateHeld = 1;
+inline constexpr uint32_t kGateHandedOver = 2;
+/// The word that follows `gate`, with these bits.
+constexpr uint32_t NextGate(uint32_t gate, uint32_t bits) {
+  return ((gate | kGateHeld | kGateHandedOver) + 1) | bits;
+}
 
 /// What one process says about itself. Writer: that process; `owner`, `booked`, `measures` and
 /// `host_pid` are the daemon's.
@@ -74,6 +79,7 @@ struct alignas(128) RegionHeader {
   std::atomic<int64_t> window_period;
   std::atomic<uint64_t> context_bytes;  // what a process is expected to hold by using the card
   char card_uuid[64];
+  std::atomic<uint32_t> time_slice;  // us that the card may stay with it; 0 = as the driver has it
 };
 
 struct Region {

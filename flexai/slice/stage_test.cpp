@@ -220,7 +220,7 @@ TEST_F(StageTest, CountsLaunchesInTheSlot) {
 
 TEST_F(StageTest, LaunchWaitsWhileTheGateIsClosed) {
   StartUnattached<g_chassis<8>>();
-  gate_.Hold();
+  gate_.Hold(/*handed_over=*/false);
   ExpectLaunchWaitsFor<g_chassis<8>>([&] { gate_.Release(); });
 }
 

@@ -175,7 +175,7 @@ void Tenant::Follow(uint32_t gate) {
   const bool hold = (gate & kGateHeld) != 0;
   if (lever_ && hold != held_) {
     const Nanos begin = MonotonicNow();
-    hold ? lever_->Hold() : lever_->Release();
+    hold ? lever_->Hold((gate & kGateHandedOver) != 0) : lever_->Release();
     // A lever that takes its time takes effect on the way.
     slot_->turned_at.store(begin + (MonotonicNow() - begin) / 2, std::memory_order_relaxed);
     held_ = hold;
@@ -184,6 +184,8 @@ void Tenant::Follow(uint32_t gate) {
     if (hold && ending_.load(std::memory_order_seq_cst)) lever_->Release();
   }
   slot_->obeyed.store(gate, std::memory_order_release);
+  const uint32_t time_slice = region()->header.time_slice.load(std::memory_order_relaxed);
+  if (lever_ && time_slice != time_slice_) lever_->SetTimeSlice(time_slice_ = time_slice);
 }
 
 // The daemon is gone: run in our own window of each period, which overlaps with no other tenant's.
@@ -195,7 +197,7 @@ void Tenant::KeepOwnClock() {
     const bool paused = header.paused.load(std::memory_order_relaxed) != 0;
     const bool hold = paused || !InOwnWindow(header, now);
     if (lever_ && hold != held_) {
-      hold ? lever_->Hold() : lever_->Release();
+      hold ? lever_->Hold(/*handed_over=*/false) : lever_->Release();
       held_ = hold;
     }
     LookForSuccessor(now);
@@ -254,6 +256,7 @@ void Tenant::AfterFork() {
   if (queues_) queues_->Forget();
   agent_runs_ = false;
   held_ = false;
+  time_slice_ = 0;
   if (lever_) lever_->Release();
 }
 

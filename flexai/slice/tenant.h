@@ -73,6 +73,7 @@ class Tenant {
   bool agent_runs_ = false;
   std::atomic<bool> ending_{false};
   bool held_ = false;  // the agent's thread alone
+  uint32_t time_slice_ = 0;
 };
 
 }  // namespace flexai::slice

@@ -29,6 +29,10 @@ bool IsChannel(uint32_t object_class) {
   }
 }
 
+bool IsCompute(uint32_t engine) {
+  return engine == rm::NV2080_ENGINE_TYPE_GRAPHICS || engine == rm::NV2080_ENGINE_TYPE_NULL;
+}
+
 bool Belongs(const rm::NvHandle client, const rm::NvHandle handle, const rm::NvHandle gone_client,
              const rm::NvHandle parent, const rm::NvHandle gone) {
   return client == gone_client && (gone == client || handle == gone || parent == gone);
@@ -66,11 +70,19 @@ void ChannelFreeze::Learn(int fd, unsigned long request, const void* argument) {
     }
     case rm::NV_ESC_RM_CONTROL: {
       const auto& control = *static_cast<const rm::NVOS54_PARAMETERS*>(argument);
-      const bool starts = control.cmd == rm::NVA06C_CTRL_CMD_GPFIFO_SCHEDULE ||
-                          control.cmd == rm::NVA06F_CTRL_CMD_GPFIFO_SCHEDULE;
-      if (!starts || control.status != rm::NV_OK) return;
-      std::lock_guard<std::mutex> lock(mu_);
-      return Scheduled(control.hClient, control.hObject);
+      if (control.status != rm::NV_OK) return;
+      if (control.cmd == rm::NVA06C_CTRL_CMD_GPFIFO_SCHEDULE ||
+          control.cmd == rm::NVA06F_CTRL_CMD_GPFIFO_SCHEDULE) {
+        std::lock_guard<std::mutex> lock(mu_);
+        return Scheduled(control.hClient, control.hObject);
+      }
+      if (control.cmd == rm::NVA06C_CTRL_CMD_SET_TIMESLICE && control.params) {
+        std::lock_guard<std::mutex> lock(mu_);
+        return TimeSliceSet(
+            control.hClient, control.hObject,
+            reinterpret_cast<const rm::NVA06C_CTRL_TIMESLICE_PARAMS*>(control.params)->timesliceUs);
+      }
+      return;
     }
     default:
       return;
@@ -86,18 +98,17 @@ void ChannelFreeze::Made(const Object& object, uint32_t object_class, uint64_t p
       engine = reinterpret_cast<const rm::NV_CHANNEL_GROUP_ALLOCATION_PARAMETERS*>(parameters)
                    ->engineType;
     }
-    groups_.push_back({object, engine, false});
+    groups_.push_back({object, engine, false, false, 0});
   } else if (IsChannel(object_class)) {
     Channel channel = {object, object.parent, true, false};
     for (const Group& group : groups_) {
       if (group.client != object.client || group.handle != object.parent) continue;
       channel.device = group.parent;
-      channel.compute = group.engine == rm::NV2080_ENGINE_TYPE_GRAPHICS ||
-                        group.engine == rm::NV2080_ENGINE_TYPE_NULL;
+      channel.compute = IsCompute(group.engine);
       channel.scheduled = group.scheduled;
     }
     channels_.push_back(channel);
-    if (held_ && channel.scheduled) SetChannels(/*stop=*/true);
+    if (held_ && channel.scheduled) SetChannels(Order::kStop);
   }
 }
 
@@ -115,15 +126,19 @@ void ChannelFreeze::Gone(rm::NvHandle client, rm::NvHandle handle) {
 
 // Held while the driver makes channels: they stop as soon as they could run.
 void ChannelFreeze::Scheduled(rm::NvHandle client, rm::NvHandle handle) {
-  for (Group& group : groups_) {
-    if (group.client == client && group.handle == handle) group.scheduled = true;
-  }
+  rm::NvHandle parent = handle;
   for (Channel& channel : channels_) {
-    if (channel.client == client && (channel.handle == handle || channel.parent == handle)) {
-      channel.scheduled = true;
-    }
+    if (channel.client != client) continue;
+    if (channel.handle == handle) parent = channel.parent;
+    if (channel.handle == handle || channel.parent == handle) channel.scheduled = true;
   }
-  if (held_) SetChannels(/*stop=*/true);
+  for (Group& group : groups_) {
+    if (group.client != client || group.handle != parent) continue;
+    group.scheduled = group.scheduled || parent == handle;
+    group.on_card = true;
+    ApplyTimeSlice(group);
+  }
+  if (held_) SetChannels(Order::kStop);
 }
 
 const ChannelFreeze::Object* ChannelFreeze::SubdeviceOf(const Channel& channel) const {
@@ -135,16 +150,14 @@ const ChannelFreeze::Object* ChannelFreeze::SubdeviceOf(const Channel& channel) 
   return nullptr;
 }
 
-// Compute channels only: copies that are under way go on, which harms nobody's share. The driver
-// takes what runs off the card itself. To forbid scheduling alone would be cheaper, but a process
-// that has the card to itself then stays on it, and does nothing after it was let go on.
-uint32_t ChannelFreeze::SetChannels(bool stop) {
+// Compute channels only: copies that are under way go on, which harms nobody's share.
+uint32_t ChannelFreeze::SetChannels(Order order) {
   uint32_t status = rm::NV_OK;
   for (const Object& subdevice : subdevices_) {
     const Channel* some[rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_MAX_ENTRIES];
     uint32_t count = 0;
     const auto ask = [&] {
-      if (count > 0 && status == rm::NV_OK) status = SetSome(subdevice, stop, some, count);
+      if (count > 0 && status == rm::NV_OK) status = SetSome(subdevice, order, some, count);
       count = 0;
     };
     for (const Channel& channel : channels_) {
@@ -155,39 +168,103 @@ uint32_t ChannelFreeze::SetChannels(bool stop) {
     ask();
   }
   if (status == rm::NV_OK) return status;
-  return SetOneByOne(stop);
+  return SetOneByOne(order);
 }
 
-uint32_t ChannelFreeze::SetSome(const Object& subdevice, bool stop, const Channel* const* some,
+uint32_t ChannelFreeze::SetSome(const Object& subdevice, Order order, const Channel* const* some,
                                 uint32_t count) {
   rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS list = {};
-  list.bDisable = stop ? 1 : 0;
+  list.bDisable = order == Order::kGo ? 0 : 1;
+  list.bOnlyDisableScheduling = order == Order::kStopScheduling ? 1 : 0;
   list.numChannels = count;
   for (uint32_t i = 0; i < count; ++i) {
     list.hClientList[i] = some[i]->client;
     list.hChannelList[i] = some[i]->handle;
   }
+  return Control(subdevice, rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS, &list, sizeof(list));
+}
+
+uint32_t ChannelFreeze::Control(const Object& object, uint32_t command, void* parameters,
+                                uint32_t size) {
   rm::NVOS54_PARAMETERS control = {};
-  control.hClient = subdevice.client;
-  control.hObject = subdevice.handle;
-  control.cmd = rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS;
-  control.params = reinterpret_cast<uintptr_t>(&list);
-  control.paramsSize = sizeof(list);
+  control.hClient = object.client;
+  control.hObject = object.handle;
+  control.cmd = command;
+  control.params = reinterpret_cast<uintptr_t>(parameters);
+  control.paramsSize = size;
   const int result =
-      real_(subdevice.fd, _IOWR('F', rm::NV_ESC_RM_CONTROL, rm::NVOS54_PARAMETERS), &control);
+      real_(object.fd, _IOWR('F', rm::NV_ESC_RM_CONTROL, rm::NVOS54_PARAMETERS), &control);
   return result == 0 ? control.status : kNotAsked;
+}
+
+// Told to stop, the driver takes off the card whatever is on it, a neighbour too that is there
+// already. So where the card is handed over, scheduling is forbidden first, and then the own groups
+// alone are taken off. Where no neighbour follows that is not enough: a process stays on the card,
+// and does nothing after it was let go on.
+uint32_t ChannelFreeze::Stop(bool handed_over) {
+  if (handed_over && takes_off_) {
+    uint32_t status = SetChannels(Order::kStopScheduling);
+    if (status == rm::NV_OK) status = TakeOffCard();
+    if (status == rm::NV_OK) return status;
+    takes_off_ = false;
+    FLEXAI_LOG("slice", kInfo, "the driver takes no group off the card (status 0x%x)", status);
+  }
+  return SetChannels(Order::kStop);
+}
+
+uint32_t ChannelFreeze::TakeOffCard() {
+  uint32_t status = rm::NV_OK;
+  for (const Group& group : groups_) {
+    if (!group.on_card || !IsCompute(group.engine)) continue;
+    rm::NVA06C_CTRL_PREEMPT_PARAMS wait = {1, 0, 0};
+    const uint32_t one = Control(group, rm::NVA06C_CTRL_CMD_PREEMPT, &wait, sizeof(wait));
+    if (status == rm::NV_OK) status = one;
+  }
+  return status;
+}
+
+void ChannelFreeze::SetTimeSlice(uint32_t us) {
+  std::lock_guard<std::mutex> lock(mu_);
+  time_slice_us_ = us;
+  for (Group& group : groups_) ApplyTimeSlice(group);
+}
+
+// The driver sets its own, at some time after it made the group: that is what is given back.
+void ChannelFreeze::TimeSliceSet(rm::NvHandle client, rm::NvHandle handle, uint64_t us) {
+  for (Group& group : groups_) {
+    if (group.client != client || group.handle != handle) continue;
+    group.own_slice_us = us;
+    if (time_slice_us_ != 0) ApplyTimeSlice(group);
+  }
+}
+
+// A driver that refuses leaves the card to go round as it does: slices are a help, no promise.
+void ChannelFreeze::ApplyTimeSlice(Group& group) {
+  if (!group.on_card || !IsCompute(group.engine)) return;
+  rm::NVA06C_CTRL_TIMESLICE_PARAMS slice = {};
+  if (group.own_slice_us == 0) {
+    if (time_slice_us_ == 0) return;
+    if (Control(group, rm::NVA06C_CTRL_CMD_GET_TIMESLICE, &slice, sizeof(slice)) != rm::NV_OK) {
+      return;
+    }
+    group.own_slice_us = slice.timesliceUs;
+  }
+  slice.timesliceUs = time_slice_us_ != 0 ? time_slice_us_ : group.own_slice_us;
+  const uint32_t status = Control(group, rm::NVA06C_CTRL_CMD_SET_TIMESLICE, &slice, sizeof(slice));
+  FLEXAI_LOG("slice", kDebug, "a time slice of %llu us: status 0x%x",
+             static_cast<unsigned long long>(slice.timesliceUs), status);
 }
 
 // One that the kernel module no longer knows must not keep the others from stopping, or from going
 // on: it is left out from now on.
-uint32_t ChannelFreeze::SetOneByOne(bool stop) {
+uint32_t ChannelFreeze::SetOneByOne(Order order) {
   uint32_t first = rm::NV_OK;
   bool any = false;
   std::erase_if(channels_, [&](const Channel& channel) {
     const Object* subdevice = SubdeviceOf(channel);
     if (!channel.compute || !channel.scheduled || !subdevice) return false;
     const Channel* one = &channel;
-    const uint32_t status = SetSome(*subdevice, stop, &one, 1);
+    const uint32_t status = SetSome(*subdevice, order, &one, 1);
     if (status == rm::NV_OK) any = true;
     if (status != rm::NV_OK && first == rm::NV_OK) first = status;
     return status == rm::NV_ERR_OBJECT_NOT_FOUND;
@@ -216,24 +293,24 @@ uint32_t ChannelFreeze::workers() const {
                     [](const Channel& channel) { return channel.compute && channel.scheduled; }));
 }
 
-void ChannelFreeze::Hold() {
+void ChannelFreeze::Hold(bool handed_over) {
   std::lock_guard<std::mutex> lock(mu_);
   held_ = true;
   if (!given_up_) {
-    const uint32_t status = SetChannels(/*stop=*/true);
+    const uint32_t status = Stop(handed_over);
     if (status != rm::NV_OK) {
       GiveUp(status);
-      SetChannels(/*stop=*/false);
+      SetChannels(Order::kGo);
     }
   }
   // Without channels of its own, a process may still use another's (a shared context).
-  if (given_up_ || channels_.empty()) gate_->Hold();
+  if (given_up_ || channels_.empty()) gate_->Hold(handed_over);
 }
 
 void ChannelFreeze::Release() {
   std::lock_guard<std::mutex> lock(mu_);
   held_ = false;
-  if (!given_up_) SetChannels(/*stop=*/false);
+  if (!given_up_) SetChannels(Order::kGo);
   gate_->Release();
 }
 
@@ -244,6 +321,7 @@ void ChannelFreeze::Forget() {
   groups_.clear();
   channels_.clear();
   held_ = false;
+  time_slice_us_ = 0;
 }
 
 }  // namespace flexai::backend::cuda

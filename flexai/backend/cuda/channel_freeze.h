@@ -30,8 +30,9 @@ class ChannelFreeze : public slice::Lever {
   void SetReal(IoctlFn real) { real_ = real; }
 
   slice::LeverKind kind() const override;
-  void Hold() override;
+  void Hold(bool handed_over) override;
   void Release() override;
+  void SetTimeSlice(uint32_t us) override;
   /// Compute channels.
   uint32_t workers() const override;
 
@@ -46,7 +47,9 @@ class ChannelFreeze : public slice::Lever {
   };
   struct Group : Object {
     uint32_t engine;
-    bool scheduled;
+    bool scheduled;         // as a whole: so is every channel made in it later
+    bool on_card;           // it or one of its channels may run
+    uint64_t own_slice_us;  // the driver's own time slice, once it was changed; 0 = not changed
   };
   struct Channel : Object {
     rm::NvHandle device;
@@ -58,10 +61,17 @@ class ChannelFreeze : public slice::Lever {
   void Made(const Object& object, uint32_t object_class, uint64_t parameters);
   void Gone(rm::NvHandle client, rm::NvHandle handle);
   void Scheduled(rm::NvHandle client, rm::NvHandle handle);
+  void TimeSliceSet(rm::NvHandle client, rm::NvHandle handle, uint64_t us);
   const Object* SubdeviceOf(const Channel& channel) const;
-  uint32_t SetChannels(bool stop);
-  uint32_t SetSome(const Object& subdevice, bool stop, const Channel* const* some, uint32_t count);
-  uint32_t SetOneByOne(bool stop);
+  enum class Order : uint8_t { kGo, kStop, kStopScheduling };
+  uint32_t SetChannels(Order order);
+  uint32_t SetSome(const Object& subdevice, Order order, const Channel* const* some,
+                   uint32_t count);
+  uint32_t SetOneByOne(Order order);
+  uint32_t Stop(bool handed_over);
+  uint32_t TakeOffCard();
+  void ApplyTimeSlice(Group& group);
+  uint32_t Control(const Object& object, uint32_t command, void* parameters, uint32_t size);
   void GiveUp(uint32_t status);
 
   slice::GateLever* gate_;
@@ -72,6 +82,8 @@ class ChannelFreeze : public slice::Lever {
   std::vector<Channel> channels_;
   bool held_ = false;
   bool given_up_ = false;
+  bool takes_off_ = true;  // whether groups are taken off the card one at a time
+  uint32_t time_slice_us_ = 0;
 };
 
 }  // namespace flexai::backend::cuda

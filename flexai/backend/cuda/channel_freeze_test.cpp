@@ -64,7 +64,7 @@ TEST_F(ChannelFreezeTest, StopsComputeChannelsOnly) {
   const auto channels = MakeChannels();
   EXPECT_EQ(freeze_.kind(), slice::LeverKind::kFreeze);
   EXPECT_EQ(freeze_.workers(), static_cast<uint32_t>(kCompute));
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   EXPECT_EQ(module_.running(), 0u);
   freeze_.Release();
   EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
@@ -72,7 +72,7 @@ TEST_F(ChannelFreezeTest, StopsComputeChannelsOnly) {
 
 TEST_F(ChannelFreezeTest, WithoutChannelsTheGateIsClosed) {
   EXPECT_EQ(freeze_.kind(), slice::LeverKind::kGate);
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   EXPECT_TRUE(GateIsClosed());
   freeze_.Release();
   EXPECT_FALSE(GateIsClosed());
@@ -80,7 +80,7 @@ TEST_F(ChannelFreezeTest, WithoutChannelsTheGateIsClosed) {
 
 TEST_F(ChannelFreezeTest, MoreChannelsThanOneCallTakes) {
   const auto channels = MakeChannels(200);
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   EXPECT_EQ(module_.running(), 0u);
   freeze_.Release();
   EXPECT_EQ(module_.running(), 200u);
@@ -88,7 +88,7 @@ TEST_F(ChannelFreezeTest, MoreChannelsThanOneCallTakes) {
 
 TEST_F(ChannelFreezeTest, SeveralClients) {
   const auto first = MakeChannels(3), second = MakeChannels(4);
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   EXPECT_EQ(module_.running(), 0u);
   freeze_.Release();
   EXPECT_EQ(module_.running(), 7u);
@@ -96,7 +96,7 @@ TEST_F(ChannelFreezeTest, SeveralClients) {
 
 TEST_F(ChannelFreezeTest, ChannelsMadeWhileHeldStandStill) {
   const auto first = MakeChannels(2);
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   const auto second = MakeChannels(5);
   EXPECT_EQ(module_.scheduled(), 7u);
   EXPECT_EQ(module_.running(), 0u);
@@ -111,7 +111,7 @@ TEST_F(ChannelFreezeTest, FreedObjectsAreForgotten) {
   EXPECT_EQ(freeze_.workers(), 6u);
   first.reset();
   EXPECT_EQ(freeze_.workers(), 4u);
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   EXPECT_EQ(module_.running(), 0u);
   freeze_.Release();
   EXPECT_EQ(module_.running(), 4u);
@@ -123,7 +123,7 @@ TEST_F(ChannelFreezeTest, AChannelThatIsGoneSpoilsNothing) {
   PretendChannels unseen(&AskModule, 3, 0, 0);  // another way to the same module
   rm::NVOS00_PARAMETERS free = {channels->client(), 0, channels->channels()[2], 0};
   module_.Ioctl(3, _IOWR('F', rm::NV_ESC_RM_FREE, rm::NVOS00_PARAMETERS), &free);
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   EXPECT_EQ(module_.running(), 0u);
   EXPECT_EQ(freeze_.workers(), 4u);
   freeze_.Release();
@@ -133,22 +133,84 @@ TEST_F(ChannelFreezeTest, AChannelThatIsGoneSpoilsNothing) {
 TEST_F(ChannelFreezeTest, ADriverThatRefusesIsGated) {
   const auto channels = MakeChannels();
   module_.Refuse(rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS, kRefusal);
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   EXPECT_EQ(freeze_.kind(), slice::LeverKind::kGate);
   EXPECT_TRUE(GateIsClosed());
   freeze_.Release();
   EXPECT_FALSE(GateIsClosed());
   // And stays gated, because half of a lever is none.
   module_.Refuse(rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS, 0);
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
   EXPECT_TRUE(GateIsClosed());
   freeze_.Release();
 }
 
+// A neighbour that has the card already is not thrown off it.
+TEST_F(ChannelFreezeTest, HandedOverTakesOwnGroupsOffTheCard) {
+  const auto channels = MakeChannels();
+  freeze_.Hold(/*handed_over=*/true);
+  EXPECT_EQ(module_.running(), 0u);
+  EXPECT_EQ(module_.whole_stops(), 0u);
+  EXPECT_EQ(module_.group_stops(), 1u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+  freeze_.Hold(/*handed_over=*/false);
+  EXPECT_EQ(module_.whole_stops(), 1u);
+  freeze_.Release();
+}
+
+TEST_F(ChannelFreezeTest, GroupsWhoseChannelsWereScheduledOneByOne) {
+  const PretendChannels channels(&AskThroughFreeze, 3, kCompute, kCopy, /*one_by_one=*/true);
+  freeze_.SetTimeSlice(300);
+  EXPECT_EQ(module_.time_slice(), 300u);
+  freeze_.Hold(/*handed_over=*/true);
+  EXPECT_EQ(module_.running(), 0u);
+  EXPECT_EQ(module_.group_stops(), 1u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+}
+
+TEST_F(ChannelFreezeTest, WhereNoGroupCanBeTakenOffAllIsStopped) {
+  const auto channels = MakeChannels();
+  module_.Refuse(rm::NVA06C_CTRL_CMD_PREEMPT, kRefusal);
+  freeze_.Hold(/*handed_over=*/true);
+  EXPECT_EQ(module_.running(), 0u);
+  EXPECT_EQ(module_.whole_stops(), 1u);
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+  EXPECT_EQ(freeze_.kind(), slice::LeverKind::kFreeze);
+}
+
+TEST_F(ChannelFreezeTest, TimeSlicesAreSetAndGivenBack) {
+  freeze_.SetTimeSlice(300);
+  const auto channels = MakeChannels();
+  EXPECT_EQ(module_.time_slice(), 300u) << "of a group that is made later";
+  freeze_.SetTimeSlice(20000);
+  EXPECT_EQ(module_.time_slice(), 20000u);
+  freeze_.SetTimeSlice(0);
+  EXPECT_EQ(module_.time_slice(), 2048u) << "as it was";
+}
+
+TEST_F(ChannelFreezeTest, ATimeSliceOfTheDriversOwnComesLater) {
+  const auto channels = MakeChannels();
+  freeze_.SetTimeSlice(300);
+  rm::NVA06C_CTRL_TIMESLICE_PARAMS own = {1024};
+  rm::NVOS54_PARAMETERS call = {};
+  call.hClient = channels->client();
+  call.hObject = channels->group();
+  call.cmd = rm::NVA06C_CTRL_CMD_SET_TIMESLICE;
+  call.params = reinterpret_cast<uintptr_t>(&own);
+  call.paramsSize = sizeof(own);
+  freeze_.Ioctl(3, _IOWR('F', rm::NV_ESC_RM_CONTROL, rm::NVOS54_PARAMETERS), &call);
+  EXPECT_EQ(module_.time_slice(), 300u);
+  freeze_.SetTimeSlice(0);
+  EXPECT_EQ(module_.time_slice(), 1024u);
+}
+
 TEST_F(ChannelFreezeTest, AfterForkNothingIsAsked) {
   const auto channels = MakeChannels();
-  freeze_.Hold();
+  freeze_.Hold(/*handed_over=*/false);
   freeze_.Forget();
   EXPECT_EQ(freeze_.workers(), 0u);
   freeze_.Release();
@@ -166,7 +228,7 @@ TEST_F(ChannelFreezeTest, ManyThreads) {
   std::atomic<bool> end{false};
   std::thread agent([&] {
     while (!end) {
-      freeze_.Hold();
+      freeze_.Hold(/*handed_over=*/false);
       freeze_.Release();
     }
   });

@@ -38,7 +38,7 @@ int PretendModule::Ioctl(int, unsigned long request, void* argument) {
         return -1;
     }
     for (const Object& object : objects_) {
-      stands = stands || (IsCompute(object) && object.scheduled && object.disabled);
+      stands = stands || (IsCompute(object) && object.scheduled && Stands(object));
     }
     then = then_;
   }
@@ -57,6 +57,29 @@ bool PretendModule::IsCompute(const Object& object) const {
          object.engine == rm::NV2080_ENGINE_TYPE_GRAPHICS;
 }
 
+bool PretendModule::Stands(const Object& object) const {
+  return (object.disabled && !object.on_card) || object.stuck;
+}
+
+uint32_t PretendModule::whole_stops() const {
+  std::lock_guard<std::mutex> lock(mu_);
+  return whole_stops_;
+}
+
+uint32_t PretendModule::group_stops() const {
+  std::lock_guard<std::mutex> lock(mu_);
+  return group_stops_;
+}
+
+uint64_t PretendModule::time_slice() const {
+  std::lock_guard<std::mutex> lock(mu_);
+  for (const Object& object : objects_) {
+    const bool compute = object.engine == rm::NV2080_ENGINE_TYPE_GRAPHICS;
+    if (object.object_class == rm::KEPLER_CHANNEL_GROUP_A && compute) return object.time_slice;
+  }
+  return 0;
+}
+
 uint32_t PretendModule::scheduled() const {
   std::lock_guard<std::mutex> lock(mu_);
   return static_cast<uint32_t>(std::count_if(objects_.begin(), objects_.end(), [&](const auto& o) {
@@ -67,7 +90,7 @@ uint32_t PretendModule::scheduled() const {
 uint32_t PretendModule::running() const {
   std::lock_guard<std::mutex> lock(mu_);
   return static_cast<uint32_t>(std::count_if(objects_.begin(), objects_.end(), [&](const auto& o) {
-    return IsCompute(o) && o.scheduled && !o.disabled;
+    return IsCompute(o) && o.scheduled && !Stands(o);
   }));
 }
 
@@ -80,7 +103,7 @@ PretendModule::Object* PretendModule::Find(rm::NvHandle client, rm::NvHandle han
 
 uint32_t PretendModule::Make(rm::NVOS64_PARAMETERS& call) {
   if (call.hObjectNew == 0) call.hObjectNew = next_++;
-  Object made = {call.hRoot, call.hObjectParent, call.hObjectNew, call.hClass, 0, false, false};
+  Object made = {call.hRoot, call.hObjectParent, call.hObjectNew, call.hClass};
   if (call.hClass == rm::NV01_ROOT_CLIENT) {
     made.client = made.handle;
   } else if (!Find(call.hRoot, call.hObjectParent)) {
@@ -115,15 +138,20 @@ uint32_t PretendModule::Free(const rm::NVOS00_PARAMETERS& call) {
 }
 
 uint32_t PretendModule::Control(const rm::NVOS54_PARAMETERS& call) {
-  if (!Find(call.hClient, call.hObject)) return rm::NV_ERR_OBJECT_NOT_FOUND;
+  Object* object = Find(call.hClient, call.hObject);
+  if (!object) return rm::NV_ERR_OBJECT_NOT_FOUND;
   switch (call.cmd) {
     case rm::NVA06C_CTRL_CMD_GPFIFO_SCHEDULE:
     case rm::NVA06F_CTRL_CMD_GPFIFO_SCHEDULE:
-      for (Object& object : objects_) {
-        if (object.client != call.hClient) continue;
-        if (object.handle == call.hObject || object.parent == call.hObject) object.scheduled = true;
+      for (Object& other : objects_) {
+        if (other.client != call.hClient) continue;
+        if (other.handle == call.hObject || other.parent == call.hObject) other.scheduled = true;
       }
       return rm::NV_OK;
+    case rm::NVA06C_CTRL_CMD_PREEMPT:
+    case rm::NVA06C_CTRL_CMD_GET_TIMESLICE:
+    case rm::NVA06C_CTRL_CMD_SET_TIMESLICE:
+      return ControlGroup(*object, call);
     case rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS:
       if (call.paramsSize != sizeof(rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS)) {
         return rm::NV_ERR_INVALID_ARGUMENT;
@@ -133,6 +161,26 @@ uint32_t PretendModule::Control(const rm::NVOS54_PARAMETERS& call) {
     default:
       return rm::NV_ERR_NOT_SUPPORTED;
   }
+}
+
+uint32_t PretendModule::ControlGroup(Object& group, const rm::NVOS54_PARAMETERS& call) {
+  if (group.object_class != rm::KEPLER_CHANNEL_GROUP_A || call.paramsSize != 8) {
+    return rm::NV_ERR_INVALID_ARGUMENT;
+  }
+  if (call.cmd == rm::NVA06C_CTRL_CMD_PREEMPT) {
+    for (Object& object : objects_) {
+      if (object.client == group.client && object.parent == group.handle) object.on_card = false;
+    }
+    ++group_stops_;
+    return rm::NV_OK;
+  }
+  auto& slice = *reinterpret_cast<rm::NVA06C_CTRL_TIMESLICE_PARAMS*>(call.params);
+  if (call.cmd == rm::NVA06C_CTRL_CMD_SET_TIMESLICE) {
+    group.time_slice = slice.timesliceUs;
+  } else {
+    slice.timesliceUs = group.time_slice;
+  }
+  return rm::NV_OK;
 }
 
 // All or nothing, as the real one: a name that it does not know fails the call.
@@ -146,20 +194,28 @@ uint32_t PretendModule::Disable(const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARA
     if (!channel->scheduled) return rm::NV_ERR_INVALID_ARGUMENT;
   }
   for (uint32_t i = 0; i < list.numChannels; ++i) {
-    Find(list.hClientList[i], list.hChannelList[i])->disabled = list.bDisable != 0;
+    Object& channel = *Find(list.hClientList[i], list.hChannelList[i]);
+    if (list.bDisable) {
+      // Taken off the card with the call, or by another.
+      channel.on_card = list.bOnlyDisableScheduling && (!channel.disabled || channel.on_card);
+    } else {
+      channel.stuck = channel.disabled && channel.on_card;
+    }
+    channel.disabled = list.bDisable != 0;
   }
+  if (list.bDisable && !list.bOnlyDisableScheduling) ++whole_stops_;
   return rm::NV_OK;
 }
 
-PretendChannels::PretendChannels(IoctlFn ioctl, int fd, int compute, int copy)
+PretendChannels::PretendChannels(IoctlFn ioctl, int fd, int compute, int copy, bool one_by_one)
     : ioctl_(ioctl), fd_(fd) {
   client_ = Make(0, rm::NV01_ROOT_CLIENT, nullptr);
   rm::NV0080_ALLOC_PARAMETERS card = {};
   const rm::NvHandle device = Make(client_, rm::NV01_DEVICE_0, &card);
   uint32_t none = 0;
   Make(device, rm::NV20_SUBDEVICE_0, &none);
-  MakeGroup(device, rm::NV2080_ENGINE_TYPE_GRAPHICS, compute);
-  MakeGroup(device, rm::NV2080_ENGINE_TYPE_GRAPHICS + 8, copy);
+  MakeGroup(device, rm::NV2080_ENGINE_TYPE_GRAPHICS, compute, one_by_one);
+  MakeGroup(device, rm::NV2080_ENGINE_TYPE_GRAPHICS + 8, copy, one_by_one);
 }
 
 PretendChannels::~PretendChannels() { Free(client_); }
@@ -175,17 +231,24 @@ rm::NvHandle PretendChannels::Make(rm::NvHandle parent, uint32_t object_class, v
   return call.hObjectNew;
 }
 
-void PretendChannels::MakeGroup(rm::NvHandle device, uint32_t engine, int channels) {
+void PretendChannels::MakeGroup(rm::NvHandle device, uint32_t engine, int channels,
+                                bool one_by_one) {
   rm::NV_CHANNEL_GROUP_ALLOCATION_PARAMETERS parameters = {};
   parameters.engineType = engine;
   const rm::NvHandle group = Make(device, rm::KEPLER_CHANNEL_GROUP_A, &parameters);
+  if (group_ == 0) group_ = group;
   for (int i = 0; i < channels; ++i) {
     channels_.push_back(Make(group, rm::HOPPER_CHANNEL_GPFIFO_A, nullptr));
+    if (one_by_one) Schedule(channels_.back(), rm::NVA06F_CTRL_CMD_GPFIFO_SCHEDULE);
   }
+  if (!one_by_one) Schedule(group, rm::NVA06C_CTRL_CMD_GPFIFO_SCHEDULE);
+}
+
+void PretendChannels::Schedule(rm::NvHandle object, uint32_t command) {
   rm::NVOS54_PARAMETERS call = {};
   call.hClient = client_;
-  call.hObject = group;
-  call.cmd = rm::NVA06C_CTRL_CMD_GPFIFO_SCHEDULE;
+  call.hObject = object;
+  call.cmd = command;
   const int result = ioctl_(fd_, _IOWR('F', rm::NV_ESC_RM_CONTROL, rm::NVOS54_PARAMETERS), &call);
   ok_ = ok_ && result == 0 && call.status == rm::NV_OK;
 }

@@ -28,26 +28,38 @@ class PretendModule {
   /// Compute channels that may run, and how many of them do.
   uint32_t scheduled() const;
   uint32_t running() const;
+  /// How often channels were stopped with whatever else was on the card, and groups by themselves.
+  uint32_t whole_stops() const;
+  uint32_t group_stops() const;
+  /// The time slice of the first compute group. Units: us.
+  uint64_t time_slice() const;
 
  private:
   struct Object {
     rm::NvHandle client, parent, handle;
     uint32_t object_class;
-    uint32_t engine;  // of a group, or of a channel's group
-    bool scheduled;
-    bool disabled;
+    uint32_t engine = 0;  // of a group, or of a channel's group
+    bool scheduled = false;
+    bool disabled = false;
+    bool on_card = false;        // was not taken off it since it was disabled
+    bool stuck = false;          // went on without having left it, and does nothing
+    uint64_t time_slice = 2048;  // as a driver's first group has it. Units: us
   };
 
   uint32_t Make(rm::NVOS64_PARAMETERS& call);
   uint32_t Free(const rm::NVOS00_PARAMETERS& call);
   uint32_t Control(const rm::NVOS54_PARAMETERS& call);
   uint32_t Disable(const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS& list);
+  uint32_t ControlGroup(Object& group, const rm::NVOS54_PARAMETERS& call);
   Object* Find(rm::NvHandle client, rm::NvHandle handle);
   bool IsCompute(const Object& object) const;
+  bool Stands(const Object& object) const;
 
   mutable std::mutex mu_;  // guards what follows
   std::vector<Object> objects_;
   rm::NvHandle next_ = 0x5c000001;
+  uint32_t whole_stops_ = 0;
+  uint32_t group_stops_ = 0;
   uint32_t refused_command_ = 0;
   uint32_t refused_status_ = 0;
   std::function<void(bool)> then_;
@@ -58,27 +70,31 @@ class PretendChannels {
  public:
   using IoctlFn = int (*)(int fd, unsigned long request, void* argument);
 
-  /// `compute` channels in one group, `copy` in another.
+  /// `compute` channels in one group, `copy` in another; scheduled group by group, or one by one.
   /// Errors: `ok()` is false if the module refused.
-  PretendChannels(IoctlFn ioctl, int fd, int compute, int copy);
+  PretendChannels(IoctlFn ioctl, int fd, int compute, int copy, bool one_by_one = false);
   ~PretendChannels();
   PretendChannels(const PretendChannels&) = delete;
   PretendChannels& operator=(const PretendChannels&) = delete;
 
   bool ok() const { return ok_; }
   rm::NvHandle client() const { return client_; }
+  /// Of the compute channels.
+  rm::NvHandle group() const { return group_; }
   /// The channels' names, compute first.
   const std::vector<rm::NvHandle>& channels() const { return channels_; }
   void Free(rm::NvHandle handle);
 
  private:
   rm::NvHandle Make(rm::NvHandle parent, uint32_t object_class, void* parameters);
-  void MakeGroup(rm::NvHandle device, uint32_t engine, int channels);
+  void MakeGroup(rm::NvHandle device, uint32_t engine, int channels, bool one_by_one);
+  void Schedule(rm::NvHandle object, uint32_t command);
 
   IoctlFn ioctl_;
   int fd_;
   bool ok_ = true;
   rm::NvHandle client_ = 0;
+  rm::NvHandle group_ = 0;
   std::vector<rm::NvHandle> channels_;
 };
 

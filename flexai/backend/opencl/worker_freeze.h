@@ -25,7 +25,7 @@ class WorkerFreeze : public slice::Lever {
   slice::LeverKind kind() const override;
   /// Freezes the workers; where work does not run on workers of ours (another kind of device, or a
   /// driver that computes in the caller's thread), closes the gate.
-  void Hold() override;
+  void Hold(bool handed_over) override;
   void Release() override;
   uint32_t workers() const override { return count_.load(std::memory_order_relaxed); }
 
