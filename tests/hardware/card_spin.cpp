@@ -3,8 +3,10 @@
 // has ended.
 //   card_spin calibrate                                  iterations per ms on a free card
 //   card_spin run LOG ITERATIONS_PER_MS KERNEL_US [BATCH [WORK_MS THINK_MS]]
-//   card_spin copy LOG                                   pinned copies both ways, compared at the
-//   end
+//   card_spin copy LOG ITERATIONS_PER_MS                 pinned copies both ways, compared at the
+//   end card_spin contexts LOG ITERATIONS_PER_MS             a new context for each four kernels of
+//   1 ms card_spin wake LOG ITERATIONS_PER_MS                 for each line of stdin: one kernel of
+//   0.1 ms in 20 ms, 100 times; prints p50, p99 and most of the ms from its launch to its end
 // LOG gets pairs of (int64 CLOCK_MONOTONIC ns, double ms of work done); BATCH kernels are launched
 // before each wait; with WORK_MS it works that long, then thinks for THINK_MS. It runs until
 // SIGTERM.
@@ -102,10 +104,14 @@ struct Card {
   volatile uint64_t* done = nullptr;
   int units = 1;
 
-  Card() {
+  explicit Card(bool own_context = false) {
     DO(cuInit(0));
-    DO(cuDevicePrimaryCtxRetain(&context, 0));
-    DO(cuCtxSetCurrent(context));
+    if (own_context) {
+      DO(cuCtxCreate_v2(&context, 0, 0));
+    } else {
+      DO(cuDevicePrimaryCtxRetain(&context, 0));
+      DO(cuCtxSetCurrent(context));
+    }
     g_cuda.cuDeviceGetAttribute(&units, 16 /* multiprocessors */, 0);
     DO(cuStreamCreate(&stream, 1 /* does not wait for the default stream */));
     DO(cuStreamCreate(&forgotten, 1));
@@ -226,6 +232,46 @@ int Run(const char* path, const Shape& shape) {
   return 0;
 }
 
+int Contexts(const char* path, double per_ms) {
+  Log log(path);
+  const auto iterations = static_cast<uint64_t>(per_ms);
+  printf("ready\n");
+  fflush(stdout);
+  for (double made = 1; !g_end; ++made) {
+    Card card(/*own_context=*/true);
+    for (int i = 0; i < 4; ++i) card.Launch(iterations, 0);
+    card.Wait();
+    DO(cuCtxDestroy_v2(card.context));
+    log.Note(Now(), made);
+    log.Flush();
+  }
+  return 0;
+}
+
+int Wake(double per_ms) {
+  Card card;
+  const auto iterations = static_cast<uint64_t>(per_ms / 10);
+  card.Launch(iterations, 0);
+  card.Wait();
+  printf("ready\n");
+  fflush(stdout);
+  char line[16];
+  while (fgets(line, sizeof(line), stdin)) {
+    std::vector<double> ms;
+    for (int i = 0; i < 100; ++i) {
+      usleep(20000);
+      const int64_t begin = Now();
+      card.Launch(iterations, 0);
+      card.Wait();
+      ms.push_back(static_cast<double>(Now() - begin) / 1e6);
+    }
+    std::sort(ms.begin(), ms.end());
+    printf("%.3f %.3f %.3f\n", ms[50], ms[98], ms[99]);
+    fflush(stdout);
+  }
+  return 0;
+}
+
 int Copy(const char* path) {
   constexpr size_t kBytes = size_t{64} << 20;
   Card card;
@@ -264,6 +310,8 @@ int main(int argc, char** argv) {
   Load();
   if (word == "calibrate") return Calibrate();
   if (word == "copy" && argc > 2) return Copy(argv[2]);
+  if (word == "contexts" && argc > 3) return Contexts(argv[2], atof(argv[3]));
+  if (word == "wake" && argc > 3) return Wake(atof(argv[3]));
   if (word == "run" && argc > 4) {
     Shape shape = {atof(argv[3]), atof(argv[4])};
     if (argc > 5) shape.batch = atoi(argv[5]);

@@ -33,6 +33,14 @@ class Machine:
         self.daemon = subprocess.Popen([self.build / "bin/flexaid", "--socket", self.env["FLEXAI_SOCKET"]], env=self.env,
                                        stdin=subprocess.DEVNULL)
 
+    def daemon_seconds(self):
+        """Time on cores of the daemon and its helper so far."""
+        spent = 0
+        for line in pathlib.Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children").read_text().split() + [str(self.daemon.pid)]:
+            fields = pathlib.Path(f"/proc/{line}/stat").read_text().rsplit(")", 1)[1].split()
+            spent += int(fields[11]) + int(fields[12])
+        return spent / os.sysconf("SC_CLK_TCK")
+
     def find_card(self):
         for _ in range(100):
             cards = subprocess.run([self.build / "bin/flexai", "cards", "-o", "json"], env=self.env, capture_output=True, text=True)

@@ -1,147 +1,26 @@
 #!/usr/bin/env python3
 """Shares and limits of compute, by the progress of programs: on a real card, or with --fake on the fake one.
 
-shares.py --build build/release [--fake] [--parts limit,pairs,many,borrow,copy,live,faults,serve,overhead] [--seconds S] [--out FILE.json]
+shares.py --build build/release [--fake] [--parts limit,pairs,many,borrow,wake,copy,live,serve,overhead] [--seconds S] [--out FILE.json]
 
 Progress is work done in a window against work done in such a window with the whole card, both in this run. Exit code 1 where a
 program ended by itself or stood still.
 """
 import argparse
-import bisect
 import json
 import os
 import pathlib
 import signal
-import struct
+import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 from machine import Machine
+from tenant import FAILED, TORCH, Tenant, calibrate, progress, rates
 
-HERE = pathlib.Path(__file__).resolve().parent
-SPIN = {"k01": 100, "k1": 1000, "k10": 10000, "k100": 100000}  # us of a kernel; a wait after each four
-TORCH = "train", "gemm", "graph"
 LIMITS = 10, 30, 50, 70, 90
 PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
-PERIOD_NS = 100_000_000
-FAILED = []
-
-
-class Tenant:
-    """A program in a slice that logs its progress."""
-
-    def __init__(self, machine, name, kind, share, limit=100, more=(), priority="normal", native=False):
-        self.machine, self.name = machine, name
-        self.log = pathlib.Path(machine.folder.name) / f"{name}.log"
-        if kind in SPIN:
-            command = [machine.build / "test/card_spin", "run", self.log, machine.per_ms, SPIN[kind], 4, *more]
-        elif kind == "copy":
-            command = [machine.build / "test/card_spin", "copy", self.log]
-        else:
-            command = [sys.executable, HERE / "torch_work.py", self.log, kind, *more]
-        run = [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",
-               "--memory", machine.memory, "--priority", priority, "--"]
-        self.child = subprocess.Popen([*([] if native else run), *map(str, command)], env=machine.env, stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, text=True)
-        self.slice, self.card_percent = None, 0.0
-        self.read, self.times, self.read_until = [], [], 0
-
-    def ready(self):
-        if self.child.stdout.readline().strip() != "ready":
-            sys.exit(f"{self.name} ended before it began: {self.child.wait()}")
-        for record in self.machine.status()["slices"]:
-            if record["leader_pid"] == self.child.pid:
-                self.slice = record["slice"]
-        return self
-
-    def flexai(self, *words):
-        done = subprocess.run([self.machine.build / "bin/flexai", *words], env=self.machine.env, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"flexai {' '.join(words)}: {done.stderr}")
-
-    def set(self, share, limit):
-        self.flexai("set", self.slice, "--share", f"{share}%", "--limit", f"{limit}%")
-
-    def pause(self, yes):
-        self.flexai("pause" if yes else "resume", self.slice)
-
-    def entries(self):
-        data = self.log.read_bytes()
-        return list(struct.iter_unpack("<qd", data[:len(data) // 16 * 16]))
-
-    def work(self, begin, end):
-        """Work done between two moments, on straight lines between what was logged."""
-        if end > self.read_until:
-            self.read = self.entries()
-            self.times = [t for t, _ in self.read]
-            self.read_until = self.times[-1] if self.times else 0
-        entries, times = self.read, self.times
-
-        def at(moment):
-            i = bisect.bisect_right(times, moment)
-            if i == 0 or not entries:
-                return 0.0
-            if i == len(entries):
-                return entries[-1][1]
-            (t0, w0), (t1, w1) = entries[i - 1], entries[i]
-            return w0 + (w1 - w0) * (moment - t0) / max(t1 - t0, 1)
-        return at(end) - at(begin)
-
-    def stop(self):
-        if self.child.poll() is not None:
-            FAILED.append(f"{self.name} ended by itself with {self.child.returncode}")
-            print("!!", FAILED[-1])
-            return ""
-        os.kill(self.child.pid, signal.SIGTERM)
-        try:
-            return self.child.communicate(timeout=30)[0]
-        except subprocess.TimeoutExpired:
-            FAILED.append(f"{self.name} did not end")
-            print("!!", FAILED[-1])
-            self.child.kill()
-            return ""
-
-
-def card_time(machine):
-    """What each slice has received so far: the mean of several looks within about a period, and of their times."""
-    looks = []
-    for _ in range(6):
-        now = time.monotonic()
-        looks.append((now, {s["slice"]: s["compute_received_seconds"] for s in machine.status()["slices"]}))
-        time.sleep(max(0, now + PERIOD_NS / 6e9 - time.monotonic()))
-    mean = {name: sum(look[1].get(name, 0.0) for look in looks) / len(looks) for name in looks[0][1]}
-    return sum(look[0] for look in looks) / len(looks), mean
-
-
-def rates(tenants, seconds, settle=0.4):
-    """Progress, and in `card_percent` of each tenant its part of the card's time as the daemon tells it."""
-    time.sleep(settle)
-    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    at, had = card_time(tenants[0].machine)
-    time.sleep(max(0.0, seconds - 2 * PERIOD_NS / 1e9))
-    then, has = card_time(tenants[0].machine)
-    end = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    for tenant in tenants:
-        tenant.card_percent = 100 * (has[tenant.slice] - had[tenant.slice]) / (then - at)
-    return progress_between(tenants, begin, end)
-
-
-def progress(tenants, seconds, settle=0.4):
-    time.sleep(settle)
-    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    time.sleep(seconds)
-    return progress_between(tenants, begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
-
-
-def progress_between(tenants, begin, end):
-    """Work a second of each."""
-    # What is in work at the end is logged when it has ended; a step under a small limit takes long.
-    time.sleep(1.0 if any("train" in t.name or "k100" in t.name for t in tenants) else 0.2)
-    # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
-    steps = [PERIOD_NS * i // 20 for i in range(20)]
-    return [sum(t.work(begin + s, end - PERIOD_NS + s) for s in steps) / len(steps) * 1e9 / (end - begin - PERIOD_NS) for t in tenants]
 
 
 class Shares:
@@ -217,6 +96,20 @@ class Shares:
         for tenant in tenants:
             tenant.stop()
 
+    def wake(self):
+        """One that rests launches a kernel of 0.1 ms now and then, beside one that is always busy and borrows."""
+        tenants = [Tenant(self.machine, "wake", "wake", 50).ready(), Tenant(self.machine, "k10-busy", "k10", 50).ready()]
+        said = []
+        for beside in (False, True):
+            tenants[1].pause(not beside)
+            tenants[0].child.stdin.write("go\n")
+            tenants[0].child.stdin.flush()
+            said.append([float(word) for word in tenants[0].child.stdout.readline().split()])
+        print(f"wake    first kernel of 0.1 ms, from launch to end, p50/p99/max: alone {said[0]} ms, beside a busy one {said[1]} ms", flush=True)
+        self.note("wake", "first kernel", alone=said[0], beside=said[1])
+        for tenant in tenants:
+            tenant.stop()
+
     def copy(self):
         """Copies both ways beside a busy tenant: nothing lost."""
         tenants = [Tenant(self.machine, "copy", "copy", 50).ready(), Tenant(self.machine, "k1-copy", "k1", 50).ready()]
@@ -244,12 +137,14 @@ class Shares:
             critical.child.stdin.write("go\n")
             critical.child.stdin.flush()
             if beside:
+                spent = self.machine.daemon_seconds()
                 kept = progress([training], 6.0)[0] / keeps
+                spent = (self.machine.daemon_seconds() - spent) / 7.4
             said.append([float(word) for word in critical.child.stdout.readline().split()])
         (_, _, _, alone), (count, p50, p95, p99) = said
         print(f"serve   {count:.0f} requests: alone p50/p95/p99 {said[0][1:]} ms, beside training {p50} {p95} {p99} ms: p99 {p99 / alone:.2f} "
-              f"of alone, training keeps {kept:.3f}", flush=True)
-        self.note("serve", "ResNet-50 beside training", alone=said[0], beside=said[1], training=round(kept, 4))
+              f"of alone, training keeps {kept:.3f}; the daemon takes {100 * spent:.1f} % of a core", flush=True)
+        self.note("serve", "ResNet-50 beside training", alone=said[0], beside=said[1], training=round(kept, 4), daemon=round(spent, 4))
         for tenant in (critical, training):
             tenant.stop()
 
@@ -260,17 +155,18 @@ class Shares:
             for tenant in pair:
                 tenant.ready()
             got = [[], []]
-            for _ in range(4):
-                for i in (0, 1):
-                    os.kill(pair[1 - i].child.pid, signal.SIGSTOP)
-                    os.kill(pair[i].child.pid, signal.SIGCONT)
-                    got[i].append(progress([pair[i]], 1.0, settle=0.3)[0])
+            # One before the other as often as the other before the one: the card gets warmer.
+            for i in (0, 1, 1, 0) * 3:
+                os.kill(pair[1 - i].child.pid, signal.SIGSTOP)
+                os.kill(pair[i].child.pid, signal.SIGCONT)
+                got[i].append(progress([pair[i]], 0.8, settle=0.2)[0])
             for tenant in pair:
                 os.kill(tenant.child.pid, signal.SIGCONT)
                 tenant.stop()
-            ratio = sum(got[1]) / sum(got[0])
-            print(f"without limit, {kind}: {ratio:.4f} of native", flush=True)
-            self.note("overhead", kind, got=round(ratio, 4))
+            ratio = statistics.median(got[1]) / statistics.median(got[0])
+            noise = statistics.stdev(got[0]) / statistics.mean(got[0])
+            print(f"without limit, {kind}: {ratio:.4f} of native, whose own rate varies by {noise:.4f}", flush=True)
+            self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4))
 
     def idle(self):
         """Between its work a tenant is seen to be idle, though nobody waits for one of its streams."""
@@ -307,65 +203,6 @@ class Shares:
         self.note("live", "pause, resume", got=[round(ms, 2) for _, ms in took])
 
 
-class Faults:
-    """Processes that are killed, and what becomes of the others."""
-
-    def __init__(self, shares):
-        self.shares, self.machine = shares, shares.machine
-
-    def run(self):
-        held = Tenant(self.machine, "k1-held", "k1", 30).ready()
-        free = Tenant(self.machine, "k10-free", "k10" if not self.machine.fake else "k1", 70).ready()
-        alone = self.shares.alone([held, free], held)
-        held.set(30, 30)
-        self.kill_daemon(held, free, alone)
-        self.kill_held(held, free)
-
-    def kill_daemon(self, held, free, alone):
-        """kill -9 of the daemon: the limit stays, by the tenant's own clock; a new daemon takes over."""
-        free.pause(True)
-        os.kill(self.machine.daemon.pid, signal.SIGKILL)
-        self.machine.daemon.wait()
-        without = progress([held], self.shares.seconds, settle=0.5)[0] / alone * 100
-        self.machine.start_daemon()
-        begin = time.monotonic()
-        while len(self.machine.status()["slices"]) < 2 and time.monotonic() - begin < 10:
-            time.sleep(0.05)
-        back = time.monotonic() - begin
-        with_new = progress([held], self.shares.seconds, settle=0.5)[0] / alone * 100
-        print(f"faults  daemon killed: {without:.1f} % of alone under a limit of 30 without one, {with_new:.1f} with its successor, "
-              f"which knew both slices after {back:.2f} s", flush=True)
-        self.shares.note("faults", "daemon killed", got=[round(without, 2), round(with_new, 2)], seconds=round(back, 3))
-        if not 10 < without < 33 or not 25 < with_new < 33:
-            FAILED.append(f"limit of 30 without a daemon: {without:.1f}, with a new one: {with_new:.1f}")
-
-    def kill_held(self, held, free):
-        """kill -9 of a tenant that is held: what it had is given back, and the other goes on."""
-        free.pause(False)
-        held.pause(True)
-        os.kill(held.child.pid, signal.SIGKILL)
-        begin = time.monotonic()
-        held.child.wait()
-        while len(self.machine.status()["slices"]) > 1 and time.monotonic() - begin < 10:
-            time.sleep(0.01)
-        gone = time.monotonic() - begin
-        moves = progress([free], 1.0)[0]
-        print(f"faults  a held tenant killed: gone after {gone:.2f} s, its neighbour {'goes on' if moves > 0 else 'STANDS'}", flush=True)
-        self.shares.note("faults", "held tenant killed", seconds=round(gone, 3))
-        if moves <= 0 or gone > 1.0:
-            FAILED.append(f"after the kill of a held tenant: gone after {gone:.2f} s, neighbour at {moves:.2f}")
-        free.stop()
-
-
-def calibrate(machine):
-    if machine.fake:
-        return 1000.0  # any: a launch costs what the environment says
-    done = subprocess.run([machine.build / "test/card_spin", "calibrate"], env=machine.env, capture_output=True, text=True, timeout=60)
-    if done.returncode:
-        sys.exit(f"card_spin calibrate: {done.stderr}")
-    return float(done.stdout)
-
-
 def summary(rows):
     limits = [abs(r["error"]) for r in rows if r["part"] == "limit"]
     shared = [abs(e) for r in rows if r["part"] in ("pair", "many") for e in r["error"]]
@@ -382,7 +219,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--fake", action="store_true")
-    parser.add_argument("--parts", default="limit,pairs,many,borrow,copy,live,faults,serve,overhead")
+    parser.add_argument("--parts", default="limit,pairs,many,borrow,wake,copy,live,serve,overhead")
     parser.add_argument("--kinds", default="", help="shapes, with commas between")
     parser.add_argument("--pairs", default="", help="pairs of shapes, as k1+k01,train+gemm; all without it")
     parser.add_argument("--seconds", type=float, default=2.5)
@@ -394,10 +231,7 @@ def main():
     kinds = options.kinds.split(",") if options.kinds else (["k1"] if options.fake else ["k01", "k1", "k10", *(TORCH if with_torch else ())])
     parts = options.parts.split(",")
     try:
-        if options.fake:
-            machine.env.update(FLEXAI_FAKE_SPIN="1", FLEXAI_FAKE_UNITS=str(len(os.sched_getaffinity(0))),
-                               FLEXAI_FAKE_LAUNCH_NS="1000000", FLEXAI_FAKE_ITEM_NS="0")
-        machine.per_ms = calibrate(machine)
+        calibrate(machine)
         shares = Shares(machine, options.seconds)
         if "limit" in parts:
             shares.limit(kinds)
@@ -410,17 +244,18 @@ def main():
             shares.together("many", ("k1", "k10", "k01", "train" if with_torch else "k1"), ((10, 20, 30, 40),))
         if "borrow" in parts:
             shares.borrow()
+        if "wake" in parts:
+            shares.wake()
         if "copy" in parts:
             shares.copy()
         if "live" in parts:
             shares.live()
             shares.idle()
-        if "faults" in parts:
-            Faults(shares).run()
         if "serve" in parts and with_torch:
             shares.serve()
         if "overhead" in parts and not options.fake:
-            shares.overhead(kinds)
+            with_jax = subprocess.run([sys.executable, "-c", "import jax"], capture_output=True).returncode == 0
+            shares.overhead([*kinds, *(["jax"] if with_jax and not options.kinds else [])])
     finally:
         machine.close()
     summary(shares.rows)

@@ -1,0 +1,145 @@
+"""The page of results from the JSON of tests/hardware/run: figures beside their bars, misses said."""
+
+HEAD = """# What was measured on real cards
+
+Written by `tests/hardware/run` from `h100-results.json` beside it; what was seen on the way, what was tried and what is only supposed is in
+[the notes](h100-notes.md). Everything as root but the row that says otherwise, one run. What is not on this page was not run on real hardware.
+
+```sh
+cmake --preset release && cmake --build --preset release
+tests/hardware/run --build build/release
+```
+
+k01, k1, k10, k100: kernels of 0.1, 1, 10, 100 ms, a wait after each four; they say how far they are while they run. train: ResNet-50 in bf16,
+batches of 128; gemm: 20 products of 4096 x 4096 bf16; graph: four replays of ResNet-50, batches of 8; each with a wait after every step.
+Progress is work done against the same program with the whole card in the same run, in percent; "card" is card time by the driver's trace of
+context switches ([ADR 0012](../adr/0012-a-turn-ends-by-stopping-channels.md)).
+"""
+
+
+def table(head, rows):
+    return "\n".join(["| " + " | ".join(map(str, row)) + " |" for row in [head, ["---"] * len(head), *rows]]) + "\n"
+
+
+def verdict(value, bar, least=False):
+    return "met" if (value >= bar if least else value <= bar) else "**missed**"
+
+
+def of(rows, *parts):
+    return [row for row in rows if row["part"] in parts]
+
+
+def card_line(part):
+    card = part["card"]
+    return f"{card['model']}, driver {card['driver']}, {part['date']}, {part['seconds']:.0f} s."
+
+
+def limits(rows):
+    rows = of(rows, "limit")
+    if not rows:
+        return ""
+    kinds = list(dict.fromkeys(row["what"] for row in rows))
+    asked = list(dict.fromkeys(row["asked"] for row in rows))
+    lines = []
+    for kind in kinds:
+        mine = {row["asked"]: row for row in rows if row["what"] == kind}
+        lines.append([kind, "progress", *(f"{mine[a]['got']:.2f}" for a in asked)])
+        lines.append(["", "card", *(f"{mine[a]['card']:.2f}" for a in asked)])
+    text = "## Alone under a hard limit\n" + table(["shape", "", *asked], lines)
+    for name, key in (("by card time", "card_error"), ("by progress", "error")):
+        errors = [abs(row[key]) for row in rows]
+        mean, worst = sum(errors) / len(errors), max(errors)
+        text += f"\n{name.capitalize()}: mean error {mean:.2f} points (bar 0.5: {verdict(mean, 0.5)}), worst {worst:.2f} (bar 1.5: {verdict(worst, 1.5)})."
+    spins = [abs(row["error"]) for row in rows if row["what"].startswith("k") or row["what"] == "graph"]
+    if spins:
+        text += f"\nBy progress without train and gemm: mean {sum(spins) / len(spins):.2f}, worst {max(spins):.2f}."
+    return text + "\n"
+
+
+def together(rows):
+    rows = of(rows, "pair", "many")
+    if not rows:
+        return ""
+    lines = [[row["what"].replace("+", " + "), " / ".join(map(str, row["asked"])), " / ".join(f"{g:.2f}" for g in row["got"]),
+              f"{max(map(abs, row['error'])):.2f}", " / ".join(f"{c:.2f}" for c in row["card"]), f"{row['sum']:.2f}", f"{sum(row['card']):.2f}"]
+             for row in rows]
+    errors = [abs(e) for row in rows for e in row["error"]]
+    mean, worst, least = sum(errors) / len(errors), max(errors), min(row["sum"] for row in rows)
+    by_card = [abs(c - a) for row in rows for c, a in zip(row["card"], row["asked"])]
+    return ("## Several, all always busy\n"
+            + table(["tenants", "asked", "progress", "worst, of the sum", "card", "sum", "sum of card"], lines)
+            + f"\nOf the sum: mean error {mean:.2f} points (bar 0.5: {verdict(mean, 0.5)}), worst {worst:.2f} (bar 1.5: {verdict(worst, 1.5)}); least sum "
+              f"{least:.2f} (bar 98: {verdict(least, 98, True)}). By card time: worst {max(by_card):.2f} points off what was asked, least sum "
+              f"{min(sum(row['card']) for row in rows):.2f}.\n")
+
+
+def others(rows):
+    lines = []
+    for row in rows:
+        part, got = row["part"], row.get("got")
+        if part == "borrow":
+            met = got[0] >= 0.93 and got[1] >= 0.62
+            lines.append(["works 4 ms, pauses 8 ms, at 50 % beside one always busy", f"{got[0]:.3f} of alone; the other {got[1]:.3f}",
+                          f"0.93 / 0.62: {'met' if met else '**missed**'}"])
+        elif part == "wake":
+            late = row["beside"][1] - row["alone"][1]
+            lines.append(["first kernel (0.1 ms) of one that rested, beside one always busy: launch to end, p50 / p99 / most",
+                          f"alone {' / '.join(map(str, row['alone']))} ms, beside {' / '.join(map(str, row['beside']))} ms",
+                          f"p99 2 ms later at most: {verdict(late, 2.0)}"])
+        elif part == "copy":
+            lines.append(["pinned copies both ways, compared, beside k1", f"{row['what']}; {got[0]:.3f} of alone, the kernels {got[1]:.3f}",
+                          "none bad: " + ("met" if "bad 0" in row["what"] else "**missed**")])
+        elif part == "live":
+            lines.append(["pause, resume, three times: acts after", ", ".join(f"{max(ms, 0):.1f}" for ms in got) + " ms",
+                          f"100 ms: {verdict(max(got), 100)}"])
+        elif part == "serve":
+            ratio, kept = row["beside"][3] / row["alone"][3], row["training"]
+            met = ratio <= 1.15 and kept >= 0.88
+            lines.append(["100 requests a second (ResNet-50, batch 1, graph), high priority, beside train: p50 / p95 / p99",
+                          f"alone {' / '.join(map(str, row['alone'][1:]))} ms, beside {' / '.join(map(str, row['beside'][1:]))} ms: {ratio:.2f} x; "
+                          f"train keeps {kept:.3f}", f"1.15 x and 0.88: {'met' if met else '**missed**'}"])
+        elif part == "overhead":
+            lines.append([f"without a limit: {row['what']}", f"{got:.4f} of native, whose own rate varies by {row.get('noise', 0):.4f}",
+                          f"0.995: {verdict(got, 0.995, True)}"])
+    return "## Borrowing, priority, cost\n" + table(["what", "result", "bar"], lines) if lines else ""
+
+
+def memory(part):
+    if not part:
+        return ""
+    rows = part["memory"]["rows"]
+    lines = [[row["way"], row["given_mib"], f"{row['driver_mib']:.0f}", row["over_bytes"], f"{row['usable'] * 100:.2f} %"] for row in rows]
+    over, usable = max(row["over_bytes"] for row in rows), min(row["usable"] for row in rows)
+    text = (f"## Memory\n{card_line(part)} A slice of {part['memory']['limit_mib']} MiB; each way to get memory takes all that it is given, then 100 rounds in "
+            "which memory of all ways comes and goes, then all again (the second half of the rows). \"Held\" is what the management library says of the "
+            "process, its context included; managed memory is added, because the driver's figures of processes leave it out.\n\n"
+            + table(["way", "given MiB", "held MiB", "bytes over", "usable"], lines)
+            + f"\nMost bytes over: {over} (bar 0: {verdict(over, 0)}); least usable {usable * 100:.2f} % (bar 99: {verdict(usable, 0.99, True)}); "
+              f"at most {part['memory']['peak'] / (1 << 20):.0f} MiB held in the random rounds.\n\n"
+              f"Look-ups by `cuGetProcAddress(_v2)` beside the driver's own: {part['look_up']['summary']}.\n")
+    if "programs" in part:
+        said = [[name, "<br>".join(line for line in text.replace("|", "/").splitlines() if line.strip())[:300]] for name, text in part["programs"].items()]
+        text += "\n## Programs in the slice\n" + table(["program", "says"], said)
+    if "startup_seconds" in part:
+        took = {name: sorted(seconds) for name, seconds in part["startup_seconds"].items()}
+        middle = {name: seconds[len(seconds) // 2] for name, seconds in took.items()}
+        added = (middle["slice"] - middle["native"]) * 1e3
+        text += (f"\nFrom start to PyTorch's first tensor on the card: {middle['native']:.3f} s natively, {middle['slice']:.3f} s in a slice (medians of "
+                 f"{len(took['native'])}): {added:+.0f} ms (bar 50: {verdict(added, 50)}).\n")
+    return text
+
+
+def faults(part):
+    if not part:
+        return ""
+    lines = [[row["part"], row["what"]] for row in part["rows"]]
+    return (f"## What must not break\n{card_line(part)}\n\n" + table(["what", "result"], lines)
+            + "\n" + ("Nothing failed.\n" if not part["failed"] else "**Failed**: " + "; ".join(part["failed"]) + "\n"))
+
+
+def page(results):
+    shares = results.get("shares")
+    rows = shares["rows"] if shares else []
+    parts = [HEAD, card_line(shares) if shares else "", limits(rows), together(rows), others(rows), faults(results.get("faults")),
+             memory(results.get("memory"))]
+    return "\n".join(part for part in parts if part)

@@ -1,0 +1,145 @@
+"""A program in a slice that logs its progress, and what it did in a window of time."""
+import bisect
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+SPIN = {"k01": 100, "k1": 1000, "k10": 10000, "k100": 100000}  # us of a kernel; a wait after each four
+TORCH = "train", "gemm", "graph"
+PERIOD_NS = 100_000_000
+FAILED = []
+
+
+class Tenant:
+    """A program in a slice that logs its progress."""
+
+    def __init__(self, machine, name, kind, share, limit=100, more=(), priority="normal", native=False):
+        self.machine, self.name = machine, name
+        self.log = pathlib.Path(machine.folder.name) / f"{name}.log"
+        if kind in SPIN:
+            command = [machine.build / "test/card_spin", "run", self.log, machine.per_ms, SPIN[kind], 4, *more]
+        elif kind in ("copy", "contexts", "wake"):
+            command = [machine.build / "test/card_spin", kind, self.log, machine.per_ms]
+        elif kind == "jax":
+            command = [sys.executable, HERE / "jax_work.py", self.log]
+        else:
+            command = [sys.executable, HERE / "torch_work.py", self.log, kind, *more]
+        run = [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",
+               "--memory", machine.memory, "--priority", priority, "--"]
+        self.child = subprocess.Popen([*([] if native else run), *map(str, command)], env=machine.env, stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True)
+        self.slice, self.card_percent = None, 0.0
+        self.read, self.times, self.read_until = [], [], 0
+
+    def ready(self):
+        if self.child.stdout.readline().strip() != "ready":
+            sys.exit(f"{self.name} ended before it began: {self.child.wait()}")
+        for record in self.machine.status()["slices"]:
+            if record["leader_pid"] == self.child.pid:
+                self.slice = record["slice"]
+        return self
+
+    def flexai(self, *words):
+        done = subprocess.run([self.machine.build / "bin/flexai", *words], env=self.machine.env, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"flexai {' '.join(words)}: {done.stderr}")
+
+    def set(self, share, limit):
+        self.flexai("set", self.slice, "--share", f"{share}%", "--limit", f"{limit}%")
+
+    def pause(self, yes):
+        self.flexai("pause" if yes else "resume", self.slice)
+
+    def entries(self):
+        data = self.log.read_bytes()
+        return list(struct.iter_unpack("<qd", data[:len(data) // 16 * 16]))
+
+    def work(self, begin, end):
+        """Work done between two moments, on straight lines between what was logged."""
+        if end > self.read_until:
+            self.read = self.entries()
+            self.times = [t for t, _ in self.read]
+            self.read_until = self.times[-1] if self.times else 0
+        entries, times = self.read, self.times
+
+        def at(moment):
+            i = bisect.bisect_right(times, moment)
+            if i == 0 or not entries:
+                return 0.0
+            if i == len(entries):
+                return entries[-1][1]
+            (t0, w0), (t1, w1) = entries[i - 1], entries[i]
+            return w0 + (w1 - w0) * (moment - t0) / max(t1 - t0, 1)
+        return at(end) - at(begin)
+
+    def stop(self):
+        if self.child.poll() is not None:
+            FAILED.append(f"{self.name} ended by itself with {self.child.returncode}")
+            print("!!", FAILED[-1])
+            return ""
+        os.kill(self.child.pid, signal.SIGTERM)
+        try:
+            return self.child.communicate(timeout=30)[0]
+        except subprocess.TimeoutExpired:
+            FAILED.append(f"{self.name} did not end")
+            print("!!", FAILED[-1])
+            self.child.kill()
+            return ""
+
+
+def card_time(machine):
+    """What each slice has received so far: the mean of several looks within about a period, and of their times."""
+    looks = []
+    for _ in range(6):
+        now = time.monotonic()
+        looks.append((now, {s["slice"]: s["compute_received_seconds"] for s in machine.status()["slices"]}))
+        time.sleep(max(0, now + PERIOD_NS / 6e9 - time.monotonic()))
+    mean = {name: sum(look[1].get(name, 0.0) for look in looks) / len(looks) for name in looks[0][1]}
+    return sum(look[0] for look in looks) / len(looks), mean
+
+
+def rates(tenants, seconds, settle=0.4):
+    """Progress, and in `card_percent` of each tenant its part of the card's time as the daemon tells it."""
+    time.sleep(settle)
+    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    at, had = card_time(tenants[0].machine)
+    time.sleep(max(0.0, seconds - 2 * PERIOD_NS / 1e9))
+    then, has = card_time(tenants[0].machine)
+    end = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    for tenant in tenants:
+        tenant.card_percent = 100 * (has[tenant.slice] - had[tenant.slice]) / (then - at)
+    return progress_between(tenants, begin, end)
+
+
+def progress(tenants, seconds, settle=0.4):
+    time.sleep(settle)
+    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    time.sleep(seconds)
+    return progress_between(tenants, begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+
+
+def progress_between(tenants, begin, end):
+    """Work a second of each."""
+    # What is in work at the end is logged when it has ended; a step under a small limit takes long.
+    time.sleep(1.0 if any("train" in t.name or "k100" in t.name for t in tenants) else 0.2)
+    # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
+    steps = [PERIOD_NS * i // 20 for i in range(20)]
+    return [sum(t.work(begin + s, end - PERIOD_NS + s) for s in steps) / len(steps) * 1e9 / (end - begin - PERIOD_NS) for t in tenants]
+
+
+def calibrate(machine):
+    """How long a kernel is, on this card when it is free."""
+    if machine.fake:
+        machine.env.update(FLEXAI_FAKE_SPIN="1", FLEXAI_FAKE_UNITS=str(len(os.sched_getaffinity(0))),
+                           FLEXAI_FAKE_LAUNCH_NS="1000000", FLEXAI_FAKE_ITEM_NS="0")
+        machine.per_ms = 1000.0  # any: a launch costs what the environment says
+        return
+    done = subprocess.run([machine.build / "test/card_spin", "calibrate"], env=machine.env, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        sys.exit(f"card_spin calibrate: {done.stderr}")
+    machine.per_ms = float(done.stdout)
