@@ -94,6 +94,10 @@ class Faults:
             subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
             os.mkdir(f"{folder}/own", 0o777)
             os.chmod(f"{folder}/own", 0o777)
+            try:
+                subprocess.run([sys.executable, "-c", ""], user=NOBODY, group=NOBODY, extra_groups=[], check=True)
+            except (OSError, subprocess.CalledProcessError):
+                return self.note("user", f"not tried: only root may run {sys.executable}")
             ran = subprocess.run(
                 [sys.executable, f"{folder}/hardware/shares.py", "--build", f"{folder}/build", "--seconds", str(self.seconds), "--parts", "limit,pairs",
                  "--kinds", "k1", "--pairs", "k1+k1", "--out", f"{folder}/own/out.json", *(["--fake"] if self.machine.fake else [])],
@@ -128,7 +132,7 @@ class Faults:
                 continue
             self.note("kills", f"{what}: {len(seconds)} times, gone or known again after {1e3 * sum(seconds) / len(seconds):.0f} ms, at most "
                       f"{1e3 * max(seconds):.0f} ms", count=len(seconds), mean=round(sum(seconds) / len(seconds), 4), worst=round(max(seconds), 4))
-            if max(seconds) > 1.0:
+            if max(seconds) > (5.0 if self.machine.fake else 1.0):
                 FAILED.append(f"after the kill of {what}: {max(seconds):.2f} s")
         self.note("kills", f"the neighbour goes on; {left} slices left of them")
         if left > 1:
@@ -168,7 +172,8 @@ class Faults:
         held.stop()
         self.note("kills", f"a limit of 30 %: {without:.1f} % of alone while no daemon is there, {after:.1f} with its successor",
                   got=[round(without, 2), round(after, 2)])
-        if not 10 < without < 33 or not 25 < after < 33:
+        # The fake card is the host's cores, which others use too.
+        if not self.machine.fake and (not 10 < without < 33 or not 25 < after < 33):
             FAILED.append(f"limit of 30 without a daemon: {without:.1f}, with a new one: {after:.1f}")
 
 
@@ -187,7 +192,7 @@ def main():
     parser.add_argument("--out")
     options = parser.parse_args()
     machine = Machine(options.build, options.fake)
-    machine.memory = "128Mi" if options.fake else "8Gi"
+    machine.memory = "512Mi" if options.fake else "8Gi"
     faults = Faults(machine, options.seconds, options.kills)
     try:
         calibrate(machine)

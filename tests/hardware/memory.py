@@ -7,6 +7,7 @@ It starts a daemon of its own, runs card_memory in a slice, and compares what wa
 process holds. Exit code 1 where a byte over the limit was held, or less than 99 % of it could be.
 """
 import argparse
+import importlib.util
 import json
 import os
 import pathlib
@@ -111,11 +112,15 @@ def look_up(machine, limit, driver):
     return {"summary": lines[-1] if lines else ran.stderr, "failed": ran.returncode != 0}
 
 
+def has(package):
+    return importlib.util.find_spec(package) is not None
+
+
 def programs(machine, limit):
     found = {}
     for name, (text, env) in PROGRAMS.items():
         package = name.split(",")[0]
-        if subprocess.run([sys.executable, "-c", f"import importlib.util as u; raise SystemExit(u.find_spec('{package}') is None)"]).returncode:
+        if not has(package):
             found[name] = "not installed"
             continue
         try:
@@ -162,7 +167,7 @@ def main():
                   "look_up": look_up(machine, limit, machine.driver)}
         if options.programs:
             result["programs"] = programs(machine, limit)
-        if options.startup:
+        if options.startup and has("torch"):
             result["startup_seconds"] = startup(machine, limit)
     finally:
         machine.close()

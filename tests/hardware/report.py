@@ -120,7 +120,7 @@ def memory(part):
     if "programs" in part:
         said = [[name, "<br>".join(line for line in text.replace("|", "/").splitlines() if line.strip())[:300]] for name, text in part["programs"].items()]
         text += "\n## Programs in the slice\n" + table(["program", "says"], said)
-    if "startup_seconds" in part:
+    if part.get("startup_seconds"):
         took = {name: sorted(seconds) for name, seconds in part["startup_seconds"].items()}
         middle = {name: seconds[len(seconds) // 2] for name, seconds in took.items()}
         added = (middle["slice"] - middle["native"]) * 1e3

@@ -156,10 +156,10 @@ class Shares:
                 tenant.ready()
             got = [[], []]
             # One before the other as often as the other before the one: the card gets warmer.
-            for i in (0, 1, 1, 0) * 3:
+            for i in (0, 1, 1, 0) * 2:
                 os.kill(pair[1 - i].child.pid, signal.SIGSTOP)
                 os.kill(pair[i].child.pid, signal.SIGCONT)
-                got[i].append(progress([pair[i]], 0.8, settle=0.2)[0])
+                got[i].append(progress([pair[i]], 0.7, settle=0.1)[0])
             for tenant in pair:
                 os.kill(tenant.child.pid, signal.SIGCONT)
                 tenant.stop()
