@@ -81,6 +81,7 @@ void Spawn(size_t count, const std::string& rest) {
   std::vector<char*> argv = {const_cast<char*>("card_program")};
   for (std::string& each : arguments) argv.push_back(each.data());
   argv.push_back(nullptr);
+  Say("spawned %zu", count);  // before any of them can say something
   for (size_t i = 0; i < count; ++i) {
     if (fork() == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody else would end it
@@ -88,7 +89,6 @@ void Spawn(size_t count, const std::string& rest) {
       _exit(127);
     }
   }
-  Say("spawned %zu", count);
 }
 
 void Exec(const Words& words) {
