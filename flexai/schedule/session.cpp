@@ -49,7 +49,9 @@ void Session::CollectGangs() {
       return first.arrived_s < second.arrived_s;
     });
   }
-  std::sort(placed.begin(), placed.end());
+  // Of one node, the oldest first.
+  std::stable_sort(placed.begin(), placed.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   first_on_.assign(snapshot_->nodes() + 1, 0);
   for (const auto& [node, job] : placed) {
     ++first_on_[node + 1];

@@ -74,6 +74,12 @@ JobId Snapshot::AddJob(const Request& request, QueueId queue, bool firm) {
   return jobs() - 1;
 }
 
+void Snapshot::RenewJob(JobId job, const Request& request, QueueId queue, bool firm) {
+  requests_[job] = request;
+  queue_of_[job] = queue;
+  firm_[job] = firm;
+}
+
 bool Snapshot::Fits(NodeId node, const Request& request) const {
   if (!open_[node]) return false;
   if (cpu_[node] < request.cpu_milli || memory_[node] < request.memory_mib) return false;

@@ -64,6 +64,8 @@ class Snapshot {
   Result<NodeId> AddNode(const Node& node);
   /// Adds a job that waits. What it gets counts for its queue; a firm job is not preemptible.
   JobId AddJob(const Request& request, QueueId queue = kRoot, bool firm = false);
+  /// Gives the id of a job that has left, and is not placed, to another that waits.
+  void RenewJob(JobId job, const Request& request, QueueId queue, bool firm);
 
   uint32_t nodes() const { return static_cast<uint32_t>(cpu_.size()); }
   uint32_t jobs() const { return static_cast<uint32_t>(requests_.size()); }

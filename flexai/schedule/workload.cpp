@@ -21,22 +21,52 @@ Result<GangId> Workload::Add(Gang gang) {
                     "load " + std::to_string(part.request.load) + " is one too many");
     }
   }
-  const GangId id = size();
+  GangId id = size();
+  if (free_.empty()) {
+    gangs_.emplace_back();
+    left_.push_back(true);
+    started_.push_back(0);
+    numbers_.push_back(0);
+  } else {
+    id = free_.back();
+    free_.pop_back();
+  }
   for (size_t index = 0; index < gang.parts.size(); ++index) {
     Part& part = gang.parts[index];
-    part.first = snapshot_->jobs();
-    for (uint32_t i = 0; i < part.tasks; ++i) {
-      snapshot_->AddJob(part.request, gang.queue, !gang.preemptible);
+    part.first = NewJobs(part, gang);
+    for (JobId job = part.first; job < part.first + part.tasks; ++job) {
+      gang_of_[job] = id;
+      part_of_[job] = static_cast<uint16_t>(index);
+      was_[job] = kNowhere;
     }
-    gang_of_.resize(snapshot_->jobs(), id);
-    part_of_.resize(snapshot_->jobs(), static_cast<uint16_t>(index));
-    was_.resize(snapshot_->jobs(), kNowhere);
   }
-  gangs_.push_back(std::move(gang));
-  left_.push_back(false);
-  started_.push_back(0);
+  gangs_[id] = std::move(gang);
+  left_[id] = false;
+  started_[id] = 0;
+  numbers_[id] = came_++;
   active_.push_back(id);
   return id;
+}
+
+// As many jobs in a row as the part has tasks.
+JobId Workload::NewJobs(const Part& part, const Gang& gang) {
+  const auto freed = free_jobs_.find(part.tasks);
+  if (freed != free_jobs_.end() && !freed->second.empty()) {
+    const JobId first = freed->second.back();
+    freed->second.pop_back();
+    for (uint32_t i = 0; i < part.tasks; ++i) {
+      snapshot_->RenewJob(first + i, part.request, gang.queue, !gang.preemptible);
+    }
+    return first;
+  }
+  const JobId first = snapshot_->jobs();
+  for (uint32_t i = 0; i < part.tasks; ++i) {
+    snapshot_->AddJob(part.request, gang.queue, !gang.preemptible);
+  }
+  gang_of_.resize(snapshot_->jobs());
+  part_of_.resize(snapshot_->jobs());
+  was_.resize(snapshot_->jobs(), kNowhere);
+  return first;
 }
 
 void Workload::Requeue(GangId id) {
@@ -52,7 +82,10 @@ void Workload::Leave(GangId id) {
   if (left_[id]) return;
   Requeue(id);
   left_[id] = true;
-  active_.erase(std::lower_bound(active_.begin(), active_.end(), id));
+  active_.erase(std::lower_bound(active_.begin(), active_.end(), id,
+                                 [this](GangId a, GangId b) { return numbers_[a] < numbers_[b]; }));
+  free_.push_back(id);
+  for (const Part& part : gangs_[id].parts) free_jobs_[part.tasks].push_back(part.first);
 }
 
 uint32_t Workload::Placed(const Part& part) const {

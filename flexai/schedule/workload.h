@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,7 +51,8 @@ class Workload {
   /// Adds a gang that waits, and its tasks to the snapshot.
   /// Errors: kInvalidArgument (no part, no task, a minimum or a load out of range, no such queue).
   Result<GangId> Add(Gang gang);
-  /// The gang has ended or was withdrawn: frees what it holds and forgets it.
+  /// The gang has ended or was withdrawn: frees what it holds and forgets it. Its id, and those of
+  /// its tasks, are used again.
   void Leave(GangId id);
   /// Takes a gang off its cards; it waits again, with its full shares.
   void Requeue(GangId id);
@@ -60,6 +62,11 @@ class Workload {
   const Gang& operator[](GangId id) const { return gangs_[id]; }
   uint32_t size() const { return static_cast<uint32_t>(gangs_.size()); }
   bool left(GangId id) const { return left_[id]; }
+  /// Which of all gangs that ever came has this id now: the n-th. The order of age, where ids are
+  /// used again.
+  uint64_t number(GangId id) const { return numbers_[id]; }
+  /// Whether the gang that had this number is still there.
+  bool Here(GangId id, uint64_t number) const { return !left_[id] && numbers_[id] == number; }
   GangId gang(JobId job) const { return gang_of_[job]; }
   const Part& part(JobId job) const { return gangs_[gang_of_[job]].parts[part_of_[job]]; }
   /// What the task asked for when it was handed in.
@@ -96,16 +103,23 @@ class Workload {
   static constexpr NodeId kNowhere = UINT32_MAX;
 
   Snapshot* snapshot_;
+  JobId NewJobs(const Part& part, const Gang& gang);
+
   // One entry per gang.
   std::vector<Gang> gangs_;
   std::vector<uint8_t> left_;
+  std::vector<uint64_t> numbers_;
   std::vector<int64_t> started_;
   // One entry per job.
   std::vector<GangId> gang_of_;
   std::vector<uint16_t> part_of_;
   std::vector<NodeId> was_;
 
-  std::vector<GangId> active_;  // rising
+  std::vector<GangId> active_;  // by rising number
+  uint64_t came_ = 0;
+  // Of those that left: gangs, and the first of so many jobs in a row.
+  std::vector<GangId> free_;
+  std::map<uint32_t, std::vector<JobId>> free_jobs_;
 };
 
 }  // namespace flexai::schedule

@@ -339,32 +339,7 @@ class World {
 }  // namespace
 }  // namespace flexai::schedule
 
-namespace {
-
 using flexai::schedule::Counts;
-
-// Ids of gangs that left are not used again, so that a world grows: after some time a new one.
-Counts PlayAll(uint64_t seed, uint64_t events) {
-  constexpr uint64_t kOfAWorld = 5'000;
-  Counts sum;
-  for (uint64_t done = 0; done < events && sum.faults.empty(); done += kOfAWorld) {
-    const uint64_t drawn = seed * 1'000'003 + done;
-    Counts one = flexai::schedule::World(drawn).Play(std::min(kOfAWorld, events - done));
-    for (std::string& fault : one.faults) {
-      sum.faults.push_back("world " + std::to_string(drawn) + ", " + fault);
-    }
-    sum.rounds += one.rounds;
-    sum.starts += one.starts;
-    sum.evictions += one.evictions;
-    sum.moves += one.moves;
-    sum.shrinks += one.shrinks;
-    sum.undone += one.undone;
-    sum.digest = sum.digest * 31 + one.digest;
-  }
-  return sum;
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   const uint64_t events = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 2'000;
@@ -373,8 +348,8 @@ int main(int argc, char** argv) {
   if (seeds.empty()) seeds = {1, 2, 3};
   int faults = 0;
   for (const uint64_t seed : seeds) {
-    const Counts first = PlayAll(seed, events);
-    const Counts second = PlayAll(seed, events);
+    const Counts first = flexai::schedule::World(seed).Play(events);
+    const Counts second = flexai::schedule::World(seed).Play(events);
     std::printf("seed %lu: %lu rounds, %lu starts, %lu evictions, %lu moves, ", seed, first.rounds,
                 first.starts, first.evictions, first.moves);
     std::printf("%lu shares lowered, %lu undone\n", first.shrinks, first.undone);

@@ -19,18 +19,20 @@ bool MayPreempt(const Session& session, const Gang& gang, GangId victim) {
 // until the limit does not.
 bool EvictForLimit(Session* session, GangId id) {
   const Gang& gang = session->workload()[id];
-  std::vector<std::tuple<int32_t, int64_t, GangId>> victims;
+  std::vector<std::tuple<int32_t, int64_t, uint64_t, GangId>>
+      victims;  // by age, if all else is equal
   for (const GangId other : session->running()) {
     if (!MayPreempt(*session, gang, other)) continue;
     int64_t lost = 0;
     session->workload().ForEachTask(other, [&](JobId job) {
       if (session->snapshot().placed(job)) lost += LostWork(*session, job);
     });
-    victims.push_back({session->workload()[other].priority, lost, other});
+    const Workload& workload = session->workload();
+    victims.push_back({workload[other].priority, lost, workload.number(other), other});
   }
   std::sort(victims.begin(), victims.end());
   Verdict verdict;
-  for (const auto& [priority, lost, victim] : victims) {
+  for (const auto& [priority, lost, number, victim] : victims) {
     if (session->Allowed(gang, session->Lacking(id), &verdict)) return true;
     session->Evict(victim, id);
   }

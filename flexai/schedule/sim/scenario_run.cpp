@@ -18,7 +18,8 @@ constexpr int64_t kNever = INT64_MAX;
 struct Track {
   bool arrived = false;
   GangId gang = 0;
-  int64_t done = 0;  // work behind it. Units: 1/1000 s at full share
+  uint64_t number = 0;  // of the gang: its id may be another's later
+  int64_t done = 0;     // work behind it. Units: 1/1000 s at full share
   Outcome outcome;
 };
 
@@ -78,7 +79,9 @@ class Engine {
     if (!id.ok()) return id.status();
     track.arrived = true;
     track.gang = *id;
-    job_of_.push_back(index);
+    track.number = workload_.number(*id);
+    job_of_.resize(workload_.size());
+    job_of_[*id] = index;
     return Status();
   }
 
@@ -117,6 +120,8 @@ class Engine {
     }
   }
 
+  bool Gone(const Track& track) const { return !workload_.Here(track.gang, track.number); }
+
   // Of a job whose cards are on another node. Units: millionths.
   int64_t SlowdownOf(JobId job) const {
     const Placement place = snapshot_.placement(job);
@@ -146,7 +151,7 @@ class Engine {
   int64_t EndOf(size_t index) const {
     const Track& track = tracks_[index];
     const ScenarioJob& job = scenario_.jobs[index];
-    if (!track.arrived || workload_.left(track.gang) || job.runs_s == 0) return kNever;
+    if (!track.arrived || Gone(track) || job.runs_s == 0) return kNever;
     const int64_t speed = Speed(track.gang);
     if (speed == 0) return kNever;
     const int64_t rest = std::max<int64_t>(0, job.runs_s * 1000 - track.done);
@@ -171,7 +176,7 @@ class Engine {
     history_.Advance(snapshot_.queues(), all_cards_, now_s_);
     for (size_t i = 0; i < tracks_.size(); ++i) {
       Track& track = tracks_[i];
-      if (!track.arrived || workload_.left(track.gang)) continue;
+      if (!track.arrived || Gone(track)) continue;
       track.done += elapsed * Speed(track.gang);
       const ScenarioJob& job = scenario_.jobs[i];
       if (job.runs_s > 0 && track.done >= job.runs_s * 1000 && workload_.Running(track.gang)) {
@@ -183,7 +188,7 @@ class Engine {
 
   void End(size_t index) {
     Track& track = tracks_[index];
-    if (!track.arrived || workload_.left(track.gang)) return;
+    if (!track.arrived || Gone(track)) return;
     workload_.Leave(track.gang);
     track.outcome.ended_s = now_s_;
   }
@@ -302,7 +307,7 @@ class Engine {
       outcome.why = {};
       outcome.share = 0;
       outcome.state = "WAITING";
-      if (track.arrived && workload_.left(track.gang)) {
+      if (track.arrived && Gone(track)) {
         outcome.state = "DONE";
       } else if (track.arrived) {
         workload_.ForEachTask(track.gang, [&](JobId job) {
