@@ -153,6 +153,21 @@ void PlaceExtras(Session* session, GangId id) {
 
 }  // namespace
 
+namespace {
+
+// What a task asks of one node at least: where its CPU may be elsewhere, little but cards.
+Request LeastOfANode(const Session& session, const Part& part, Level level) {
+  Request least = part.request;
+  const bool remote = level == Level::kAnywhere && least.cards > 0 &&
+                      BearsRemote(part.remote, session.options().links);
+  if (!remote) return least;
+  least.cpu_milli = std::min(least.cpu_milli, kRemoteServerCpu);
+  least.memory_mib = 0;
+  return least;
+}
+
+}  // namespace
+
 uint32_t Slots(const Snapshot& snapshot, NodeId node, const Request& request, bool empty) {
   if (!snapshot.open(node)) return 0;
   const Node& whole = snapshot.empty(node);
@@ -195,9 +210,10 @@ std::optional<NoRoom> ProveNoRoom(const Session& session, GangId id, bool empty)
     const uint32_t placed = empty ? 0 : session.workload().Placed(part);
     if (placed >= part.minimum) continue;
     const Level level = std::min(gang.required, part.required);
+    const Request least = LeastOfANode(session, part, level);
     std::map<uint32_t, uint64_t> slots;
     for (NodeId node = 0; node < snapshot.nodes(); ++node) {
-      slots[Zone(snapshot, node, level)] += Slots(snapshot, node, part.request, empty);
+      slots[Zone(snapshot, node, level)] += Slots(snapshot, node, least, empty);
     }
     uint64_t best = 0;
     for (const auto& [zone, count] : slots) best = std::max(best, count);
@@ -238,7 +254,7 @@ bool PlaceInRoom(Session* session, GangId gang, JobId job, std::span<const NodeI
     return session->Place(job, *place, gang).ok();
   }
   const RemoteUse& use = session->workload().part(job).remote;
-  if (use.budget_ppm == 0 || !nodes.empty()) return false;  // remote is not near
+  if (!nodes.empty()) return false;  // remote is not near
   const auto plan =
       PlanRemote(session->snapshot(), session->placer(), request, use, session->options().links);
   if (!plan) return false;

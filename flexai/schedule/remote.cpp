@@ -50,13 +50,17 @@ std::optional<std::vector<NodeId>> NearEnough(const Snapshot& snapshot, NodeId c
 
 }  // namespace
 
+bool BearsRemote(const RemoteUse& use, const RemoteLinks& links) {
+  const std::array slowdowns = {RemoteSlowdown(use, links.rack), RemoteSlowdown(use, links.block),
+                                RemoteSlowdown(use, links.anywhere)};
+  return use.budget_ppm > 0 &&
+         *std::min_element(slowdowns.begin(), slowdowns.end()) <= use.budget_ppm;
+}
+
 std::optional<RemotePlan> PlanRemote(const Snapshot& snapshot, Placer* placer,
                                      const Request& request, const RemoteUse& use,
                                      const RemoteLinks& links) {
-  if (request.cards == 0 || use.budget_ppm == 0) return std::nullopt;
-  const std::array slowdowns = {RemoteSlowdown(use, links.rack), RemoteSlowdown(use, links.block),
-                                RemoteSlowdown(use, links.anywhere)};
-  if (*std::min_element(slowdowns.begin(), slowdowns.end()) > use.budget_ppm) return std::nullopt;
+  if (request.cards == 0 || !BearsRemote(use, links)) return std::nullopt;
   const std::optional<Placement> cards = placer->Find(CardHalf(request));
   if (!cards) return std::nullopt;
   const auto nodes = NearEnough(snapshot, cards->node, use, links);

@@ -23,6 +23,9 @@ struct RemotePlan {
   Placement cards;  // of CardHalf()
 };
 
+/// Whether the job bears its cards on another node, over the best of these links.
+bool BearsRemote(const RemoteUse& use, const RemoteLinks& links);
+
 /// Where the placer would put both halves, if both have a place, with the CPU as near to the cards
 /// as the budget asks for. For requests that fit on no single node. Changes nothing.
 std::optional<RemotePlan> PlanRemote(const Snapshot& snapshot, Placer* placer,
