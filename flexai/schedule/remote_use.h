@@ -1,6 +1,7 @@
 // What a job exchanges with cards on another node, and what that costs it.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 
 namespace flexai::schedule {
@@ -10,6 +11,8 @@ struct RemoteUse {
   int64_t waits_per_s = 0;  // calls whose answer it waits for
   int64_t bytes_per_s = 0;  // both ways together
   int64_t budget_ppm = 0;   // 50'000: may run 5 % longer; 0: never remote
+
+  auto operator<=>(const RemoteUse&) const = default;  // NOLINT: the comparison with 0 is its own
 };
 
 struct RemoteLink {

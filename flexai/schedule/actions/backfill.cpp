@@ -111,7 +111,7 @@ class Reservation {
 };
 
 // Single tasks of one kind that run equally long need not be tried again.
-using Kind = std::tuple<Request, int64_t>;
+using Kind = std::tuple<Request, RemoteUse, int64_t>;
 
 }  // namespace
 
@@ -121,7 +121,7 @@ void Backfill(Session* session) {
   const auto kind = [session](GangId id) -> std::optional<Kind> {
     const Gang& gang = session->workload()[id];
     if (gang.parts.size() > 1 || gang.parts[0].tasks > 1) return std::nullopt;
-    return Kind{gang.parts[0].request, session->RunTime(id)};
+    return Kind{gang.parts[0].request, gang.parts[0].remote, session->RunTime(id)};
   };
   bool hindered = false;  // the last gang had room, but not beside the reservation
   const auto place = [&](GangId id) {
