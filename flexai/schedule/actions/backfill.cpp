@@ -69,13 +69,21 @@ class Reservation {
     return room;
   }
 
-  // A place where the task fits now and then as well.
+  // A place where the task fits now and then as well: the best by the policy, if its cards are
+  // free then too, or else the first.
   bool PlaceBeside(Session*, GangId gang, JobId job, std::span<const NodeId> nodes) {
     const Snapshot& now = session_->snapshot();
     const Request& request = now.request(job);
+    std::vector<NodeId> both, others;
     for (NodeId i = 0; i < (nodes.empty() ? now.nodes() : nodes.size()); ++i) {
       const NodeId node = nodes.empty() ? i : nodes[i];
-      if (!now.Fits(node, request) || !future_.Fits(node, request)) continue;
+      if (now.Fits(node, request) && future_.Fits(node, request)) both.push_back(node);
+    }
+    if (both.empty()) return false;
+    const Bonds bonds = BondsOf(*session_, job, &others);
+    const auto best = session_->placer()->FindFor(request, bonds, both);
+    if (best && FreeThen(*best, request)) return session_->Place(job, *best, gang).ok();
+    for (const NodeId node : both) {
       CardSet cards = 0;
       uint32_t found = 0;
       for (uint32_t card = 0; card < now.cards(node) && found < request.cards; ++card) {
@@ -93,6 +101,14 @@ class Reservation {
     session_->workload().ForEachTask(id, [this](JobId job) {
       if (session_->snapshot().placed(job)) session_->Lift(job);
     });
+  }
+
+  bool FreeThen(const Placement& place, const Request& request) const {
+    for (uint32_t card = 0; card < future_.cards(place.node); ++card) {
+      const bool wanted = (place.cards >> card & 1) != 0;
+      if (wanted && !future_.CardFits(place.node, card, request)) return false;
+    }
+    return true;
   }
 
   bool FitsWithout(std::span<const GangId> leaving, GangId head) {
