@@ -76,6 +76,14 @@ void Ledger::Advance(uint64_t bytes) {
   advanced_.store(true, std::memory_order_release);
 }
 
+void Ledger::Retreat(uint64_t bytes) {
+  if (abandoned_.load(std::memory_order_relaxed)) return;
+  std::lock_guard<std::mutex> lock(mu_);
+  if (!advanced_.load(std::memory_order_relaxed)) return;
+  const uint64_t advance = slot_->advance.load(std::memory_order_relaxed);
+  slot_->advance.store(advance > bytes ? advance - bytes : 0, std::memory_order_seq_cst);
+}
+
 void Ledger::SettleAdvance() {
   if (!advanced_.load(std::memory_order_relaxed)) return;
   std::lock_guard<std::mutex> lock(mu_);

@@ -35,6 +35,8 @@ class Ledger {
   /// Moves `bytes` that were reserved to what is expected to be booked: they count until the daemon
   /// has compared this process's books with the driver's.
   void Advance(uint64_t bytes);
+  /// `bytes` that were advanced are held no more. Booked ones are told by the next comparison.
+  void Retreat(uint64_t bytes);
   /// Drops what was advanced if that has happened. Thread: any; cheap.
   void SettleAdvance();
 

@@ -253,6 +253,25 @@ void PrintBooks(const std::string& name) {
   fflush(stdout);
 }
 
+// Contexts that end with memory in them that nobody freed: how many could be made, one after the
+// other.
+void Contexts(uint64_t most) {
+  cu::CUcontext before = nullptr;
+  g_cuda.cuCtxGetCurrent(&before);
+  int made = 0;
+  for (; made < 16; ++made) {
+    cu::CUcontext context = nullptr;
+    cu::CUdeviceptr_v2 at = 0;
+    if (!Ok(g_cuda.cuCtxCreate_v2(&context, 0, 0))) break;
+    const bool given = Ok(g_cuda.cuMemAlloc_v2(&at, most / 8 / kMiB * kMiB));
+    g_cuda.cuCtxDestroy_v2(context);
+    if (!given) break;
+  }
+  g_cuda.cuCtxSetCurrent(before);
+  printf("contexts %d\n", made);
+  fflush(stdout);
+}
+
 // Takes all there is: big steps first, then smaller ones.
 void Fill(const Way& way, const std::string& name, uint64_t most) {
   const uint64_t base = HeldByDriver();
@@ -343,6 +362,7 @@ int main(int argc, char** argv) {
   g_cuda.cuDeviceTotalMem_v2(&card, 0);
   printf("start free=%zu total=%zu card=%zu held=%llu\n", free, total, card,
          static_cast<unsigned long long>(HeldByDriver()));
+  Contexts(most / 2);
   for (const Way& way : ways) Fill(way, way.name, most);
   RandomRounds(ways, atoi(argv[4]));
   for (const Way& way : ways) Fill(way, "again: " + way.name, most);

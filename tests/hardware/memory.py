@@ -95,6 +95,8 @@ def matrix(machine, limit, rounds):
                      "over_bytes": over, "usable": round(usable, 4), "free_at_end": int(free)})
         bad |= over > 0 or usable < 0.99
     peak = re.search(r"^rounds (\d+) peak=(\d+)$", ran.stdout, re.M)
+    contexts = re.search(r"^contexts (\d+)$", ran.stdout, re.M)
+    bad |= not contexts or int(contexts.group(1)) != 16
     bad |= not peak or int(peak.group(2)) > limit * MIB or len(rows) != 22
     print(f"limit {limit} MiB on {machine.card['model']}, driver {machine.card['driver']}")
     print(f"{'way':36} {'given':>7} {'by driver':>10} {'over':>9} {'usable':>7}")
@@ -102,7 +104,9 @@ def matrix(machine, limit, rounds):
         print(f"{r['way']:36} {r['given_mib']:7} {r['driver_mib']:10.1f} {r['over_bytes']:9} {r['usable'] * 100:6.2f}%")
     if peak:
         print(f"{peak.group(1)} random rounds: at most {int(peak.group(2)) / MIB:.1f} MiB held")
-    return {"limit_mib": limit, "rows": rows, "peak": int(peak.group(2)) if peak else None, "failed": bool(bad)}
+    made = int(contexts.group(1)) if contexts else 0
+    print(f"contexts made and ended with memory in them that nobody freed: {made} of 16")
+    return {"limit_mib": limit, "contexts": made, "rows": rows, "peak": int(peak.group(2)) if peak else None, "failed": bool(bad)}
 
 
 def look_up(machine, limit, driver):

@@ -115,6 +115,7 @@ def memory(part):
             "process, its context included; managed memory is added, because the driver's figures of processes leave it out.\n\n"
             + table(["way", "given MiB", "held MiB", "bytes over", "usable"], lines)
             + f"\nMost bytes over: {over} (bar 0: {verdict(over, 0)}); least usable {usable * 100:.2f} % (bar 99: {verdict(usable, 0.99, True)}); "
+              f"contexts made and ended with memory in them that nobody freed: {part['memory'].get('contexts', 'not tried')} of 16; "
               f"at most {part['memory']['peak'] / (1 << 20):.0f} MiB held in the random rounds.\n\n"
               f"Look-ups by `cuGetProcAddress(_v2)` beside the driver's own: {part['look_up']['summary']}.\n")
     if "programs" in part:

@@ -149,6 +149,10 @@ template <class C>
 void DestroyContext(C& call) {
   Context* context = ContextOf(call.ctx);
   std::erase(t_contexts, context);
+  if (context) {
+    FreeMemoryOf(*context);
+    FreeModulesOf(*context);
+  }
   ForgetLocals(call.ctx);
   End(call, context && Remove(call.ctx) ? kOk : cu::CUDA_ERROR_INVALID_CONTEXT);
 }
@@ -159,6 +163,8 @@ void ReleasePrimary(C& call) {
   std::lock_guard<std::mutex> lock(primary.mu);
   if (primary.users > 0 && --primary.users == 0) {
     primary.context->channels.reset();
+    FreeMemoryOf(*primary.context);
+    FreeModulesOf(*primary.context);
     SharedCard::Instance().Give(std::exchange(primary.context->bytes, 0));
     ForgetLocals(PrimaryHandle());
   }

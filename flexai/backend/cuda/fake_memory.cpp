@@ -19,11 +19,12 @@ constexpr uint32_t kOnDevice = 1;
 // Memory at an address.
 struct Block {
   uint64_t bytes = 0;
-  std::shared_ptr<Taken> taken;  // of a block of its own
-  std::shared_ptr<Pool> pool;    // of a piece of a pool
-  bool is_piece = false;         // shares blocks with others
+  std::shared_ptr<Taken> taken;      // of a block of its own
+  std::shared_ptr<Pool> pool;        // of a piece of a pool
+  bool is_piece = false;             // shares blocks with others
+  const Context* context = nullptr;  // goes with it; none of a pool's
 };
-// What pieces share: the driver looks for the first gap that is large enough.
+// What pieces share: they go to the first gap.
 struct SharedBlock {
   std::map<uint64_t, uint64_t> pieces;  // address, bytes
   std::shared_ptr<Taken> taken;
@@ -51,23 +52,6 @@ struct Memory {
 Memory& TheMemory() {
   static Memory* const memory = new Memory;
   return *memory;
-}
-
-uint64_t NewAddresses(uint64_t bytes, int protection) {
-  void* at = mmap(nullptr, bytes ? bytes : 1, protection,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return at == MAP_FAILED ? 0 : reinterpret_cast<uint64_t>(at);
-}
-
-// As the driver's: whole blocks begin at a multiple of their size.
-uint64_t NewBlocks(uint64_t bytes) {
-  const uint64_t room = NewAddresses(bytes + kBlock, PROT_READ | PROT_WRITE);
-  if (room == 0) return 0;
-  const uint64_t address = RoundUp(room, kBlock);
-  const uint64_t before = address - room;
-  if (before > 0) munmap(reinterpret_cast<void*>(room), before);
-  if (before < kBlock) munmap(reinterpret_cast<void*>(address + bytes), kBlock - before);
-  return address;
 }
 
 // The first gap of a shared block that holds `bytes`; 0 if there is none.
@@ -108,6 +92,7 @@ int64_t Allocate(uint64_t bytes, uint64_t* address, bool managed = false) {
   if (bytes == 0) return cu::CUDA_ERROR_INVALID_VALUE;
   if (!Current()) return cu::CUDA_ERROR_INVALID_CONTEXT;
   Block block;
+  block.context = Current();
   block.is_piece = bytes <= kLargestPiece && !managed;
   block.bytes = RoundUp(bytes, block.is_piece ? kPieceStep : kBlock);
   Memory& memory = TheMemory();
@@ -123,10 +108,7 @@ int64_t Allocate(uint64_t bytes, uint64_t* address, bool managed = false) {
   return kOk;
 }
 
-int64_t Free(uint64_t address) {
-  if (address == 0) return kOk;
-  Memory& memory = TheMemory();
-  std::lock_guard<std::mutex> lock(memory.mu);
+int64_t FreeLocked(Memory& memory, uint64_t address) {
   const auto found = memory.blocks.find(address);
   if (found == memory.blocks.end()) return cu::CUDA_ERROR_INVALID_VALUE;
   const Block block = std::move(found->second);
@@ -138,6 +120,13 @@ int64_t Free(uint64_t address) {
   }
   if (block.pool) block.pool->used -= block.bytes;
   return kOk;
+}
+
+int64_t Free(uint64_t address) {
+  if (address == 0) return kOk;
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  return FreeLocked(memory, address);
 }
 
 int64_t AllocateFrom(const std::shared_ptr<Pool>& pool, uint64_t bytes, uint64_t* address) {
@@ -275,6 +264,15 @@ void HostMemory(C& call) {
 }
 
 }  // namespace
+
+void FreeMemoryOf(const Context& context) {
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  for (auto at = memory.blocks.begin(); at != memory.blocks.end();) {
+    const auto [address, block] = *at++;
+    if (block.context == &context) FreeLocked(memory, address);
+  }
+}
 
 std::shared_ptr<Taken> TakeMemory(uint64_t bytes, bool managed) {
   if (!SharedCard::Instance().Take(bytes, managed)) return nullptr;

@@ -51,8 +51,10 @@ std::shared_ptr<T> Make(H* handle) {
 /// Of the API that the driver speaks.
 inline constexpr int kDriverVersion = 13000;
 
+struct Module;
 struct Context : Object {
   uint64_t bytes = 0;
+  std::vector<std::weak_ptr<Module>> modules;
   std::unique_ptr<PretendChannels> channels;
   ~Context() override { SharedCard::Instance().Give(bytes); }
 };
@@ -68,6 +70,11 @@ struct CardName {
 };
 CardName NameOfCard();
 
+/// Addresses with nothing behind them yet but zeros; whole blocks begin at a multiple of their
+/// size. 0: the host has none.
+uint64_t NewAddresses(uint64_t bytes, int protection);
+uint64_t NewBlocks(uint64_t bytes);
+
 /// Memory that the process holds while it lives. Gives back what it took.
 struct Taken {
   uint64_t bytes = 0;
@@ -78,6 +85,9 @@ struct Taken {
   ~Taken() { SharedCard::Instance().Give(bytes, managed); }
 };
 /// Null where the card is full. What is managed belongs to no process in the driver's figures.
+/// What was allocated and loaded in a context that ends.
+void FreeMemoryOf(const Context& context);
+void FreeModulesOf(Context& context);
 std::shared_ptr<Taken> TakeMemory(uint64_t bytes, bool managed = false);
 
 struct Queue : Object {

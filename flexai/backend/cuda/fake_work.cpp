@@ -266,16 +266,6 @@ std::shared_ptr<Queue> FindStream(const void* handle) {
   return std::shared_ptr<Queue>(&DefaultStream(), [](Queue*) {});
 }
 
-std::shared_ptr<Module> NewModule() {
-  const char* bytes = getenv("FLEXAI_FAKE_MODULE");
-  auto memory = TakeMemory(bytes ? strtoull(bytes, nullptr, 10) : kBlock);
-  if (!memory) return nullptr;
-  auto made = std::make_shared<Module>();
-  made->memory = std::move(memory);
-  Register(made);
-  return made;
-}
-
 void Wait(Queue& stream) { fake::Card::Instance().Drain(stream.queue); }
 
 std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes) {

@@ -25,14 +25,14 @@ uint64_t Holdings::UnplanLocked(uint64_t bytes) {
   return before - RoundUp(pieces_, kBlock);
 }
 
-void Holdings::Keep(uint64_t object, uint64_t bytes) {
+void Holdings::Keep(uint64_t object, uint64_t bytes, uint64_t context) {
   std::lock_guard<std::mutex> lock(mu_);
-  objects_[object] = {bytes, false, false};
+  objects_[object] = {bytes, false, false, context};
 }
 
-uint64_t Holdings::KeepRange(uint64_t address, uint64_t bytes, bool managed) {
+uint64_t Holdings::KeepRange(uint64_t address, uint64_t bytes, bool managed, uint64_t context) {
   std::lock_guard<std::mutex> lock(mu_);
-  return KeepRangeLocked(address, {bytes, true, managed});
+  return KeepRangeLocked(address, {bytes, true, managed, context});
 }
 
 uint64_t Holdings::KeepRangeLocked(uint64_t address, const Object& object) {
@@ -51,7 +51,29 @@ Taken Holdings::Take(uint64_t object) {
   if (found == objects_.end()) return {};
   const Object known = found->second;
   objects_.erase(found);
-  Taken taken = {object, known.bytes, 0, known.managed ? known.bytes : 0, known.at_address};
+  return TakeLocked(object, known);
+}
+
+Taken Holdings::TakeContext(uint64_t context) {
+  std::lock_guard<std::mutex> lock(mu_);
+  Taken all;
+  for (auto at = objects_.begin(); at != objects_.end();) {
+    if (at->second.context != context) {
+      ++at;
+      continue;
+    }
+    const Taken one = TakeLocked(at->first, at->second);
+    all.bytes += one.bytes;
+    all.freed += one.freed;
+    all.unseen += one.unseen;
+    at = objects_.erase(at);
+  }
+  return all;
+}
+
+Taken Holdings::TakeLocked(uint64_t object, const Object& known) {
+  const uint64_t unseen = known.managed ? known.bytes : 0;
+  Taken taken = {object, known.bytes, 0, unseen, known.at_address, known.context};
   if (!known.at_address) {
     taken.freed = UnplanLocked(known.bytes);
     return taken;
@@ -69,7 +91,7 @@ Taken Holdings::Take(uint64_t object) {
 void Holdings::PutBack(const Taken& taken) {
   if (taken.object == 0) return;
   std::lock_guard<std::mutex> lock(mu_);
-  const Object object = {taken.bytes, taken.at_address, taken.unseen > 0};
+  const Object object = {taken.bytes, taken.at_address, taken.unseen > 0, taken.context};
   if (taken.at_address) {
     KeepRangeLocked(taken.object, object);
     return;

@@ -31,6 +31,7 @@ struct Taken {
   uint64_t freed = 0;   // what the process holds less
   uint64_t unseen = 0;  // of `bytes`: what the driver's figures of processes leave out
   bool at_address = false;
+  uint64_t context = 0;
 };
 
 /// Thread: any; takes its own lock.
@@ -41,16 +42,18 @@ class Holdings {
   uint64_t Plan(uint64_t bytes);
   /// What it holds less when that is gone.
   uint64_t Unplan(uint64_t bytes);
-  /// The planned object has been made.
-  void Keep(uint64_t object, uint64_t bytes);
+  /// The planned object has been made in `context`, with which it goes.
+  void Keep(uint64_t object, uint64_t bytes, uint64_t context);
 
   /// Memory of `bytes` at `address` has been made: what the process holds more than before, in
   /// blocks. `managed` memory moves between host and card, and belongs to no process in the
   /// driver's figures.
-  uint64_t KeepRange(uint64_t address, uint64_t bytes, bool managed);
+  uint64_t KeepRange(uint64_t address, uint64_t bytes, bool managed, uint64_t context);
 
   /// Forgets an object; `object` is 0 in the answer if it is not known.
   Taken Take(uint64_t object);
+  /// Forgets all objects of a context that is gone; the sums of what they held, object 0.
+  Taken TakeContext(uint64_t context);
   /// It is there after all.
   void PutBack(const Taken& taken);
 
@@ -83,7 +86,9 @@ class Holdings {
     uint64_t bytes;
     bool at_address;
     bool managed;
+    uint64_t context;
   };
+  Taken TakeLocked(uint64_t object, const Object& known);
   uint64_t KeepRangeLocked(uint64_t address, const Object& object);
   uint64_t UnplanLocked(uint64_t bytes);
 

@@ -140,6 +140,12 @@ uint64_t ExternalBytes(Call& call) {
   return ReadAt<uint64_t>(call.As<api::CuImportExternalMemoryCall>().memHandleDesc, kExternalSize);
 }
 
+uint64_t CurrentContext() {
+  api::CUcontext context = nullptr;
+  if (!Real().cuCtxGetCurrent || Real().cuCtxGetCurrent(&context) != api::CUDA_SUCCESS) return 0;
+  return reinterpret_cast<uint64_t>(context);
+}
+
 int CurrentDevice() {
   api::CUdevice_v1 device = -1;
   if (!Real().cuCtxGetDevice || Real().cuCtxGetDevice(&device) != api::CUDA_SUCCESS) return -1;

@@ -21,6 +21,9 @@ uint64_t PhysicalBytes(intercept::Call& call);
 /// Bytes that cuImportExternalMemory brings in.
 uint64_t ExternalBytes(intercept::Call& call);
 
+/// The calling thread's context; 0 without one.
+uint64_t CurrentContext();
+
 /// The card of the calling thread's context; -1 without one.
 int CurrentDevice();
 

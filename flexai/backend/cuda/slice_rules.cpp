@@ -102,6 +102,12 @@ SliceRules::Does SliceRules::Learn(const char* name) {
 // is registered now is called before what the driver has registered so far.
 void SliceRules::AfterStart(Call& call) {
   tenant_->PublishWorkers();
+  if (call.ok() && call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
+    const auto& c = call.As<api::CuDevicePrimaryCtxRetainCall>();
+    if (c.dev >= 0 && c.dev < kMaxDevices) {
+      primary_[static_cast<size_t>(c.dev)] = reinterpret_cast<uint64_t>(*c.pctx);
+    }
+  }
   if (!call.ok() || ends_with_us_.exchange(true)) return;
   on_exit([](int, void* tenant) { static_cast<slice::Tenant*>(tenant)->Exit(); }, tenant_);
 }
@@ -195,11 +201,13 @@ bool SliceRules::Recover(slice::Ledger& ledger) {
 uint64_t SliceRules::Held(Call& call, uint64_t asked) {
   switch (DoesOf(call)) {
     case Does::kAllocate:
-      return holdings_.KeepRange(call.created(), call.charge(), /*managed=*/false);
+      return holdings_.KeepRange(call.created(), call.charge(), /*managed=*/false,
+                                 CurrentContext());
     case Does::kAllocateManaged:
-      return holdings_.KeepRange(call.created(), call.charge(), /*managed=*/true);
+      return holdings_.KeepRange(call.created(), call.charge(), /*managed=*/true, CurrentContext());
     case Does::kAllocatePitch:
-      return holdings_.KeepRange(call.created(), PitchedBytes(call, /*after=*/true), false);
+      return holdings_.KeepRange(call.created(), PitchedBytes(call, /*after=*/true), false,
+                                 CurrentContext());
     case Does::kAllocateFromPool:
       return reserves_.Grown(t_reserve);
     case Does::kLaunchGraph: {
@@ -235,7 +243,7 @@ void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
     case Does::kCreateContext:
       return ledger.Advance(bytes);
     default:
-      return holdings_.Keep(call.created(), t_planned);
+      return holdings_.Keep(call.created(), t_planned, CurrentContext());
   }
 }
 
@@ -303,6 +311,50 @@ void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
     default:
       return;
   }
+}
+
+// The context whose end the call was; 0 where others still use it.
+uint64_t SliceRules::GoneContext(const Call& call) const {
+  int device = -1;
+  switch (call.info().index) {
+    case api::CuCtxDestroyCall::kIndex:
+      return reinterpret_cast<uint64_t>(call.As<api::CuCtxDestroyCall>().ctx);
+    case api::CuCtxDestroy_v2Call::kIndex:
+      return reinterpret_cast<uint64_t>(call.As<api::CuCtxDestroy_v2Call>().ctx);
+    case api::CuDevicePrimaryCtxReleaseCall::kIndex:
+      device = call.As<api::CuDevicePrimaryCtxReleaseCall>().dev;
+      break;
+    case api::CuDevicePrimaryCtxRelease_v2Call::kIndex:
+      device = call.As<api::CuDevicePrimaryCtxRelease_v2Call>().dev;
+      break;
+    case api::CuDevicePrimaryCtxResetCall::kIndex:
+      device = call.As<api::CuDevicePrimaryCtxResetCall>().dev;
+      break;
+    case api::CuDevicePrimaryCtxReset_v2Call::kIndex:
+      device = call.As<api::CuDevicePrimaryCtxReset_v2Call>().dev;
+      break;
+    default:
+      return 0;
+  }
+  unsigned flags = 0;
+  int active = 0;
+  if (device < 0 || device >= kMaxDevices || !Real().cuDevicePrimaryCtxGetState ||
+      Real().cuDevicePrimaryCtxGetState(device, &flags, &active) != api::CUDA_SUCCESS || active) {
+    return 0;
+  }
+  return primary_[static_cast<size_t>(device)].load(std::memory_order_relaxed);
+}
+
+// What was made in a context goes with it, also what nobody freed.
+void SliceRules::AfterWatched(Call& call) {
+  queues_.After(call);
+  slice::Ledger* ledger = tenant_->ledger();
+  const uint64_t context = ledger && call.ok() ? GoneContext(call) : 0;
+  if (context == 0) return;
+  const Taken taken = holdings_.TakeContext(context);
+  if (taken.unseen > 0) ledger->CountUnseen(-static_cast<int64_t>(taken.unseen));
+  ledger->Release(taken.freed);
+  ledger->Retreat(tenant_->region()->header.context_bytes.load(std::memory_order_relaxed));
 }
 
 void SliceRules::LearnGraph(Call& call) {

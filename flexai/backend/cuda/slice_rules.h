@@ -32,7 +32,7 @@ class SliceRules : public slice::Rules {
   void Launches(intercept::Call& call) override { queues_.Launches(call); }
   bool Watches(const intercept::FnInfo& info) override { return queues_.Watches(info); }
   void BeforeWatched(intercept::Call& call) override { queues_.Before(call); }
-  void AfterWatched(intercept::Call& call) override { queues_.After(call); }
+  void AfterWatched(intercept::Call& call) override;
   void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
 
  private:
@@ -69,6 +69,7 @@ class SliceRules : public slice::Rules {
   bool AsksGraph(intercept::Call& call, uint64_t* bytes);
   void LearnGraph(intercept::Call& call);
   bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
+  uint64_t GoneContext(const intercept::Call& call) const;
 
   slice::Tenant* tenant_;
   std::atomic<bool> ends_with_us_{false};
@@ -77,6 +78,9 @@ class SliceRules : public slice::Rules {
   Holdings holdings_;
   Reserves reserves_;
   Graphs graphs_;
+  // By device: the context that libraries share.
+  static constexpr int kMaxDevices = 64;
+  std::array<std::atomic<uint64_t>, kMaxDevices> primary_ = {};
 };
 
 }  // namespace flexai::backend::cuda
