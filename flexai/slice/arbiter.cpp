@@ -57,6 +57,8 @@ void Arbiter::Fill(Tenant& tenant, Nanos elapsed) {
   // A floor that nobody claims does not pile up: an idle tenant is owed at most one turn.
   tenant.floor = std::clamp(tenant.floor + time * tenant.in.share / model::kWholeCard, -share_turn,
                             share_turn);
+  // Nor what people did not want it to have.
+  if (tenant.in.paused) tenant.floor = std::min(tenant.floor, 0.0);
   if (tenant.refilling && tenant.bucket >= Gathered(tenant.in.limit)) tenant.refilling = false;
 }
 
@@ -86,19 +88,21 @@ void Arbiter::Spend(Tenant& tenant, Nanos used) {
   if (tenant.in.limit < model::kWholeCard && tenant.bucket <= 0) tenant.refilling = true;
 }
 
-// One that comes back from idling starts level with those that worked: idle time earns no credit.
+// One that comes back from idling or a pause starts level with those that worked: idle time earns
+// no credit.
 void Arbiter::WakeUp() {
   for (Tenant& t : tenants_) t.is_back = t.in.busy && (t.is_back || !t.was_busy);
   double level = std::numeric_limits<double>::infinity();
   for (const Tenant& t : tenants_) {
-    if (t.in.busy && t.was_busy) level = std::min(level, t.virtual_time);
+    if (t.in.busy && t.was_busy && !t.in.paused) level = std::min(level, t.virtual_time);
   }
   if (level == std::numeric_limits<double>::infinity()) return;
   for (Tenant& t : tenants_) {
     const double turn = static_cast<double>(kPeriod);
     // Held by its own limit, it may fall behind by one period at most.
-    const double lag = t.was_busy ? level - turn : level;
-    if (t.in.busy && (!t.was_busy || t.refilling)) t.virtual_time = std::max(t.virtual_time, lag);
+    const double lag = t.was_busy && !t.in.paused ? level - turn : level;
+    if (t.in.paused || (t.in.busy && (!t.was_busy || t.refilling)))
+      t.virtual_time = std::max(t.virtual_time, lag);
   }
 }
 

@@ -106,6 +106,24 @@ TEST(Arbiter, LoneTenantWaitsOnceInAPeriod) {
   }
 }
 
+// What people took from a tenant is not made up for: one that wakes beside it has the card at once.
+TEST(Arbiter, APauseEarnsNothing) {
+  Arbiter arbiter(kCostly);
+  ArbiterInput stopped = {1, 500, 1000, Priority::kNormal, true, true};
+  ArbiterInput sleeps = {2, 500, 1000, Priority::kNormal, false, false};
+  Nanos now = 0;
+  const auto step = [&](Nanos until) {
+    for (; now < until; now += kMillisecond) arbiter.Step(now, std::vector{stopped, sleeps});
+  };
+  step(2 * kSecond);
+  stopped.paused = false;
+  step(now + 20 * kMillisecond);
+  sleeps.busy = true;
+  const auto& accounts = arbiter.Step(now, std::vector{stopped, sleeps});
+  EXPECT_FALSE(accounts[0].run);
+  EXPECT_TRUE(accounts[1].run);
+}
+
 // Where a hand-over costs something, two that are always busy have a turn each in a period, however
 // often the arbiter is asked.
 TEST(Arbiter, CostlyHandOversAreFew) {
