@@ -22,6 +22,10 @@ void Reclaim(Session* session);
 /// Makes room for gangs by taking it from lower priorities of their own queue.
 void Preempt(Session* session);
 
+/// Starts gangs with a reservation at the expense of those that Backfill let past it and that have
+/// not ended in time.
+void Claim(Session* session);
+
 /// Starts what can run beside the reservation of the first gang that has no room.
 void Backfill(Session* session);
 

@@ -92,9 +92,16 @@ void Session::Commit() {
       const bool joins =
           workload_->started_s(gang) < now_s_ &&
           std::any_of(running_.begin(), running_.end(), [gang](GangId id) { return id == gang; });
-      if (!joins) workload_->SetStarted(gang, now_s_);
+      if (joins) continue;
+      workload_->SetStarted(gang, now_s_);
+      workload_->SetReserved(gang, Workload::kNever);
+      workload_->SetLetPast(gang, let_past_);
     }
   }
+}
+
+void Session::Reserve(GangId gang) {
+  if (workload_->reserved_s(gang) == Workload::kNever) workload_->SetReserved(gang, now_s_);
 }
 
 Status Session::Place(JobId job, const Placement& place, GangId cause, Act act) {

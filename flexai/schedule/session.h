@@ -98,6 +98,11 @@ class Session {
   int64_t End(GangId gang) const;
   int64_t RunTime(GangId gang) const;
 
+  /// The gang has a reservation, and keeps it until it starts.
+  void Reserve(GangId gang);
+  /// Whether those that start from now on go ahead of a reservation.
+  void LetPast(bool past) { let_past_ = past; }
+
   void SetVerdict(GangId gang, const Verdict& verdict) { verdicts_[gang] = verdict; }
   const Verdict& verdict(GangId gang) const { return verdicts_[gang]; }
 
@@ -117,6 +122,7 @@ class Session {
   int64_t now_s_;
   Statement statement_;
   std::vector<Decision> decisions_;
+  bool let_past_ = false;
   size_t committed_ = 0;  // decisions that are final
   std::vector<std::vector<GangId>> waiting_;
   std::vector<GangId> running_;

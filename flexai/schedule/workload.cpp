@@ -27,6 +27,8 @@ Result<GangId> Workload::Add(Gang gang) {
     left_.push_back(true);
     started_.push_back(0);
     numbers_.push_back(0);
+    reserved_.push_back(kNever);
+    let_past_.push_back(false);
   } else {
     id = free_.back();
     free_.pop_back();
@@ -43,6 +45,8 @@ Result<GangId> Workload::Add(Gang gang) {
   gangs_[id] = std::move(gang);
   left_[id] = false;
   started_[id] = 0;
+  reserved_[id] = kNever;
+  let_past_[id] = false;
   numbers_[id] = came_++;
   active_.push_back(id);
   return id;

@@ -88,6 +88,15 @@ class Workload {
   /// Placed with less than it asked for.
   bool Degraded(JobId job) const;
 
+  void SetPriority(GangId id, int32_t priority) { gangs_[id].priority = priority; }
+  /// When a gang that waits first got a reservation, or kNever.
+  static constexpr int64_t kNever = INT64_MIN;
+  int64_t reserved_s(GangId id) const { return reserved_[id]; }
+  void SetReserved(GangId id, int64_t now_s) { reserved_[id] = now_s; }
+  /// Whether it was started ahead of another's reservation.
+  bool let_past(GangId id) const { return let_past_[id]; }
+  void SetLetPast(GangId id, bool past) { let_past_[id] = past; }
+
   int64_t started_s(GangId id) const { return started_[id]; }
   void SetStarted(GangId id, int64_t now_s) { started_[id] = now_s; }
 
@@ -109,6 +118,8 @@ class Workload {
   std::vector<Gang> gangs_;
   std::vector<uint8_t> left_;
   std::vector<uint64_t> numbers_;
+  std::vector<int64_t> reserved_;
+  std::vector<uint8_t> let_past_;
   std::vector<int64_t> started_;
   // One entry per job.
   std::vector<GangId> gang_of_;

@@ -18,6 +18,7 @@ void RunCycle(Session* session) {
   if (session->options().consolidate) Consolidate(session);
   Reclaim(session);
   Preempt(session);
+  Claim(session);
   Backfill(session);
   Restore(session, /*all=*/true);
 }

@@ -47,6 +47,8 @@ class Reservation {
       future_ = session_->snapshot();
       made_ = true;
       head_ = head;
+      session_->Reserve(head);
+      session_->LetPast(true);
       at_s_ = enough == 0 ? session_->now_s() : session_->End(leaving[enough - 1]);
     }
     session_->Rollback(point);
@@ -170,6 +172,7 @@ void Backfill(Session* session) {
     if (!reservation.made() && !ProveNoRoom(*session, id, /*empty=*/true)) reservation.Make(id);
     return true;
   });
+  session->LetPast(false);
 }
 
 }  // namespace flexai::schedule

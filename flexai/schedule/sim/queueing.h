@@ -25,6 +25,8 @@ struct QueueRules {
   bool reserve = false;  // but keeps nodes, on which nobody may hold it up
   bool suspend = false;  // who comes later in the order makes room, and goes on later
   int64_t resume_s = 0;  // what going on costs
+  bool cycle =
+      false;  // by the scheduler's own rounds (actions.h); of the above resume_s alone counts
 };
 
 /// In the order in which tables show them.

@@ -71,6 +71,14 @@ TEST(Queueing, SrtfPrefersTheShortest) {
   EXPECT_EQ(Simulate(kOneNode, jobs, "sjf").queue_s, (std::vector<int64_t>{0, 90, 105}));
 }
 
+TEST(Queueing, CycleKeepsTheNodeForTheFirstInLine) {
+  const QueueingResult result = Simulate(kOneNode, kHeadAndShort, "cycle");
+  EXPECT_EQ(Sum(result), 99 + 148);
+  EXPECT_EQ(result.reservations, 1u + 1u);
+  EXPECT_EQ(result.late_heads, 0u);
+  EXPECT_EQ(result.suspensions, 0u);
+}
+
 TEST(Queueing, LargeJobsTakeWholeNodesAndTooLargeOnesAreRefused) {
   const std::vector<Pool> pools = {{"a", 2}, {"b", 1}};
   const std::vector<TimedJob> jobs = {
@@ -98,7 +106,8 @@ TEST(Queueing, HeadsAreNeverLateWithDrawnJobs) {
     EXPECT_EQ(result.queue_s.size() + result.refused, jobs.size());
     for (const int64_t queue : result.queue_s) EXPECT_GE(queue, 0);
     EXPECT_EQ(result.queue_s, Simulate(pools, jobs, "flexai").queue_s);
-    for (const std::string_view policy : {"fifo", "fifo-skip", "sjf", "srtf", "backfill"}) {
+    for (const std::string_view policy :
+         {"cycle", "fifo", "fifo-skip", "sjf", "srtf", "backfill"}) {
       EXPECT_EQ(Simulate(pools, jobs, policy).queue_s.size(), result.queue_s.size()) << policy;
     }
   }
