@@ -189,7 +189,7 @@ void Daemon::ArbitrateCard(size_t card, Nanos now) {
 }
 
 // A tenant without work stays on the card until another has some. With several that rest, one of
-// them is there, and nobody knows which: the trace is then not compared for long.
+// them is there, and nobody knows which: it may be each.
 void Daemon::Rest(size_t card, const std::vector<SliceRecord*>& here, Nanos now) {
   const Nanos elapsed = now - std::exchange(looked_at_[card], now);
   for (const SliceRecord* slice : here) {

@@ -7,12 +7,14 @@ namespace flexai::operate {
 // Looks come at their own times, so a gap is known to be short if it ended within that time after
 // it began, and long if it was still open then. What lies between is no knowledge.
 void IdleGaps::Look(Nanos now, bool queued, Nanos emptied_at) {
-  const bool ended = open_ && (queued || emptied_at != began_);
-  if (ended) {
-    if (looked_at_ - began_ >= kShort) Add(/*is_short=*/false);
-    // Its end lies before this look; the next gap began before it too.
-    else if ((queued && emptied_at == began_ ? now : emptied_at) - began_ < kShort)
-      Add(true);
+  if (open_ && (queued || emptied_at != began_)) {
+    // Its end lies before this look, and before the next gap if there was one.
+    const Nanos ended_by = emptied_at == began_ ? now : emptied_at;
+    if (looked_at_ - began_ >= kShort) {
+      Add(/*is_short=*/false);
+    } else if (ended_by - began_ < kShort) {
+      Add(/*is_short=*/true);
+    }
     open_ = false;
   }
   if (emptied_at != began_) {

@@ -104,7 +104,7 @@ class SliceRecord {
   Received received;          // compares the account with a trace of the card, where there is one
   Nanos trace_corrected = 0;  // of account.received
   uint64_t refused_by_the_gone = 0;
-  Nanos rested = 0;  // idle, with the card to itself: the trace shows it as on the card
+  Nanos rested = 0;  // idle while nobody works: the trace may show it as on the card
   double received_ratio = 0;
   bool busy = false;
 

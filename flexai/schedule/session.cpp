@@ -81,6 +81,12 @@ void Session::Rollback(const Point& point) {
   decisions_.resize(point.decisions);
 }
 
+bool Session::TouchedOthers(const Point& point) const {
+  const auto decisions = tentative().subspan(point.decisions);
+  return std::any_of(decisions.begin(), decisions.end(),
+                     [](const Decision& decision) { return decision.act != Act::kStart; });
+}
+
 void Session::Commit() {
   statement_.Commit();
   for (; committed_ < decisions_.size(); ++committed_) {

@@ -64,6 +64,8 @@ class Session {
   };
   Point Checkpoint() const { return {statement_.Checkpoint(), decisions_.size()}; }
   void Rollback(const Point& point);
+  /// Whether anything that was decided since `point` touches one that runs.
+  bool TouchedOthers(const Point& point) const;
   /// Makes everything so far final; earlier points are void.
   void Commit();
 

@@ -41,6 +41,27 @@ TEST_F(LedgerTest, GivesBackWhatWasReleased) {
   EXPECT_TRUE(ledger.Reserve(kLimit).ok());
 }
 
+// What is expected of the driver's figures counts until two comparisons have come, or less of it.
+TEST_F(LedgerTest, WhatIsAdvancedMayBeTakenBack) {
+  Ledger ledger(region_.get(), 0);
+  ProcessSlot& slot = region_->slots[0];
+  slot.booked = 100;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(ledger.Reserve(300).ok());
+    ledger.Advance(300);
+    EXPECT_EQ(ledger.used(), 400u);
+    ledger.Retreat(300);
+    EXPECT_EQ(ledger.used(), 100u) << "what is booked stays";
+  }
+  ASSERT_TRUE(ledger.Reserve(300).ok());
+  ledger.Advance(300);
+  slot.booked = 350;
+  slot.measures += 2;
+  ledger.SettleAdvance();
+  ledger.Retreat(300);
+  EXPECT_EQ(ledger.used(), 350u) << "the driver's figure counts now";
+}
+
 TEST_F(LedgerTest, AForksChildGivesNothingOfItsParentBack) {
   Ledger ledger(region_.get(), 0);
   ASSERT_TRUE(ledger.Reserve(600).ok());

@@ -259,15 +259,19 @@ void Contexts(uint64_t most) {
   cu::CUcontext before = nullptr;
   g_cuda.cuCtxGetCurrent(&before);
   int made = 0;
+  // Each keeps the next one's memory from where the last one's was.
+  std::vector<cu::CUdeviceptr_v2> between;
   for (; made < 16; ++made) {
     cu::CUcontext context = nullptr;
     cu::CUdeviceptr_v2 at = 0;
     if (!Ok(g_cuda.cuCtxCreate_v2(&context, 0, 0))) break;
     const bool given = Ok(g_cuda.cuMemAlloc_v2(&at, most / 8 / kMiB * kMiB));
     g_cuda.cuCtxDestroy_v2(context);
-    if (!given) break;
+    g_cuda.cuCtxSetCurrent(before);
+    if (!given || !Ok(g_cuda.cuMemAlloc_v2(&at, 2 * kMiB))) break;
+    between.push_back(at);
   }
-  g_cuda.cuCtxSetCurrent(before);
+  for (const cu::CUdeviceptr_v2 at : between) g_cuda.cuMemFree_v2(at);
   printf("contexts %d\n", made);
   fflush(stdout);
 }

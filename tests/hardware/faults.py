@@ -23,7 +23,7 @@ import tempfile
 import time
 
 from machine import Machine
-from tenant import FAILED, HERE, Tenant, calibrate, progress, rates
+from tenant import FAILED, HERE, Tenant, calibrate, progress, rate_alone, rates
 
 NOBODY = 65534
 
@@ -37,22 +37,14 @@ class Faults:
         print(f"{part:8}{text}", flush=True)
         self.rows.append({"part": part, "what": text, **figures})
 
-    def alone(self, tenants, one):
-        for tenant in tenants:
-            tenant.pause(tenant is not one)
-        rate = progress([one], self.seconds)[0]
-        for tenant in tenants:
-            tenant.pause(False)
-        return max(rate, 1e-9)
-
     def late(self):
         tenant = Tenant(self.machine, "contexts", "contexts", 30).ready()
-        alone = self.alone([tenant], tenant)
+        whole = rate_alone([tenant], tenant, self.seconds)
         tenant.set(30, 30)
         got = rates([tenant], 2 * self.seconds)[0]
         tenant.stop()
-        self.note("late", f"contexts made and ended: {alone:.1f} a second alone, {got:.1f} under a limit of 30 %, with {tenant.card_percent:.1f} % "
-                  "of the card", alone=round(alone, 2), got=round(got, 2), card=round(tenant.card_percent, 2))
+        self.note("late", f"contexts made and ended: {whole:.1f} a second alone, {got:.1f} under a limit of 30 %, with {tenant.card_percent:.1f} % "
+                  "of the card", alone=round(whole, 2), got=round(got, 2), card=round(tenant.card_percent, 2))
         if got <= 0 or tenant.card_percent > 33:
             FAILED.append(f"contexts: {got:.1f} a second with {tenant.card_percent:.1f} % of the card")
 
@@ -60,8 +52,8 @@ class Faults:
         tenants = [Tenant(self.machine, f"k1-{i}", "k1", share) for i, share in enumerate(shares)]
         for tenant in tenants:
             tenant.ready()
-        alone = self.alone(tenants, tenants[-1])
-        got = [rate / alone * 100 for rate in rates(tenants, 2 * self.seconds)]
+        whole = rate_alone(tenants, tenants[-1], self.seconds)
+        got = [rate / whole * 100 for rate in rates(tenants, 2 * self.seconds)]
         for tenant in tenants:
             tenant.stop()
         total = sum(got)
@@ -161,14 +153,14 @@ class Faults:
     def without(self):
         """A limit of 30 % while no daemon is there."""
         held = Tenant(self.machine, "k1-held", "k1", 30).ready()
-        alone = self.alone([held], held)
+        whole = rate_alone([held], held, self.seconds)
         held.set(30, 30)
         self.machine.daemon.kill()
         self.machine.daemon.wait()
-        without = progress([held], self.seconds, settle=0.5)[0] / alone * 100
+        without = progress([held], self.seconds, settle=0.5)[0] / whole * 100
         self.machine.start_daemon()
         self.machine.status()
-        after = progress([held], self.seconds, settle=0.5)[0] / alone * 100
+        after = progress([held], self.seconds, settle=0.5)[0] / whole * 100
         held.stop()
         self.note("kills", f"a limit of 30 %: {without:.1f} % of alone while no daemon is there, {after:.1f} with its successor",
                   got=[round(without, 2), round(after, 2)])

@@ -9,7 +9,6 @@ process holds. Exit code 1 where a byte over the limit was held, or less than 99
 import argparse
 import importlib.util
 import json
-import os
 import pathlib
 import re
 import shutil

@@ -32,7 +32,8 @@ def of(rows, *parts):
 
 def card_line(part):
     card = part["card"]
-    return f"{card['model']}, driver {card['driver']}, {part['date']}, {part['seconds']:.0f} s."
+    took = f", {part['seconds']:.0f} s" if "seconds" in part else ""
+    return f"{card['model']}, driver {card['driver']}, {part['date']}{took}."
 
 
 def limits(rows):
@@ -100,7 +101,8 @@ def others(rows):
                           f"alone {' / '.join(map(str, row['alone'][1:]))} ms, beside {' / '.join(map(str, row['beside'][1:]))} ms: {ratio:.2f} x; "
                           f"train keeps {kept:.3f}", f"1.15 x and 0.88: {'met' if met else '**missed**'}"])
         elif part == "overhead":
-            lines.append([f"without a limit: {row['what']}", f"{got:.4f} of native, whose own rate varies by {row.get('noise', 0):.4f}",
+            noise = f", whose own rate varies by {row['noise']:.4f}" if "noise" in row else ""
+            lines.append([f"without a limit: {row['what']}", f"{got:.4f} of native{noise}",
                           f"0.995: {verdict(got, 0.995, True)}"])
     return "## Borrowing, priority, cost\n" + table(["what", "result", "bar"], lines) if lines else ""
 
@@ -111,13 +113,14 @@ def memory(part):
     rows = part["memory"]["rows"]
     lines = [[row["way"], row["given_mib"], f"{row['driver_mib']:.0f}", row["over_bytes"], f"{row['usable'] * 100:.2f} %"] for row in rows]
     over, usable = max(row["over_bytes"] for row in rows), min(row["usable"] for row in rows)
+    made = part["memory"].get("contexts")
+    contexts = "" if made is None else f"contexts made and ended with memory in them that nobody freed: {made} of 16; "
     text = (f"## Memory\n{card_line(part)} A slice of {part['memory']['limit_mib']} MiB; each way to get memory takes all that it is given, then 100 rounds in "
             "which memory of all ways comes and goes, then all again (the second half of the rows). \"Held\" is what the management library says of the "
             "process, its context included; managed memory is added, because the driver's figures of processes leave it out.\n\n"
             + table(["way", "given MiB", "held MiB", "bytes over", "usable"], lines)
             + f"\nMost bytes over: {over} (bar 0: {verdict(over, 0)}); least usable {usable * 100:.2f} % (bar 99: {verdict(usable, 0.99, True)}); "
-              f"contexts made and ended with memory in them that nobody freed: {part['memory'].get('contexts', 'not tried')} of 16; "
-              f"at most {part['memory']['peak'] / (1 << 20):.0f} MiB held in the random rounds.\n\n"
+              f"{contexts}at most {part['memory']['peak'] / (1 << 20):.0f} MiB held in the random rounds.\n\n"
               f"Look-ups by `cuGetProcAddress(_v2)` beside the driver's own: {part['look_up']['summary']}.\n")
     if "programs" in part:
         said = [[name, "<br>".join(line for line in text.replace("|", "/").splitlines() if line.strip())[:300]] for name, text in part["programs"].items()]

@@ -17,7 +17,7 @@ import sys
 import time
 
 from machine import Machine
-from tenant import FAILED, TORCH, Tenant, calibrate, progress, rates
+from tenant import FAILED, TORCH, Tenant, calibrate, progress, rate_alone, rates
 
 LIMITS = 10, 30, 50, 70, 90
 PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
@@ -31,27 +31,19 @@ class Shares:
     def note(self, part, what, **figures):
         self.rows.append({"part": part, "what": what, **figures})
 
-    def alone(self, tenants, one):
-        for tenant in tenants:
-            tenant.pause(tenant is not one)
-        rate = rates([one], self.seconds)[0]
-        if rate <= 0:
-            FAILED.append(f"{one.name} stood still alone")
-        return max(rate, 1e-9)
-
     def limit(self, kinds):
         print("alone under a hard limit, progress in percent of alone")
         print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS) + "   alone again")
         for kind in kinds:
             tenant = Tenant(self.machine, kind, kind, 10).ready()
-            alone = self.alone([tenant], tenant)
+            whole = rate_alone([tenant], tenant, self.seconds)
             got, card = [], []
             for limit in LIMITS:
                 tenant.set(10, limit)
-                got.append(rates([tenant], self.seconds)[0] / alone * 100)
+                got.append(rates([tenant], self.seconds)[0] / whole * 100)
                 card.append(tenant.card_percent)
             tenant.set(10, 100)
-            again = rates([tenant], self.seconds)[0] / alone * 100
+            again = rates([tenant], self.seconds)[0] / whole * 100
             tenant.stop()
             print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got) + f"   {again:.2f}")
             print(f"{'  card':8}" + "".join(f"{value:9.2f}" for value in card), flush=True)
@@ -64,9 +56,7 @@ class Shares:
         tenants = [Tenant(self.machine, f"{kind}-{i}", kind, 100 // len(kinds)) for i, kind in enumerate(kinds)]
         for tenant in tenants:
             tenant.ready()
-        alone = [self.alone(tenants, tenant) for tenant in tenants]
-        for tenant in tenants:
-            tenant.pause(False)
+        alone = [rate_alone(tenants, tenant, self.seconds) for tenant in tenants]
         for split in splits:
             for tenant in tenants:
                 tenant.set(1, 100)
@@ -87,9 +77,7 @@ class Shares:
         now_and_then = Tenant(self.machine, "now-and-then", "k1", 50, more=(4, 8)).ready()
         busy = Tenant(self.machine, "busy", "k1", 50).ready()
         tenants = [now_and_then, busy]
-        alone = [self.alone(tenants, tenant) for tenant in tenants]
-        for tenant in tenants:
-            tenant.pause(False)
+        alone = [rate_alone(tenants, tenant, self.seconds) for tenant in tenants]
         got = [rate / one for rate, one in zip(rates(tenants, 2 * self.seconds), alone)]
         print(f"borrow  4 ms work, 8 ms pause: {got[0]:.3f} of alone; always busy: {got[1]:.3f}", flush=True)
         self.note("borrow", "4 ms of 12, always busy", got=[round(v, 4) for v in got])
@@ -113,9 +101,7 @@ class Shares:
     def copy(self):
         """Copies both ways beside a busy tenant: nothing lost."""
         tenants = [Tenant(self.machine, "copy", "copy", 50).ready(), Tenant(self.machine, "k1-copy", "k1", 50).ready()]
-        alone = [self.alone(tenants, tenant) for tenant in tenants]
-        for tenant in tenants:
-            tenant.pause(False)
+        alone = [rate_alone(tenants, tenant, self.seconds) for tenant in tenants]
         got = [rate / one for rate, one in zip(rates(tenants, self.seconds), alone)]
         said = [tenant.stop().strip() for tenant in tenants][0]
         print(f"copy    {said}; {got[0]:.3f} of alone beside kernels at {got[1]:.3f}", flush=True)
@@ -127,9 +113,7 @@ class Shares:
         """Requests at 100 a second with high priority, alone and beside training."""
         critical = Tenant(self.machine, "serve", "serve", 50, more=("8", "100"), priority="high").ready()
         training = Tenant(self.machine, "train-low", "train", 50, priority="low").ready()
-        keeps = self.alone([critical, training], training)
-        training.pause(True)
-        critical.pause(False)
+        keeps = rate_alone([critical, training], training, self.seconds)
         said = []
         for beside in (False, True):
             training.pause(not beside)
@@ -137,9 +121,9 @@ class Shares:
             critical.child.stdin.write("go\n")
             critical.child.stdin.flush()
             if beside:
-                spent = self.machine.daemon_seconds()
+                begin, before = time.monotonic(), self.machine.daemon_seconds()
                 kept = progress([training], 6.0)[0] / keeps
-                spent = (self.machine.daemon_seconds() - spent) / 7.4
+                spent = (self.machine.daemon_seconds() - before) / (time.monotonic() - begin)
             said.append([float(word) for word in critical.child.stdout.readline().split()])
         (_, _, _, alone), (count, p50, p95, p99) = said
         print(f"serve   {count:.0f} requests: alone p50/p95/p99 {said[0][1:]} ms, beside training {p50} {p95} {p99} ms: p99 {p99 / alone:.2f} "

@@ -116,6 +116,18 @@ def rates(tenants, seconds, settle=0.4):
     return progress_between(tenants, begin, end)
 
 
+def rate_alone(tenants, one, seconds):
+    """Progress of one while the others are paused."""
+    for tenant in tenants:
+        tenant.pause(tenant is not one)
+    rate = rates([one], seconds)[0]
+    for tenant in tenants:
+        tenant.pause(False)
+    if rate <= 0:
+        FAILED.append(f"{one.name} stood still alone")
+    return max(rate, 1e-9)
+
+
 def progress(tenants, seconds, settle=0.4):
     time.sleep(settle)
     begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)

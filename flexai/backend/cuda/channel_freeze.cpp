@@ -135,7 +135,7 @@ void ChannelFreeze::Scheduled(rm::NvHandle client, rm::NvHandle handle) {
   for (Group& group : groups_) {
     if (group.client != client || group.handle != parent) continue;
     group.scheduled = group.scheduled || parent == handle;
-    group.on_card = true;
+    group.may_run = true;
     ApplyTimeSlice(group);
   }
   if (held_) SetChannels(Order::kStop);
@@ -215,7 +215,7 @@ uint32_t ChannelFreeze::Stop(bool handed_over) {
 uint32_t ChannelFreeze::TakeOffCard() {
   uint32_t status = rm::NV_OK;
   for (const Group& group : groups_) {
-    if (!group.on_card || !IsCompute(group.engine)) continue;
+    if (!group.may_run || !IsCompute(group.engine)) continue;
     rm::NVA06C_CTRL_PREEMPT_PARAMS wait = {1, 0, 0};
     const uint32_t one = Control(group, rm::NVA06C_CTRL_CMD_PREEMPT, &wait, sizeof(wait));
     if (status == rm::NV_OK) status = one;
@@ -240,7 +240,7 @@ void ChannelFreeze::TimeSliceSet(rm::NvHandle client, rm::NvHandle handle, uint6
 
 // A driver that refuses leaves the card to go round as it does: slices are a help, no promise.
 void ChannelFreeze::ApplyTimeSlice(Group& group) {
-  if (!group.on_card || !IsCompute(group.engine)) return;
+  if (!group.may_run || !IsCompute(group.engine)) return;
   rm::NVA06C_CTRL_TIMESLICE_PARAMS slice = {};
   if (group.own_slice_us == 0) {
     if (time_slice_us_ == 0) return;

@@ -48,7 +48,7 @@ class ChannelFreeze : public slice::Lever {
   struct Group : Object {
     uint32_t engine;
     bool scheduled;         // as a whole: so is every channel made in it later
-    bool on_card;           // it or one of its channels may run
+    bool may_run;           // it or one of its channels may run
     uint64_t own_slice_us;  // the driver's own time slice, once it was changed; 0 = not changed
   };
   struct Channel : Object {

@@ -104,8 +104,9 @@ void SliceRules::AfterStart(Call& call) {
   tenant_->PublishWorkers();
   if (call.ok() && call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     const auto& c = call.As<api::CuDevicePrimaryCtxRetainCall>();
-    if (c.dev >= 0 && c.dev < kMaxDevices) {
-      primary_[static_cast<size_t>(c.dev)] = reinterpret_cast<uint64_t>(*c.pctx);
+    const auto device = static_cast<size_t>(c.dev);
+    if (Real().cuDevicePrimaryCtxGetState && device < primary_.size()) {
+      primary_[device].store(reinterpret_cast<uint64_t>(*c.pctx), std::memory_order_relaxed);
     }
   }
   if (!call.ok() || ends_with_us_.exchange(true)) return;
@@ -314,42 +315,25 @@ void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
 }
 
 // The context whose end the call was; 0 where others still use it.
-uint64_t SliceRules::GoneContext(const Call& call) const {
-  int device = -1;
-  switch (call.info().index) {
-    case api::CuCtxDestroyCall::kIndex:
-      return reinterpret_cast<uint64_t>(call.As<api::CuCtxDestroyCall>().ctx);
-    case api::CuCtxDestroy_v2Call::kIndex:
-      return reinterpret_cast<uint64_t>(call.As<api::CuCtxDestroy_v2Call>().ctx);
-    case api::CuDevicePrimaryCtxReleaseCall::kIndex:
-      device = call.As<api::CuDevicePrimaryCtxReleaseCall>().dev;
-      break;
-    case api::CuDevicePrimaryCtxRelease_v2Call::kIndex:
-      device = call.As<api::CuDevicePrimaryCtxRelease_v2Call>().dev;
-      break;
-    case api::CuDevicePrimaryCtxResetCall::kIndex:
-      device = call.As<api::CuDevicePrimaryCtxResetCall>().dev;
-      break;
-    case api::CuDevicePrimaryCtxReset_v2Call::kIndex:
-      device = call.As<api::CuDevicePrimaryCtxReset_v2Call>().dev;
-      break;
-    default:
-      return 0;
+uint64_t SliceRules::GoneContext(const Call& call) {
+  if (const uint64_t context = call.dropped(); context != 0) return context;
+  // One that libraries share goes with its last user.
+  for (size_t device = 0; device < primary_.size(); ++device) {
+    unsigned flags = 0;
+    int active = 1;
+    if (primary_[device].load(std::memory_order_relaxed) == 0) continue;
+    Real().cuDevicePrimaryCtxGetState(static_cast<int>(device), &flags, &active);
+    if (!active) return primary_[device].exchange(0, std::memory_order_relaxed);
   }
-  unsigned flags = 0;
-  int active = 0;
-  if (device < 0 || device >= kMaxDevices || !Real().cuDevicePrimaryCtxGetState ||
-      Real().cuDevicePrimaryCtxGetState(device, &flags, &active) != api::CUDA_SUCCESS || active) {
-    return 0;
-  }
-  return primary_[static_cast<size_t>(device)].load(std::memory_order_relaxed);
+  return 0;
 }
 
 // What was made in a context goes with it, also what nobody freed.
 void SliceRules::AfterWatched(Call& call) {
   queues_.After(call);
+  if (call.info().event != intercept::Event::kContextDestroy || !call.ok()) return;
   slice::Ledger* ledger = tenant_->ledger();
-  const uint64_t context = ledger && call.ok() ? GoneContext(call) : 0;
+  const uint64_t context = ledger ? GoneContext(call) : 0;
   if (context == 0) return;
   const Taken taken = holdings_.TakeContext(context);
   if (taken.unseen > 0) ledger->CountUnseen(-static_cast<int64_t>(taken.unseen));

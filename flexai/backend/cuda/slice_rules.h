@@ -69,7 +69,7 @@ class SliceRules : public slice::Rules {
   bool AsksGraph(intercept::Call& call, uint64_t* bytes);
   void LearnGraph(intercept::Call& call);
   bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
-  uint64_t GoneContext(const intercept::Call& call) const;
+  uint64_t GoneContext(const intercept::Call& call);
 
   slice::Tenant* tenant_;
   std::atomic<bool> ends_with_us_{false};
@@ -78,9 +78,7 @@ class SliceRules : public slice::Rules {
   Holdings holdings_;
   Reserves reserves_;
   Graphs graphs_;
-  // By device: the context that libraries share.
-  static constexpr int kMaxDevices = 64;
-  std::array<std::atomic<uint64_t>, kMaxDevices> primary_ = {};
+  std::array<std::atomic<uint64_t>, 64> primary_ = {};  // by device: the context libraries share
 };
 
 }  // namespace flexai::backend::cuda

@@ -22,12 +22,8 @@ bool ClaimFor(Session* session, GangId id) {
     return !ahead && all.let_past(other) && all.started_s(other) > all.reserved_s(id);
   };
   if (PlaceGang(session, id, MakingRoom(&rules))) {
-    const auto decisions = session->tentative().subspan(point.decisions);
     // Who needs nothing from others waits for its turn.
-    const bool took = std::any_of(decisions.begin(), decisions.end(), [](const Decision& decision) {
-      return decision.act != Act::kStart;
-    });
-    if (took) return true;
+    if (session->TouchedOthers(point)) return true;
   }
   session->Rollback(point);
   return false;

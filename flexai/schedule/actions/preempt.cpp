@@ -47,11 +47,7 @@ bool PreemptFor(Session* session, GangId id) {
     return MayPreempt(*session, gang, session->workload().gang(job));
   };
   if (EvictForLimit(session, id) && PlaceGang(session, id, MakingRoom(&rules))) {
-    const auto decisions = session->tentative().subspan(point.decisions);
-    const bool took = std::any_of(decisions.begin(), decisions.end(), [](const Decision& decision) {
-      return decision.act != Act::kStart;
-    });
-    if (took) return true;
+    if (session->TouchedOthers(point)) return true;
   }
   session->Rollback(point);
   return false;

@@ -108,12 +108,8 @@ bool TakeFor(Session* session, GangId id) {
     });
   };
   if (PlaceGang(session, id, MakingRoom(&rules))) {
-    const auto decisions = session->tentative().subspan(point.decisions);
-    const bool took = std::any_of(decisions.begin(), decisions.end(), [](const Decision& decision) {
-      return decision.act != Act::kStart;
-    });
     // Who needs nothing from others waits for its turn in Backfill.
-    if (took) return true;
+    if (session->TouchedOthers(point)) return true;
   }
   session->Rollback(point);
   return false;
