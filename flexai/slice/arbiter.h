@@ -1,6 +1,6 @@
 // Who may compute on one card, decided from values alone: samples and the time go in, a set of
 // tenants that may run comes out. No clock, thread or file, so the same input gives the same
-// decisions; the daemon runs it every few milliseconds, tests run it in virtual time.
+// decisions; the daemon runs it as often as it may matter, tests run it in virtual time.
 //
 // The card goes round in turns: one tenant runs, the others that want to are held. A turn lasts
 // share x kPeriod. Time is charged by residence: the wall time in which a tenant was let run and
