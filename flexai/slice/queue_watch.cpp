@@ -43,7 +43,7 @@ int QueueWatch::Find(uint64_t queue) const {
 }
 
 // A place once used stays taken, but for another queue as soon as its own is empty.
-int QueueWatch::Take(uint64_t queue) {
+int QueueWatch::Take(uint64_t queue, uint64_t group) {
   const uint32_t begin = Hash(queue);
   const uint32_t full = word_.load(std::memory_order_acquire)->load(std::memory_order_relaxed);
   for (uint32_t i = 0; i < kQueues; ++i) {
@@ -51,14 +51,16 @@ int QueueWatch::Take(uint64_t queue) {
     uint64_t name = queues_[at].name.load(std::memory_order_relaxed);
     if (name == NameOf(queue)) return static_cast<int>(at);
     if (name != 0 && (full & (1u << at)) != 0) continue;
-    if (queues_[at].name.compare_exchange_strong(name, NameOf(queue))) return static_cast<int>(at);
+    if (!queues_[at].name.compare_exchange_strong(name, NameOf(queue))) continue;
+    queues_[at].group.store(group, std::memory_order_relaxed);
+    return static_cast<int>(at);
   }
   return -1;
 }
 
-void QueueWatch::Launched(uint64_t queue) {
+void QueueWatch::Launched(uint64_t queue, uint64_t group) {
   int at = Find(queue);
-  if (at < 0) at = Take(queue);
+  if (at < 0) at = Take(queue, group);
   uint32_t bit = kOthers;
   // Counted first, then shown: a wait that has just returned clears the bit first, then looks at
   // the count. So one of the two sees the other, and the bit stays set.
@@ -99,18 +101,36 @@ void QueueWatch::WaitedAll() {
   word_.load(std::memory_order_acquire)->fetch_or(kOthers, std::memory_order_seq_cst);
 }
 
-void QueueWatch::Gone(uint64_t queue) {
+void QueueWatch::WaitedGroup(uint64_t group) {
+  for (uint32_t i = 0; i < kQueues; ++i) {
+    if (queues_[i].group.load(std::memory_order_relaxed) != group) continue;
+    Empty(static_cast<int>(i), t_seen[i]);
+  }
+}
+
+// The name goes, its bit stays: waits for marks and for everything still find the place.
+int QueueWatch::Unnamed(uint64_t queue) {
   const int at = Find(queue);
-  if (at >= 0) Clear(1u << at);
+  Work work;
+  if (at < 0 || !IsFull(static_cast<uint32_t>(at), &work)) return -1;
+  queues_[at].name.store(NameOf(kNoName), std::memory_order_relaxed);
+  return at;
+}
+
+void QueueWatch::GroupGone(uint64_t group) {
+  for (uint32_t i = 0; i < kQueues; ++i) {
+    if (queues_[i].group.load(std::memory_order_relaxed) == group) Clear(1u << i);
+  }
 }
 
 void QueueWatch::AllGone() { Clear(kFull); }
 
-bool QueueWatch::IsFull(uint32_t at, uint64_t* queue, uint64_t* launches) const {
+bool QueueWatch::IsFull(uint32_t at, Work* work) const {
   const uint32_t word = word_.load(std::memory_order_acquire)->load(std::memory_order_seq_cst);
   if ((word & (1u << at)) == 0) return false;
-  *launches = queues_[at].launches.load(std::memory_order_seq_cst);
-  *queue = queues_[at].name.load(std::memory_order_relaxed) - 1;
+  work->launches = queues_[at].launches.load(std::memory_order_seq_cst);
+  work->group = queues_[at].group.load(std::memory_order_relaxed);
+  work->queue = queues_[at].name.load(std::memory_order_relaxed) - 1;
   return true;
 }
 

@@ -26,8 +26,9 @@ class QueueWatch {
   /// In a fork's child: nothing is queued, and nothing is shown.
   void Forget();
 
-  /// `queue` is any number that names it.
-  void Launched(uint64_t queue);
+  /// `queue` is any number that names it; `group` is whoever it belongs to, so that a wait for all
+  /// of one group empties no other's.
+  void Launched(uint64_t queue, uint64_t group = 0);
 
   /// Before a wait for one queue; what it returns is for Waited, which is called if the wait says
   /// that all is done.
@@ -36,13 +37,26 @@ class QueueWatch {
   /// The same for a wait for everything; both on one thread.
   void BeforeAll() const;
   void WaitedAll();
+  /// For a wait for all of one group. What found no place stays full: nobody knows whose it is.
+  void WaitedGroup(uint64_t group);
 
-  /// The queue went away, or all did: whatever was in it, nobody will wait for it.
-  void Gone(uint64_t queue);
+  /// The queue's name may name another from now on; the work in it goes on. Returns its place if it
+  /// has work, and -1 otherwise.
+  int Unnamed(uint64_t queue);
+  /// All of a group went away with the work in it, or everything did.
+  void GroupGone(uint64_t group);
   void AllGone();
 
-  /// The queue in place `at` (below kQueues) with its launches, if it has work as far as is known.
-  bool IsFull(uint32_t at, uint64_t* queue, uint64_t* launches) const;
+  /// What a place (below kQueues) holds, if it has work as far as is known.
+  struct Work {
+    uint64_t queue;  // kNoName: Unnamed
+    uint64_t group;
+    uint64_t launches;
+  };
+  static constexpr uint64_t kNoName = ~uint64_t{0} - 1;
+  bool IsFull(uint32_t at, Work* work) const;
+  /// It is done, if nothing came after `launches`.
+  void Done(uint32_t at, uint64_t launches) { Empty(static_cast<int>(at), launches); }
 
   /// A mark was put behind what is in `queue`; a wait for the mark is a wait for that.
   void Marked(uint64_t mark, uint64_t queue);
@@ -51,6 +65,7 @@ class QueueWatch {
  private:
   struct Queue {
     std::atomic<uint64_t> name{0};
+    std::atomic<uint64_t> group{0};
     std::atomic<uint64_t> launches{0};
   };
   struct Mark {
@@ -59,7 +74,7 @@ class QueueWatch {
   };
 
   int Find(uint64_t queue) const;
-  int Take(uint64_t queue);
+  int Take(uint64_t queue, uint64_t group);
   void Empty(int queue, uint64_t launches);
   void Clear(uint32_t bits);
   Mark& MarkAt(uint64_t mark);

@@ -87,18 +87,44 @@ TEST_F(QueueWatchTest, MarkCoversWhatIsBeforeIt) {
   EXPECT_TRUE(Full());
 }
 
-TEST_F(QueueWatchTest, QueuesThatGoAwayAreEmpty) {
+// A stream that is destroyed, whose name the driver may give to the next.
+TEST_F(QueueWatchTest, WorkOfAQueueWithoutNameGoesOn) {
   watch_.Launched(7);
-  watch_.Launched(8);
-  uint64_t queue = 0, launches = 0;
-  int full = 0;
-  for (uint32_t at = 0; at < QueueWatch::kQueues; ++at)
-    full += watch_.IsFull(at, &queue, &launches);
-  EXPECT_EQ(full, 2);
-  EXPECT_EQ(launches, 1u);
-  watch_.Gone(7);
+  watch_.Marked(0x1234, 7);
+  EXPECT_GE(watch_.Unnamed(7), 0);
   EXPECT_TRUE(Full());
-  watch_.Gone(8);
+  watch_.Launched(7);
+  Wait(7);
+  EXPECT_TRUE(Full()) << "the wait was for the next one of this name";
+  watch_.WaitedFor(0x1234);
+  EXPECT_FALSE(Full());
+  EXPECT_EQ(watch_.Unnamed(7), -1) << "nothing is in it";
+
+  watch_.Launched(7);
+  const int at = watch_.Unnamed(7);
+  ASSERT_GE(at, 0);
+  QueueWatch::Work work = {};
+  ASSERT_TRUE(watch_.IsFull(static_cast<uint32_t>(at), &work));
+  EXPECT_EQ(work.queue, QueueWatch::kNoName);
+  watch_.Done(static_cast<uint32_t>(at), work.launches);
+  EXPECT_FALSE(Full());
+}
+
+TEST_F(QueueWatchTest, AGroupEndsAlone) {
+  watch_.Launched(7, 1);
+  watch_.Launched(8, 2);
+  watch_.BeforeAll();
+  watch_.WaitedGroup(1);
+  EXPECT_TRUE(Full());
+  QueueWatch::Work work = {};
+  int full = 0;
+  for (uint32_t at = 0; at < QueueWatch::kQueues; ++at) full += watch_.IsFull(at, &work);
+  EXPECT_EQ(full, 1);
+  EXPECT_EQ(work.group, 2u);
+  EXPECT_EQ(work.launches, 1u);
+  watch_.GroupGone(1);
+  EXPECT_TRUE(Full());
+  watch_.GroupGone(2);
   EXPECT_FALSE(Full());
   for (uint64_t q = 0; q < 100; ++q) watch_.Launched(q);
   watch_.AllGone();

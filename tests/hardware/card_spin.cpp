@@ -3,10 +3,17 @@
 // has ended.
 //   card_spin calibrate                                  iterations per ms on a free card
 //   card_spin run LOG ITERATIONS_PER_MS KERNEL_US [BATCH [WORK_MS THINK_MS]]
-//   card_spin copy LOG ITERATIONS_PER_MS                 pinned copies both ways, compared at the
-//   end card_spin contexts LOG ITERATIONS_PER_MS             a new context for each four kernels of
-//   1 ms card_spin wake LOG ITERATIONS_PER_MS                 for each line of stdin: one kernel of
-//   0.1 ms in 20 ms, 100 times; prints p50, p99 and most of the ms from its launch to its end
+//   card_spin copy LOG ITERATIONS_PER_MS
+// pinned copies both ways, compared at the end
+//   card_spin contexts LOG ITERATIONS_PER_MS
+// a new context for each four kernels of 1 ms
+//   card_spin left LOG ITERATIONS_PER_MS
+// 20 ms of work each 40 ms, on streams that are destroyed at once and waited for by nobody
+//   card_spin two LOG ITERATIONS_PER_MS
+// two contexts in two threads: 40 ms of work in one, 0.4 ms in the other, a wait for all after each
+//   card_spin wake LOG ITERATIONS_PER_MS
+// for each line of stdin: one kernel of 0.1 ms in 20 ms, 100 times; prints p50, p99 and most of the
+// ms from its launch to its end
 // LOG gets pairs of (int64 CLOCK_MONOTONIC ns, double ms of work done); BATCH kernels are launched
 // before each wait; with WORK_MS it works that long, then thinks for THINK_MS. It runs until
 // SIGTERM.
@@ -248,6 +255,59 @@ int Contexts(const char* path, double per_ms) {
   return 0;
 }
 
+// How far it is nobody can tell by a wait, so the log says what the card says, and on the fake card
+// nothing.
+int Left(const char* path, double per_ms) {
+  Card card;
+  Log log(path);
+  const auto iterations = static_cast<uint64_t>(per_ms);
+  printf("ready\n");
+  fflush(stdout);
+  uint64_t total = 0;
+  int64_t next = Now();
+  while (!g_end) {
+    cu::CUstream stream = nullptr;
+    DO(cuStreamCreate(&stream, 1));
+    for (int i = 0; i < 20; ++i, total += iterations) card.LaunchOn(stream, iterations, total);
+    DO(cuStreamDestroy_v2(stream));
+    // The card may be slower than the program: then it makes no more than is soon done.
+    next = std::max(next + 40 * 1000 * 1000, Now() - 40 * 1000 * 1000);
+    do {
+      usleep(1000);
+      log.Note(Now(), static_cast<double>(*card.done) / per_ms);
+    } while (!g_end && (Now() < next || (*card.done && *card.done + 100 * iterations < total)));
+  }
+  log.Flush();
+  return 0;
+}
+
+int Two(const char* path, double per_ms) {
+  Log log(path);
+  std::atomic<uint64_t> ended[2] = {};
+  const auto work = [&](int which) {
+    Card card(/*own_context=*/true);
+    const auto iterations = static_cast<uint64_t>(which == 0 ? 10 * per_ms : per_ms / 10);
+    if (which == 0) {
+      printf("ready\n");
+      fflush(stdout);
+    }
+    while (!g_end) {
+      for (int i = 0; i < 4; ++i) card.LaunchOn(nullptr, iterations, 0);
+      DO(cuCtxSynchronize());
+      ended[which] += 4 * iterations;
+    }
+  };
+  std::thread other(work, 1), first(work, 0);
+  while (!g_end) {
+    usleep(1000);
+    log.Note(Now(), static_cast<double>(ended[0] + ended[1]) / per_ms);
+  }
+  first.join();
+  other.join();
+  log.Flush();
+  return 0;
+}
+
 int Wake(double per_ms) {
   Card card;
   const auto iterations = static_cast<uint64_t>(per_ms / 10);
@@ -311,6 +371,8 @@ int main(int argc, char** argv) {
   if (word == "calibrate") return Calibrate();
   if (word == "copy" && argc > 2) return Copy(argv[2]);
   if (word == "contexts" && argc > 3) return Contexts(argv[2], atof(argv[3]));
+  if (word == "left" && argc > 3) return Left(argv[2], atof(argv[3]));
+  if (word == "two" && argc > 3) return Two(argv[2], atof(argv[3]));
   if (word == "wake" && argc > 3) return Wake(atof(argv[3]));
   if (word == "run" && argc > 4) {
     Shape shape = {atof(argv[3]), atof(argv[4])};

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """What must not break: on a real card, or with --fake on the fake one.
 
-faults.py --build build/release [--fake] [--parts late,eight,starved,user,kills] [--kills N] [--seconds S] [--out FILE.json]
+faults.py --build build/release [--fake] [--parts late,left,two,eight,starved,user,kills] [--kills N] [--seconds S] [--out FILE.json]
 
 late     a program makes contexts all the time, so channels appear while it is held
+left     work on streams that are destroyed at once, waited for by nobody: it counts all the same
+two      two contexts of one program: a wait for all of one says nothing of the other
 eight    eight tenants
 starved  every core of the host is busy with other things
 user     as an ordinary user, with a daemon of its own (needs root to become one)
@@ -47,6 +49,26 @@ class Faults:
                   "of the card", alone=round(whole, 2), got=round(got, 2), card=round(tenant.card_percent, 2))
         if got <= 0 or tenant.card_percent > 33:
             FAILED.append(f"contexts: {got:.1f} a second with {tenant.card_percent:.1f} % of the card")
+
+    def left(self):
+        tenant = Tenant(self.machine, "left", "left", 30, limit=30).ready()
+        rates([tenant], 2 * self.seconds)
+        tenant.stop()
+        self.note("left", f"a program whose work nobody waits for wants half of the card, and has {tenant.card_percent:.1f} % under a limit of 30 %",
+                  card=round(tenant.card_percent, 2))
+        if not 20 < tenant.card_percent < 33:
+            FAILED.append(f"work that nobody waits for: {tenant.card_percent:.1f} % under a limit of 30 %")
+
+    def two(self):
+        tenant = Tenant(self.machine, "two", "two", 30).ready()
+        whole = rate_alone([tenant], tenant, self.seconds)
+        tenant.set(30, 30)
+        got = rates([tenant], 2 * self.seconds)[0] / whole * 100
+        tenant.stop()
+        self.note("two", f"two contexts of one program: {got:.1f} % of alone under a limit of 30 %, with {tenant.card_percent:.1f} % of the card",
+                  got=round(got, 2), card=round(tenant.card_percent, 2))
+        if not 20 < tenant.card_percent < 33:
+            FAILED.append(f"two contexts: {tenant.card_percent:.1f} % under a limit of 30 %")
 
     def shared(self, part, shares):
         tenants = [Tenant(self.machine, f"k1-{i}", "k1", share) for i, share in enumerate(shares)]
@@ -178,7 +200,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--fake", action="store_true")
-    parser.add_argument("--parts", default="late,eight,starved,user,kills")
+    parser.add_argument("--parts", default="late,left,two,eight,starved,user,kills")
     parser.add_argument("--kills", type=int, default=51)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--out")

@@ -23,7 +23,7 @@ class Tenant:
         self.log = pathlib.Path(machine.folder.name) / f"{name}.log"
         if kind in SPIN:
             command = [machine.build / "test/card_spin", "run", self.log, machine.per_ms, SPIN[kind], 4, *more]
-        elif kind in ("copy", "contexts", "wake"):
+        elif kind in ("copy", "contexts", "left", "two", "wake"):
             command = [machine.build / "test/card_spin", kind, self.log, machine.per_ms]
         elif kind == "jax":
             command = [sys.executable, HERE / "jax_work.py", self.log]

@@ -82,12 +82,12 @@ std::unique_ptr<PretendChannels> MakeChannels() {
   return std::make_unique<PretendChannels>(+call, -1, kComputeChannels, kCopyChannels);
 }
 
+}  // namespace
+
 cu::CUcontext HandleOf(Context* context) {
   return reinterpret_cast<cu::CUcontext>(static_cast<Object*>(context));
 }
 Context* ContextOf(cu::CUcontext handle) { return Find<Context>(handle).get(); }
-
-}  // namespace
 
 void Register(std::shared_ptr<Object> object) {
   State& state = TheState();

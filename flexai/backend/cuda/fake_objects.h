@@ -52,14 +52,22 @@ std::shared_ptr<T> Make(H* handle) {
 inline constexpr int kDriverVersion = 13000;
 
 struct Module;
+struct Queue;
 struct Context : Object {
   uint64_t bytes = 0;
   std::vector<std::weak_ptr<Module>> modules;
   std::unique_ptr<PretendChannels> channels;
+  std::mutex mu;  // guards what follows
+  std::shared_ptr<Queue> default_stream;
+  std::vector<std::weak_ptr<Queue>> streams;
+  std::vector<fake::TaskPtr> left;  // last work of streams that were destroyed before its end
   ~Context() override { SharedCard::Instance().Give(bytes); }
 };
 /// The calling thread's context, null without one.
 Context* Current();
+/// A context's handle, and whose handle it is; null where there is none.
+cu::CUcontext HandleOf(Context* context);
+Context* ContextOf(cu::CUcontext handle);
 /// The primary context, which need not be in use.
 cu::CUcontext PrimaryHandle();
 
@@ -93,6 +101,7 @@ std::shared_ptr<Taken> TakeMemory(uint64_t bytes, bool managed = false);
 struct Queue : Object {
   fake::Stream queue;
   struct Graph* capture = nullptr;
+  cu::CUcontext context = nullptr;  // null: the default one of no context
 };
 /// The stream behind a handle, the default one behind null, 1 and 2; null if there is none.
 std::shared_ptr<Queue> FindStream(const void* handle);

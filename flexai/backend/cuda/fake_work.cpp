@@ -1,4 +1,4 @@
-// The fake driver's streams, events, modules, launches, copies and graphs. A launch costs card time
+// The fake driver's modules, launches, copies and graphs. A launch costs card time
 // and computes nothing; copies move bytes when they are called, behind what the stream holds.
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +24,6 @@ struct GraphMemory {
 GraphMemory& TheGraphMemory() {
   static GraphMemory* const memory = new GraphMemory;
   return *memory;
-}
-
-Queue& DefaultStream() {
-  static auto* const stream = new std::shared_ptr<Queue>(std::make_shared<Queue>());
-  return **stream;
 }
 
 int64_t LaunchOn(const void* handle, uint64_t items) {
@@ -124,71 +119,6 @@ void LaunchEx(C& call) {
   End(call, LaunchOn(stream, items));
 }
 
-template <class C>
-void DestroyStream(C& call) {
-  const auto stream = Find<Queue>(call.hStream);
-  if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  Wait(*stream);
-  Remove(call.hStream);
-  End(call);
-}
-template <class C>
-void Synchronize(C& call) {
-  const auto stream = FindStream(call.hStream);
-  if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  Wait(*stream);
-  SettlePools();
-  End(call);
-}
-template <class C>
-void BeginCapture(C& call) {
-  const auto stream = FindStream(call.hStream);
-  if (!stream || stream->capture) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  stream->capture = new Graph;
-  End(call);
-}
-template <class C>
-void EndCapture(C& call) {
-  const auto stream = FindStream(call.hStream);
-  if (!stream || !stream->capture) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  const std::shared_ptr<Graph> graph(stream->capture);
-  stream->capture = nullptr;
-  Register(graph);
-  *call.phGraph = reinterpret_cast<cu::CUgraph>(static_cast<Object*>(graph.get()));
-  End(call);
-}
-template <class C>
-void TellCapture(C& call) {
-  const auto stream = FindStream(call.hStream);
-  if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  *call.captureStatus = stream->capture ? 1 : 0;
-  End(call);
-}
-template <class C>
-void RemoveEvent(C& call) {
-  End(call, Remove(call.hEvent) ? kOk : cu::CUDA_ERROR_INVALID_HANDLE);
-}
-template <class C>
-void Record(C& call) {
-  const auto event = Find<Event>(call.hEvent);
-  const auto stream = FindStream(call.hStream);
-  if (!event || !stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  event->at = std::make_shared<fake::Task>();
-  event->at->work = [] { return int64_t{0}; };
-  Card::Instance().Submit(stream->queue, event->at, {});
-  End(call);
-}
-template <class C>
-void Elapsed(C& call) {
-  const auto start = Find<Event>(call.hStart), end = Find<Event>(call.hEnd);
-  if (!start || !end || !start->at || !end->at) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  Card::Instance().Wait(end->at);
-  const Nanos length =
-      Card::Instance().Look(end->at).ended_at - Card::Instance().Look(start->at).ended_at;
-  *call.pMilliseconds = static_cast<float>(length) / 1e6f;
-  End(call);
-}
-
 template <class C, class H>
 void LoadModule(C& call, H* handle) {
   const auto module = NewModule();
@@ -260,14 +190,6 @@ void One(C& call, int* answer) {
 
 }  // namespace
 
-std::shared_ptr<Queue> FindStream(const void* handle) {
-  const auto word = reinterpret_cast<uintptr_t>(handle);
-  if (word > 2) return Find<Queue>(handle);
-  return std::shared_ptr<Queue>(&DefaultStream(), [](Queue*) {});
-}
-
-void Wait(Queue& stream) { fake::Card::Instance().Drain(stream.queue); }
-
 std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes) {
   auto node = std::make_shared<Node>();
   node->type = 10;
@@ -322,19 +244,6 @@ FAKE_BOTH(CuMemsetD32Async, _ptsz, Fill32)
 FAKE_BOTH(CuLaunchKernel, _ptsz, Launch)
 FAKE_BOTH(CuLaunchCooperativeKernel, _ptsz, Launch)
 FAKE_BOTH(CuLaunchKernelEx, _ptsz, LaunchEx)
-FAKE_AS(CuStreamDestroy, DestroyStream)
-FAKE_AS(CuStreamDestroy_v2, DestroyStream)
-FAKE_BOTH(CuStreamSynchronize, _ptsz, Synchronize)
-FAKE_BOTH(CuStreamBeginCapture, _ptsz, BeginCapture)
-FAKE_BOTH(CuStreamBeginCapture_v2, _ptsz, BeginCapture)
-FAKE_BOTH(CuStreamEndCapture, _ptsz, EndCapture)
-FAKE_BOTH(CuStreamIsCapturing, _ptsz, TellCapture)
-FAKE_AS(CuEventDestroy, RemoveEvent)
-FAKE_AS(CuEventDestroy_v2, RemoveEvent)
-FAKE_BOTH(CuEventRecord, _ptsz, Record)
-FAKE_BOTH(CuEventRecordWithFlags, _ptsz, Record)
-FAKE_AS(CuEventElapsedTime, Elapsed)
-FAKE_AS(CuEventElapsedTime_v2, Elapsed)
 FAKE_AS(CuGraphInstantiate, Instantiate)
 FAKE_AS(CuGraphInstantiate_v2, Instantiate)
 FAKE_AS(CuGraphInstantiateWithFlags, Instantiate)
@@ -349,34 +258,6 @@ FAKE(CuGraphUpload_ptsz) { LaunchGraph(call, call.hGraphExec); }
 FAKE(CuThreadExchangeStreamCaptureMode) {
   static thread_local cu::CUstreamCaptureMode mode = 0;
   std::swap(mode, *call.mode);
-  End(call);
-}
-FAKE(CuStreamCreate) {
-  Make<Queue>(call.phStream);
-  End(call);
-}
-FAKE(CuStreamCreateWithPriority) {
-  Make<Queue>(call.phStream);
-  End(call);
-}
-FAKE(CuEventCreate) {
-  Make<Event>(call.phEvent);
-  End(call);
-}
-FAKE(CuEventSynchronize) {
-  const auto event = Find<Event>(call.hEvent);
-  if (event && event->at) Card::Instance().Wait(event->at);
-  SettlePools();
-  End(call, event ? kOk : cu::CUDA_ERROR_INVALID_HANDLE);
-}
-FAKE(CuCtxSynchronize) {
-  Wait(*FindStream(nullptr));
-  SettlePools();
-  End(call);
-}
-FAKE(CuCtxSynchronize_v2) {
-  Wait(*FindStream(nullptr));
-  SettlePools();
   End(call);
 }
 FAKE(CuModuleLoadData) { LoadModule(call, call.module); }

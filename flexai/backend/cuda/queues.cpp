@@ -1,8 +1,10 @@
 #include "flexai/backend/cuda/queues.h"
 
 #include <string_view>
+#include <utility>
 
 #include "flexai/backend/cuda/base_name.h"
+#include "flexai/backend/cuda/sizes.h"
 
 namespace flexai::backend::cuda {
 
@@ -30,6 +32,39 @@ uint64_t StreamOf(void* params) {
   } else {
     return call.config ? intercept::ToWord(call.config->hStream) : 0;
   }
+}
+
+uint64_t ContextOf(uint64_t stream) {
+  api::CUcontext context = nullptr;
+  if (!Real().cuStreamGetCtx) return 0;
+  const auto handle = reinterpret_cast<api::CUstream>(stream);
+  return Real().cuStreamGetCtx(handle, &context) == api::CUDA_SUCCESS ? intercept::ToWord(context)
+                                                                      : 0;
+}
+
+// Null where the driver will not: the stream is captured from, or is none.
+api::CUevent EventBehind(api::CUstream stream) {
+  constexpr unsigned kNoTiming = 2;
+  const api::Real& real = Real();
+  api::CUstreamCaptureStatus captured = 0;
+  if (!real.cuEventCreate || !real.cuEventRecord || !real.cuEventQuery || !real.cuEventDestroy_v2 ||
+      !real.cuCtxPushCurrent_v2 || !real.cuCtxPopCurrent_v2 ||
+      real.cuStreamIsCapturing(stream, &captured) != api::CUDA_SUCCESS || captured != 0) {
+    return nullptr;
+  }
+  const uint64_t context = ContextOf(intercept::ToWord(stream));
+  if (!context ||
+      real.cuCtxPushCurrent_v2(reinterpret_cast<api::CUcontext>(context)) != api::CUDA_SUCCESS) {
+    return nullptr;
+  }
+  api::CUevent event = nullptr;
+  if (real.cuEventCreate(&event, kNoTiming) == api::CUDA_SUCCESS &&
+      real.cuEventRecord(event, stream) != api::CUDA_SUCCESS) {
+    real.cuEventDestroy_v2(std::exchange(event, nullptr));
+  }
+  api::CUcontext popped = nullptr;
+  real.cuCtxPopCurrent_v2(&popped);
+  return event;
 }
 
 }  // namespace
@@ -82,18 +117,46 @@ Queues::Does Queues::Learn(const char* name) {
   return Does::kNothing;
 }
 
-uint64_t Queues::QueueIn(const Call& call) const {
+// Most programs have one context, and then its default streams need no further name.
+Queues::Queue Queues::QueueIn(const Call& call) const {
   const uint16_t index = call.info().index;
   const uint64_t stream = stream_[index] ? stream_[index](call.params()) : 0;
-  if (stream > kPerThread) return stream;
+  const bool several = several_.load(std::memory_order_relaxed);
+  if (stream > kPerThread) return {stream, several ? GroupOf(ContextOf(stream)) : 0};
   const bool own = stream == kPerThread || (stream == 0 && per_thread_[index]);
-  return own ? OwnStream() : kLegacy;
+  const uint64_t group = several ? GroupOf(CurrentContext()) : 0;
+  return {(own ? OwnStream() : kLegacy) ^ (group & ~uint64_t{1}), group};
+}
+
+uint64_t Queues::GroupOf(uint64_t context) const {
+  return context == first_context_.load(std::memory_order_relaxed) ? 0 : context;
+}
+
+void Queues::ContextMade(uint64_t context) {
+  uint64_t first = 0;
+  if (first_context_.compare_exchange_strong(first, context) || first == context) return;
+  several_.store(true, std::memory_order_relaxed);
+}
+
+void Queues::ContextGone(uint64_t context) {
+  std::lock_guard<std::mutex> lock(ask_mu_);
+  const bool several = several_.load(std::memory_order_relaxed);
+  const uint64_t group = several ? GroupOf(context) : 0;
+  for (uint32_t at = 0; at < behind_.size(); ++at) {
+    slice::QueueWatch::Work work;
+    // The event went with its context.
+    if (!watch_->IsFull(at, &work) || work.group == group) behind_[at] = nullptr;
+  }
+  several ? watch_->GroupGone(group) : watch_->AllGone();
+  // The next one may be the only one again.
+  uint64_t first = context;
+  first_context_.compare_exchange_strong(first, 0);
 }
 
 void Queues::Launches(Call& call) {
-  const uint64_t queue = QueueIn(call);
-  if (captures_.load(std::memory_order_relaxed) != 0 && IsCaptured(queue)) return;
-  watch_->Launched(queue);
+  const Queue queue = QueueIn(call);
+  if (captures_.load(std::memory_order_relaxed) != 0 && IsCaptured(queue.name)) return;
+  watch_->Launched(queue.name, queue.group);
 }
 
 bool Queues::Watches(const intercept::FnInfo& info) const {
@@ -103,19 +166,18 @@ bool Queues::Watches(const intercept::FnInfo& info) const {
 void Queues::Before(Call& call) {
   switch (does_[call.info().index]) {
     case Does::kWaitForStream:
-      call.scratch() = watch_->Before(QueueIn(call));
+      call.scratch() = watch_->Before(QueueIn(call).name);
       return;
     case Does::kWaitForAll:
       return watch_->BeforeAll();
     case Does::kEndCapture:
-      return Capture(QueueIn(call), /*begin=*/false);
-    case Does::kDestroyStream: {
-      std::lock_guard<std::mutex> lock(ask_mu_);
-      return watch_->Gone(QueueIn(call));
-    }
+      return Capture(QueueIn(call).name, /*begin=*/false);
+    case Does::kDestroyStream:
+      return Abandon(QueueIn(call).name);
     case Does::kDestroyContext: {
       std::lock_guard<std::mutex> lock(ask_mu_);
-      return watch_->AllGone();
+      ++endings_;
+      return;
     }
     default:
       return;
@@ -123,24 +185,48 @@ void Queues::Before(Call& call) {
 }
 
 void Queues::After(Call& call) {
+  const Does does = does_[call.info().index];
+  if (does == Does::kDestroyContext) {
+    std::lock_guard<std::mutex> lock(ask_mu_);
+    --endings_;
+  }
   // Of those that ask, the ones that hear "not yet" count as failed.
   if (!call.ok()) return;
-  switch (does_[call.info().index]) {
+  switch (does) {
     case Does::kWaitForStream:
-      watch_->Waited(QueueIn(call), call.scratch());
+      watch_->Waited(QueueIn(call).name, call.scratch());
       return AskForOthers();
     case Does::kWaitForEvent:
       watch_->WaitedFor(call.handle());
       return AskForOthers();
-    case Does::kWaitForAll:
-      return watch_->WaitedAll();
+    case Does::kWaitForAll: {
+      if (!several_.load(std::memory_order_relaxed)) return watch_->WaitedAll();
+      const bool named = call.info().index == api::CuCtxSynchronize_v2Call::kIndex;
+      const uint64_t context =
+          named ? intercept::ToWord(call.As<api::CuCtxSynchronize_v2Call>().ctx) : 0;
+      return watch_->WaitedGroup(GroupOf(context != 0 ? context : CurrentContext()));
+    }
     case Does::kRecordEvent:
-      return watch_->Marked(call.handle(), QueueIn(call));
+      return watch_->Marked(call.handle(), QueueIn(call).name);
     case Does::kBeginCapture:
-      return Capture(QueueIn(call), /*begin=*/true);
+      return Capture(QueueIn(call).name, /*begin=*/true);
     default:
       return;
   }
+}
+
+// A stream may be destroyed before its work is done, which goes on. An event behind it tells when.
+void Queues::Abandon(uint64_t queue) {
+  if (!IsHandle(queue)) return;
+  std::lock_guard<std::mutex> lock(ask_mu_);
+  const uint64_t before = watch_->Before(queue);
+  const auto stream = reinterpret_cast<api::CUstream>(queue);
+  const api::Real& real = Real();
+  if (real.cuStreamQuery && real.cuStreamQuery(stream) == api::CUDA_SUCCESS) {
+    watch_->Waited(queue, before);
+  }
+  const int at = watch_->Unnamed(queue);
+  if (at >= 0) behind_[static_cast<size_t>(at)] = EventBehind(stream);
 }
 
 // A stream that a program launched to and never waits for, as one that it only captures from, would
@@ -153,15 +239,21 @@ void Queues::AskForOthers() {
   Nanos last = asked_at_.load(std::memory_order_relaxed);
   if (now - last < kAskEvery || !asked_at_.compare_exchange_strong(last, now)) return;
   std::unique_lock<std::mutex> lock(ask_mu_, std::try_to_lock);
-  if (!lock) return;
+  if (!lock || endings_ > 0) return;
   for (uint32_t at = 0; at < slice::QueueWatch::kQueues; ++at) {
-    uint64_t queue = 0, launches = 0;
+    slice::QueueWatch::Work work;
     if (captures_.load(std::memory_order_relaxed) != 0) return;
-    if (!watch_->IsFull(at, &queue, &launches) || !IsHandle(queue)) continue;
-    const auto stream = reinterpret_cast<api::CUstream>(queue);
+    if (!watch_->IsFull(at, &work)) continue;
+    if (work.queue == slice::QueueWatch::kNoName) {
+      if (!behind_[at] || real.cuEventQuery(behind_[at]) == api::CUDA_ERROR_NOT_READY) continue;
+      real.cuEventDestroy_v2(std::exchange(behind_[at], nullptr));
+      watch_->Done(at, work.launches);
+    }
+    if (!IsHandle(work.queue)) continue;
+    const auto stream = reinterpret_cast<api::CUstream>(work.queue);
     api::CUstreamCaptureStatus captured = 0;
     if (real.cuStreamIsCapturing(stream, &captured) != api::CUDA_SUCCESS || captured != 0) continue;
-    if (real.cuStreamQuery(stream) == api::CUDA_SUCCESS) watch_->Waited(queue, launches);
+    if (real.cuStreamQuery(stream) == api::CUDA_SUCCESS) watch_->Done(at, work.launches);
   }
 }
 

@@ -24,6 +24,10 @@ class Queues {
   bool Watches(const intercept::FnInfo& info) const;
   void Before(intercept::Call& call);
   void After(intercept::Call& call);
+  /// A context was made, or came to be used.
+  void ContextMade(uint64_t context);
+  /// A context ended, and with it all work in it.
+  void ContextGone(uint64_t context);
 
  private:
   enum class Does : uint8_t {
@@ -40,7 +44,12 @@ class Queues {
   using StreamFn = uint64_t (*)(void* params);
 
   static Does Learn(const char* name);
-  uint64_t QueueIn(const intercept::Call& call) const;
+  struct Queue {
+    uint64_t name, group;
+  };
+  Queue QueueIn(const intercept::Call& call) const;
+  uint64_t GroupOf(uint64_t context) const;
+  void Abandon(uint64_t queue);
   bool IsCaptured(uint64_t queue) const;
   void Capture(uint64_t queue, bool begin);
   void AskForOthers();
@@ -52,7 +61,13 @@ class Queues {
   std::atomic<uint32_t> captures_{0};
   std::atomic<uint64_t> captured_[8] = {};
   std::atomic<Nanos> asked_at_{0};
-  std::mutex ask_mu_;  // a stream that is asked about does not go away meanwhile
+  // By these a queue's group is found: 0 is the first context's, and all that most programs have.
+  std::atomic<uint64_t> first_context_{0};
+  std::atomic<bool> several_{false};
+  std::mutex ask_mu_;     // guards what follows; who is asked about does not go away meanwhile
+  uint32_t endings_ = 0;  // calls under way that may end a context: nobody asks meanwhile
+  // Behind the work of streams that were destroyed before it was done; by place of the watch.
+  std::array<api::CUevent, slice::QueueWatch::kQueues> behind_ = {};
 };
 
 }  // namespace flexai::backend::cuda

@@ -102,6 +102,9 @@ SliceRules::Does SliceRules::Learn(const char* name) {
 // is registered now is called before what the driver has registered so far.
 void SliceRules::AfterStart(Call& call) {
   tenant_->PublishWorkers();
+  if (call.ok() && call.info().event == intercept::Event::kContextCreate) {
+    queues_.ContextMade(call.created());
+  }
   if (call.ok() && call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     const auto& c = call.As<api::CuDevicePrimaryCtxRetainCall>();
     const auto device = static_cast<size_t>(c.dev);
@@ -333,8 +336,9 @@ void SliceRules::AfterWatched(Call& call) {
   queues_.After(call);
   if (call.info().event != intercept::Event::kContextDestroy || !call.ok()) return;
   slice::Ledger* ledger = tenant_->ledger();
-  const uint64_t context = ledger ? GoneContext(call) : 0;
-  if (context == 0) return;
+  const uint64_t context = GoneContext(call);
+  if (context != 0) queues_.ContextGone(context);
+  if (context == 0 || !ledger) return;
   const Taken taken = holdings_.TakeContext(context);
   if (taken.unseen > 0) ledger->CountUnseen(-static_cast<int64_t>(taken.unseen));
   ledger->Release(taken.freed);
