@@ -130,12 +130,19 @@ class Faults:
         random.seed(1)
         neighbour = Tenant(self.machine, "k10-neighbour", "k10" if not self.machine.fake else "k1", 40).ready()
         took = {"daemon": [], "held": [], "running": []}
+        victims = []
         for i in range(self.kill_count):
             what = ("daemon", "held", "running")[i % 3]
-            victim = Tenant(self.machine, f"k1-{i}", "k1", 30, limit=30).ready()
-            victim.pause(what == "held")
+            if not victims:
+                victims = [Tenant(self.machine, f"k1-{i}-{v}", "k1", 10, limit=10) for v in range(min(4, self.kill_count - i))]
+                for victim in victims:
+                    victim.ready()
+            if what != "daemon":
+                victims[-1].pause(what == "held")
             time.sleep(random.uniform(0, 0.15))  # at any moment of a period
-            took[what].append(self.kill_daemon(victim) if what == "daemon" else self.kill(victim))
+            took[what].append(self.kill_daemon(1 + len(victims)) if what == "daemon" else self.kill(victims.pop()))
+        for victim in victims:
+            victim.stop()
         moves = progress([neighbour], 1.0)[0]
         neighbour.stop()
         if moves <= 0:
@@ -160,17 +167,15 @@ class Faults:
             time.sleep(0.01)  # poll
         return time.monotonic() - begin
 
-    def kill_daemon(self, victim):
-        """The limit is kept by the tenant's own clock, and its successor knows both slices again."""
+    def kill_daemon(self, slices):
+        """Limits are kept by the tenants' own clocks, and its successor knows all slices again."""
         self.machine.daemon.kill()
         self.machine.daemon.wait()
         self.machine.start_daemon()
         begin = time.monotonic()
-        while len(self.machine.status()["slices"]) < 2 and time.monotonic() - begin < 10:
+        while len(self.machine.status()["slices"]) < slices and time.monotonic() - begin < 10:
             time.sleep(0.01)  # poll
-        back = time.monotonic() - begin
-        victim.stop()
-        return back
+        return time.monotonic() - begin
 
     def without(self):
         """A limit of 30 % while no daemon is there."""

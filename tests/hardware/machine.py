@@ -52,10 +52,18 @@ class Machine:
                 return card
         sys.exit(f"flexai lists no card of this kind: {cards.stdout} {cards.stderr}")
 
+    def words(self, memory, share):
+        return [self.build / "bin/flexai", "run", "--quiet", "--card", self.card["card"], "--share", f"{share}%", "--limit", "100%",
+                "--memory", f"{memory}Mi", "--"]
+
     def run(self, memory, *command, timeout=120, env=None):
-        return subprocess.run([self.build / "bin/flexai", "run", "--card", self.card["card"], "--share", "50%", "--limit", "100%",
-                               "--memory", f"{memory}Mi", "--", *map(str, command)], env={**self.env, **(env or {})},
-                              capture_output=True, text=True, timeout=timeout)
+        return subprocess.run([*self.words(memory, 50), *map(str, command)], env={**self.env, **(env or {})}, capture_output=True, text=True,
+                              timeout=timeout)
+
+    def start(self, memory, *command, env=None):
+        """The same with a small share, beside others."""
+        return subprocess.Popen([*self.words(memory, 10), *map(str, command)], env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def status(self):
         for _ in range(100):

@@ -9,11 +9,14 @@ process holds. Exit code 1 where a byte over the limit was held, or less than 99
 import argparse
 import importlib.util
 import json
+import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 
@@ -53,6 +56,94 @@ PROGRAMS = {
     "torch": ("".join(TORCH), {}),
     "torch, expandable segments": ("".join(TORCH), {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}),
     "torch, cudaMallocAsync": (TORCH[0] + TORCH[2], {"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}),
+    "torch, compile": ("""
+        import torch
+        @torch.compile
+        def f(x):
+            return torch.nn.functional.gelu(x * 2 + 1).sum(-1)
+        x = torch.randn(512, 1024, device="cuda")
+        want = torch.nn.functional.gelu(x * 2 + 1).sum(-1)
+        assert torch.allclose(f(x), want, atol=1e-2), (f(x) - want).abs().max()
+        print("compiled")
+        """, {}),
+    "torch, DataLoader workers": ("""
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+        rows = TensorDataset(torch.arange(4096).float())
+        total = 0.0
+        for batch, in DataLoader(rows, batch_size=64, num_workers=4, pin_memory=True):
+            total += float(batch.cuda(non_blocking=True).sum())
+        assert total == 4095 * 4096 / 2, total
+        print("4 workers, pinned")
+        """, {}),
+    "torch, libraries": ("""
+        import torch
+        x = torch.randn(8, 3, 64, 64, device="cuda", dtype=torch.float16)
+        y = torch.nn.functional.conv2d(x, torch.randn(16, 3, 3, 3, device="cuda", dtype=torch.float16))
+        assert torch.isfinite(y).all()
+        a = torch.randn(256, 256, device="cuda")
+        assert torch.allclose(torch.fft.ifft(torch.fft.fft(a)).real, a, atol=1e-4)
+        spd = a @ a.T + 256 * torch.eye(256, device="cuda")
+        l = torch.linalg.cholesky(spd)
+        assert torch.allclose(l @ l.T, spd, rtol=1e-2, atol=1e-1)
+        b = torch._addmm_activation(torch.zeros(256, device="cuda", dtype=torch.bfloat16), a.bfloat16(), a.bfloat16(), use_gelu=True)
+        assert torch.isfinite(b).all()
+        s = a.relu().to_sparse_csr()
+        assert torch.allclose(s @ a, a.relu() @ a, rtol=1e-2, atol=1e-1)
+        print("cuDNN", torch.backends.cudnn.version(), "cuFFT, cuSOLVER, cuBLASLt, cuSPARSE")
+        """, {}),
+    "torch, spawned processes": ("""
+        import torch, torch.multiprocessing as mp
+        def work(rank, shared):
+            shared += torch.ones(4, device="cuda")
+            torch.cuda.synchronize()
+        if __name__ == "__main__":
+            mp.set_start_method("spawn")
+            shared = torch.zeros(4, device="cuda")
+            for rank in range(2):
+                p = mp.Process(target=work, args=(rank, shared))
+                p.start(); p.join()
+                assert p.exitcode == 0, p.exitcode
+            assert shared.tolist() == [2.0] * 4, shared
+            print("memory shared with two processes (cudaIpc)")
+        """, {}),
+    "torchrun, NCCL": ("""
+        import os, torch, torch.distributed as dist
+        dist.init_process_group("nccl", device_id=torch.device("cuda:0"))
+        x = torch.full((1 << 20,), float(dist.get_rank() + 1), device="cuda")
+        dist.all_reduce(x)
+        world = dist.get_world_size()
+        assert float(x[3]) == world * (world + 1) / 2
+        print("all_reduce over", world, "NCCL", torch.cuda.nccl.version())
+        dist.destroy_process_group()
+        """, {}),
+    "torchrun, two ranks on one slice, gloo": ("""
+        import os, torch, torch.distributed as dist
+        dist.init_process_group("gloo")
+        torch.cuda.set_device(0)
+        model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(64, 64).cuda())
+        torch.manual_seed(dist.get_rank())
+        model(torch.randn(8, 64, device="cuda")).sum().backward()
+        g = next(model.parameters()).grad
+        other = [torch.zeros_like(g).cpu() for _ in range(2)]
+        dist.all_gather(other, g.cpu())
+        assert torch.equal(other[0], other[1])
+        if dist.get_rank() == 0:
+            print("gradients of two ranks agree")
+        dist.destroy_process_group()
+        """, {}),
+    "triton": ("""
+        import torch, triton, triton.language as tl
+        @triton.jit
+        def add(a, b, out, n, BLOCK: tl.constexpr):
+            i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+            tl.store(out + i, tl.load(a + i, i < n) + tl.load(b + i, i < n), i < n)
+        a, b = torch.randn(2, 98432, device="cuda")
+        out = torch.empty_like(a)
+        add[(triton.cdiv(a.numel(), 1024),)](a, b, out, a.numel(), BLOCK=1024)
+        assert torch.equal(out, a + b)
+        print("triton", triton.__version__)
+        """, {}),
     "cupy": ("""
         import cupy
         a = cupy.arange(1 << 20)
@@ -75,9 +166,30 @@ PROGRAMS = {
         a = cuda.to_device(numpy.ones(1000))
         twice[10, 128](a)
         assert a.copy_to_host().sum() == 2000
-        print("numba", cuda.current_context().get_memory_info())
+        import numba
+        print("numba", numba.__version__, "NumPy", numpy.__version__, cuda.current_context().get_memory_info())
         """, {}),
 }
+# By nvcc, with either kind of its run-time library.
+CUDART = """
+#include <cstdio>
+__global__ void twice(int* a) { a[threadIdx.x] *= 2; }
+int main() {
+  int *there = nullptr, here[32], version = 0;
+  for (int i = 0; i < 32; ++i) here[i] = i;
+  size_t free_bytes = 0, total = 0;
+  cudaRuntimeGetVersion(&version);
+  if (cudaMalloc(&there, sizeof(here)) != cudaSuccess) return 2;
+  cudaMemcpy(there, here, sizeof(here), cudaMemcpyHostToDevice);
+  twice<<<1, 32>>>(there);
+  cudaMemcpy(here, there, sizeof(here), cudaMemcpyDeviceToHost);
+  cudaMemGetInfo(&free_bytes, &total);
+  void* more = nullptr;
+  const bool refused = cudaMalloc(&more, total) == cudaErrorMemoryAllocation;
+  printf("cudart %d, total %zu MiB, more is %s\n", version, total >> 20, refused ? "refused" : "GIVEN");
+  return here[31] == 62 && refused ? 0 : 3;
+}
+"""
 
 
 def matrix(machine, limit, rounds):
@@ -119,23 +231,63 @@ def has(package):
     return importlib.util.find_spec(package) is not None
 
 
-def programs(machine, limit):
-    found = {}
-    for name, (text, env) in PROGRAMS.items():
-        package = name.split(",")[0]
-        if not has(package):
-            found[name] = "not installed"
-            continue
-        try:
-            ran = machine.run(limit, sys.executable, "-c", textwrap.dedent(text), env=env)
-            found[name] = ran.stdout.strip() if ran.returncode == 0 else f"FAILED {ran.returncode}: {ran.stdout[-400:]} {ran.stderr[-1500:]}"
-        except subprocess.TimeoutExpired:
-            found[name] = "FAILED: no end within 120 s"
-    if shutil.which("nvidia-smi"):
-        found["nvidia-smi"] = machine.run(limit, "nvidia-smi", "--query-gpu=memory.total,memory.used", "--format=csv,noheader").stdout.strip()
-    for name, said in found.items():
-        print(f"{name}: {said}")
-    return found
+def command(name, text, folder):
+    """How a program is started; None where what it needs is not installed."""
+    if not has(name.split(",")[0].replace("torchrun", "torch")):
+        return None
+    script = pathlib.Path(folder) / (re.sub(r"\W+", "_", name) + ".py")
+    script.write_text(textwrap.dedent(text))
+    if not name.startswith("torchrun"):
+        return [sys.executable, script]
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2" if "two" in name else "1", script]
+
+
+def compiled(folder):
+    """Programs by nvcc, with its static and its shared run-time library."""
+    nvcc = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
+    made = {}
+    if not os.path.exists(nvcc):
+        return made
+    source = pathlib.Path(folder) / "cudart.cu"
+    source.write_text(CUDART)
+    for kind in ("static", "shared"):
+        program = pathlib.Path(folder) / f"cudart_{kind}"
+        done = subprocess.run([nvcc, "-arch=native", f"-cudart={kind}", "-o", program, source], capture_output=True, text=True)
+        made[f"cudart, {kind}"] = [program] if done.returncode == 0 else ["sh", "-c", f"echo {shlex.quote(done.stderr[-300:])} >&2; exit 1"]
+    return made
+
+
+def programs(machine, limit, numba_path):
+    """All at once, a slice each: they share the card as tenants do."""
+    found, running = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {name: (command(name, text, folder), env) for name, (text, env) in PROGRAMS.items()}
+        commands.update({name: (words, {}) for name, words in compiled(folder).items()})
+        if shutil.which("nvidia-smi"):
+            commands["nvidia-smi"] = (["nvidia-smi", "--query-gpu=memory.total,memory.used", "--format=csv,noheader"], {})
+        left = list(commands)
+        while left or running:
+            while left and len(running) < 8:
+                name = left.pop(0)
+                words, env = commands[name]
+                if words is None:
+                    found[name] = "not installed"
+                    continue
+                if name == "numba" and numba_path:
+                    env = {**env, "PYTHONPATH": numba_path}
+                running[name] = machine.start(limit, *words, env=env), time.monotonic()
+            for name, (child, begin) in list(running.items()):
+                late = time.monotonic() - begin > 150
+                if child.poll() is None and not late:
+                    continue
+                if late:
+                    child.kill()
+                out, err = child.communicate()
+                found[name] = out.strip() if child.returncode == 0 else f"FAILED {child.returncode}: {out[-400:]} {err[-1500:]}"
+                print(f"{name}: {found[name]}", flush=True)
+                del running[name]
+            time.sleep(0.02)  # poll
+    return {name: found[name] for name in commands}
 
 
 def startup(machine, limit):
@@ -160,6 +312,7 @@ def main():
     parser.add_argument("--limit", type=int, default=0, help="MiB; 8192 by default, 512 on the fake card")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--programs", action="store_true")
+    parser.add_argument("--numba-path", help="where modules are that numba shall find first, such as a NumPy that it supports")
     parser.add_argument("--startup", action="store_true", help="how long PyTorch takes to the first tensor")
     parser.add_argument("--out")
     options = parser.parse_args()
@@ -169,14 +322,16 @@ def main():
         result = {"card": machine.card, "memory": matrix(machine, limit, options.rounds),
                   "look_up": look_up(machine, limit, machine.driver)}
         if options.programs:
-            result["programs"] = programs(machine, limit)
+            result["programs"] = programs(machine, limit, options.numba_path)
         if options.startup and has("torch"):
             result["startup_seconds"] = startup(machine, limit)
     finally:
         machine.close()
     if options.out:
         pathlib.Path(options.out).write_text(json.dumps(result, indent=1) + "\n")
-    return 1 if result["memory"]["failed"] or result["look_up"]["failed"] else 0
+    bad = [name for name, said in result.get("programs", {}).items() if "FAILED" in said or "GIVEN" in said]
+    print(*(f"!! {name} failed" for name in bad), sep="\n")
+    return 1 if result["memory"]["failed"] or result["look_up"]["failed"] or bad else 0
 
 
 if __name__ == "__main__":

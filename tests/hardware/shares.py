@@ -17,7 +17,7 @@ import sys
 import time
 
 from machine import Machine
-from tenant import FAILED, TORCH, Tenant, calibrate, progress, rate_alone, rates
+from tenant import FAILED, SPIN, TORCH, Tenant, calibrate, progress, rate_alone, rates
 
 LIMITS = 10, 30, 50, 70, 90
 PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
@@ -31,26 +31,67 @@ class Shares:
     def note(self, part, what, **figures):
         self.rows.append({"part": part, "what": what, **figures})
 
-    def limit(self, kinds):
-        print("alone under a hard limit, progress in percent of alone")
-        print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS) + "   alone again")
+    def limit(self, kinds, twins):
+        """Each alone under hard limits. `twins` run without us, too: beside them is seen what a slice without a limit costs."""
+        tenants = {kind: Tenant(self.machine, kind, kind, 1) for kind in dict.fromkeys([*kinds, *twins])}
+        natives = {kind: Tenant(self.machine, f"{kind}-native", kind, 0, native=True) for kind in twins}
+        for tenant in tenants.values():
+            tenant.ready().pause(True)
+        for native in natives.values():
+            os.kill(native.ready().child.pid, signal.SIGSTOP)
+        if kinds:
+            print("alone under a hard limit, progress in percent of alone")
+            print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS) + "   alone again")
         for kind in kinds:
-            tenant = Tenant(self.machine, kind, kind, 10).ready()
-            whole = rate_alone([tenant], tenant, self.seconds)
-            got, card = [], []
-            for limit in LIMITS:
-                tenant.set(10, limit)
-                got.append(rates([tenant], self.seconds)[0] / whole * 100)
-                card.append(tenant.card_percent)
-            tenant.set(10, 100)
-            again = rates([tenant], self.seconds)[0] / whole * 100
+            self.limit_of(kind, tenants[kind])
+        for kind in twins:
+            self.cost(kind, natives[kind], tenants[kind])
+        # Nobody ends while the card is kept from it.
+        for native in natives.values():
+            os.kill(native.child.pid, signal.SIGCONT)
+        for tenant in tenants.values():
+            tenant.pause(False)
+        for tenant in [*tenants.values(), *natives.values()]:
             tenant.stop()
-            print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got) + f"   {again:.2f}")
-            print(f"{'  card':8}" + "".join(f"{value:9.2f}" for value in card), flush=True)
-            for limit, value, had in zip(LIMITS, got, card):
-                self.note("limit", kind, asked=limit, got=round(value, 3), error=round(value - limit, 3), card=round(had, 3),
-                          card_error=round(had - limit, 3))
-            self.note("again", kind, got=round(again, 3))
+
+    def limit_of(self, kind, tenant):
+        tenant.pause(False)
+        whole = rate_alone([tenant], tenant, self.seconds)
+        alone = tenant.clock
+        got, card, clocks = [], [], []
+        for limit in LIMITS:
+            tenant.set(1, limit)
+            got.append(rates([tenant], self.seconds)[0] / whole * 100)
+            card.append(tenant.card_percent)
+            clocks.append(tenant.clock / alone if alone and tenant.clock else None)
+        tenant.set(1, 100)
+        again = rates([tenant], self.seconds)[0] / whole * 100
+        tenant.pause(True)
+        print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got) + f"   {again:.2f}")
+        print(f"{'  card':8}" + "".join(f"{value:9.2f}" for value in card), flush=True)
+        if any(clocks):
+            print(f"{'  clock':8}" + "".join(f"{value:9.4f}" if value else f"{'-':>9}" for value in clocks), flush=True)
+        for limit, value, had, speed in zip(LIMITS, got, card, clocks):
+            self.note("limit", kind, asked=limit, got=round(value, 3), error=round(value - limit, 3), card=round(had, 3),
+                      card_error=round(had - limit, 3), **({"clock": round(speed, 4)} if speed else {}))
+        self.note("again", kind, got=round(again, 3))
+
+    def cost(self, kind, native, sliced):
+        """Without a limit beside the same program without us, in turns; the other is stopped."""
+        sliced.pause(False)
+        os.kill(sliced.child.pid, signal.SIGSTOP)
+        pair, got = (native, sliced), [[], []]
+        # One before the other as often as the other before the one: the card gets warmer.
+        for i in (0, 1, 1, 0) * (3 if kind not in SPIN else 2):
+            os.kill(pair[i].child.pid, signal.SIGCONT)
+            got[i].append(progress([pair[i]], 0.6, settle=0.1)[0])
+            os.kill(pair[i].child.pid, signal.SIGSTOP)
+        os.kill(sliced.child.pid, signal.SIGCONT)
+        sliced.pause(True)
+        ratio = statistics.mean(got[1]) / statistics.mean(got[0])
+        noise = statistics.stdev(got[0]) / statistics.mean(got[0])
+        print(f"without limit, {kind}: {ratio:.4f} of native, whose own rate varies by {noise:.4f}", flush=True)
+        self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4))
 
     def together(self, part, kinds, splits):
         tenants = [Tenant(self.machine, f"{kind}-{i}", kind, 100 // len(kinds)) for i, kind in enumerate(kinds)]
@@ -132,26 +173,6 @@ class Shares:
         for tenant in (critical, training):
             tenant.stop()
 
-    def overhead(self, kinds):
-        """Without a limit beside the same program without us, in turns; the other is stopped."""
-        for kind in kinds:
-            pair = [Tenant(self.machine, f"{kind}-native", kind, 100, native=True), Tenant(self.machine, f"{kind}-slice", kind, 100)]
-            for tenant in pair:
-                tenant.ready()
-            got = [[], []]
-            # One before the other as often as the other before the one: the card gets warmer.
-            for i in (0, 1, 1, 0) * 2:
-                os.kill(pair[1 - i].child.pid, signal.SIGSTOP)
-                os.kill(pair[i].child.pid, signal.SIGCONT)
-                got[i].append(progress([pair[i]], 0.7, settle=0.1)[0])
-            for tenant in pair:
-                os.kill(tenant.child.pid, signal.SIGCONT)
-                tenant.stop()
-            ratio = statistics.median(got[1]) / statistics.median(got[0])
-            noise = statistics.stdev(got[0]) / statistics.mean(got[0])
-            print(f"without limit, {kind}: {ratio:.4f} of native, whose own rate varies by {noise:.4f}", flush=True)
-            self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4))
-
     def idle(self):
         """Between its work a tenant is seen to be idle, though nobody waits for one of its streams."""
         tenant = Tenant(self.machine, "idle", "k1", 10, more=(4, 3000)).ready()
@@ -217,8 +238,13 @@ def main():
     try:
         calibrate(machine)
         shares = Shares(machine, options.seconds)
-        if "limit" in parts:
-            shares.limit(kinds)
+        twins = []
+        if "overhead" in parts and not options.fake:
+            with_jax = subprocess.run([sys.executable, "-c", "import jax"], capture_output=True).returncode == 0
+            more = [*(("infer", "compile") if with_torch else ()), *(["jax"] if with_jax else [])]
+            twins = kinds if options.kinds else [*kinds, *more]
+        if "limit" in parts or twins:
+            shares.limit(kinds if "limit" in parts else [], twins)
         if "pairs" in parts:
             for pair in [tuple(pair.split("+")) for pair in options.pairs.split(",") if pair] or PAIRS:
                 if options.pairs or set(pair) <= set(kinds) | ({"k100"} if not options.fake else set()):
@@ -237,9 +263,6 @@ def main():
             shares.idle()
         if "serve" in parts and with_torch:
             shares.serve()
-        if "overhead" in parts and not options.fake:
-            with_jax = subprocess.run([sys.executable, "-c", "import jax"], capture_output=True).returncode == 0
-            shares.overhead([*kinds, *(["jax"] if with_jax and not options.kinds else [])])
     finally:
         machine.close()
     summary(shares.rows)

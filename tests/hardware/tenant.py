@@ -10,7 +10,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 SPIN = {"k01": 100, "k1": 1000, "k10": 10000, "k100": 100000}  # us of a kernel; a wait after each four
-TORCH = "train", "gemm", "graph"
+TORCH = "train", "gemm", "graph"  # of those that PyTorch does: what shares are measured with
 PERIOD_NS = 100_000_000
 FAILED = []
 
@@ -34,6 +34,7 @@ class Tenant:
         self.child = subprocess.Popen([*([] if native else run), *map(str, command)], env=machine.env, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True)
         self.slice, self.card_percent = None, 0.0
+        self.clock = None  # the card's, in GHz, while this one worked; None where it does not tell
         self.read, self.times, self.read_until = [], [], 0
 
     def ready(self):
@@ -77,6 +78,12 @@ class Tenant:
             return w0 + (w1 - w0) * (moment - t0) / max(t1 - t0, 1)
         return at(end) - at(begin)
 
+    def mean_clock(self, begin, end):
+        told = pathlib.Path(f"{self.log}.clock")
+        data = told.read_bytes() if told.exists() else b""
+        inside = [ghz for at, ghz in struct.iter_unpack("<qd", data[:len(data) // 16 * 16]) if begin <= at <= end]
+        return sum(inside) / len(inside) if inside else None
+
     def stop(self):
         if self.child.poll() is not None:
             FAILED.append(f"{self.name} ended by itself with {self.child.returncode}")
@@ -113,6 +120,7 @@ def rates(tenants, seconds, settle=0.4):
     end = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     for tenant in tenants:
         tenant.card_percent = 100 * (has[tenant.slice] - had[tenant.slice]) / (then - at)
+        tenant.clock = tenant.mean_clock(begin, end)
     return progress_between(tenants, begin, end)
 
 
