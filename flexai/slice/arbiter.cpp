@@ -39,6 +39,10 @@ void Arbiter::Adopt(std::span<const ArbiterInput> inputs) {
     next.push_back(known != tenants_.end() ? *known : Tenant{});
     Tenant& tenant = next.back();
     if (known == tenants_.end()) tenant.bucket = Gathered(input.limit);
+    // What a higher limit saved up is not spent under a lower one.
+    if (input.limit < tenant.in.limit) {
+      tenant.bucket = std::min(tenant.bucket, Gathered(input.limit));
+    }
     tenant.was_busy = tenant.in.busy;
     tenant.in = input;
     tenant.account.id = input.id;
@@ -50,8 +54,10 @@ void Arbiter::Fill(Tenant& tenant, Nanos elapsed) {
   const double time = static_cast<double>(elapsed);
   const double limit_turn = static_cast<double>(Turn(tenant.in.limit));
   const double share_turn = static_cast<double>(Turn(tenant.in.share));
-  // One that waits for the card keeps what it could not spend; one without work keeps one turn.
-  const double most = tenant.in.busy ? kMostTurns * limit_turn : limit_turn;
+  // One that waits for the card keeps what it could not spend; one without work, or paused, keeps
+  // one turn.
+  const bool waits = tenant.in.busy && !tenant.in.paused;
+  const double most = waits ? kMostTurns * limit_turn : limit_turn;
   tenant.bucket = std::min(tenant.bucket + time * tenant.in.limit / model::kWholeCard,
                            std::max(most, tenant.bucket));
   // A floor that nobody claims does not pile up: an idle tenant is owed at most one turn.

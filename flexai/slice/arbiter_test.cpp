@@ -124,6 +124,25 @@ TEST(Arbiter, APauseEarnsNothing) {
   EXPECT_TRUE(accounts[1].run);
 }
 
+// A limit holds from the moment it is given, whatever a tenant might have had before.
+TEST(Arbiter, LoweredLimitActsAtOnce) {
+  for (const bool paused : {false, true}) {
+    Arbiter arbiter(kCostly);
+    std::vector<ArbiterInput> inputs = {{1, 10, 1000, Priority::kNormal, paused, true},
+                                        {2, 900, 1000, Priority::kNormal, false, true}};
+    Nanos now = 0;
+    const auto step = [&](Nanos until) {
+      for (; now < until; now += kMillisecond) arbiter.Step(now, inputs);
+      return arbiter.Step(now, inputs)[0].received;
+    };
+    const Nanos before = step(2 * kSecond);
+    inputs[0].paused = false;
+    inputs[0].limit = 100;
+    inputs[1].busy = false;
+    EXPECT_LE(step(now + kSecond) - before, 120 * kMillisecond) << "paused " << paused;
+  }
+}
+
 // Where a hand-over costs something, two that are always busy have a turn each in a period, however
 // often the arbiter is asked.
 TEST(Arbiter, CostlyHandOversAreFew) {
