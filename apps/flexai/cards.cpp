@@ -25,17 +25,26 @@ int Act(const Arguments& arguments) {
       cards.push_back(card);
     }
   }
+  for (const json& one : ListField(*status, "unshared")) {
+    if (wanted.empty() || wanted != TextField(one, "uuid")) continue;
+    return Complain(
+        Status(Code::kFailedPrecondition, TextField(one, "why"), TextField(one, "cure")), kFailed);
+  }
   if (!wanted.empty() && cards.empty()) {
     return Complain(Status(Code::kNotFound, "there is no card '" + wanted + "'",
                            "flexai cards lists the cards of this machine"),
                     kFailed);
   }
-  const json found = {{"cards", cards}};
+  json found = {{"cards", cards}};
+  if (wanted.empty() && status->contains("unshared")) {
+    found["unshared"] = ListField(*status, "unshared");
+  }
   if (*format == Format::kJson) return Print(ToJson(found)) ? kDone : kFailed;
   if (*format == Format::kYaml) return Print(ToYaml(found)) ? kDone : kFailed;
   const bool wide = *format == Format::kWide;
-  if (cards.empty()) return Print("no cards: flexai doctor says why\n") ? kDone : kFailed;
-  return Print(CardTable(found, wide).Render()) ? kDone : kFailed;
+  const std::string table =
+      cards.empty() ? "no cards: flexai doctor says why\n" : CardTable(found, wide).Render();
+  return Print(table + NotShared(found)) ? kDone : kFailed;
 }
 
 }  // namespace

@@ -59,6 +59,7 @@ std::vector<Finding> Examine() {
   if (status.ok()) {
     findings.push_back(CheckVersion(*status));
     findings.push_back(CheckCards(*status));
+    for (Finding& finding : CheckUnshared(*status)) findings.push_back(std::move(finding));
     for (const json& card : ListField(*status, "cards")) {
       // On the host's own cores nothing of this depends on a driver.
       if (TextField(card, "kind") == "cpu") continue;

@@ -16,6 +16,16 @@ std::string About(const json& card, const char* what) {
 
 }  // namespace
 
+std::vector<Finding> CheckUnshared(const json& status) {
+  // Where others can be shared it is a choice that people may have made.
+  const Verdict verdict = ListField(status, "cards").empty() ? Verdict::kFail : Verdict::kWarn;
+  std::vector<Finding> findings;
+  for (const json& one : ListField(status, "unshared")) {
+    findings.push_back({"not shared", verdict, TextField(one, "why"), TextField(one, "cure")});
+  }
+  return findings;
+}
+
 Finding CheckLever(const json& card) {
   const std::string check = About(card, "lever");
   const std::string lever = TextField(card, "lever");

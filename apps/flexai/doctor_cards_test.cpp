@@ -47,6 +47,15 @@ TEST(DoctorCards, Time) {
   ExpectFinding(CheckCardTime(older), "card 2 time", Verdict::kPass, "by the clock");
 }
 
+TEST(DoctorCards, Unshared) {
+  EXPECT_TRUE(CheckUnshared(json{{"cards", {kCard}}}).empty());
+  json status = {{"cards", {kCard}}, {"unshared", {{{"why", "it is cut"}, {"cure", "mend it"}}}}};
+  ASSERT_EQ(CheckUnshared(status).size(), 1u);
+  ExpectFinding(CheckUnshared(status)[0], "not shared", Verdict::kWarn, "it is cut");
+  status["cards"] = json::array();
+  ExpectFinding(CheckUnshared(status)[0], "not shared", Verdict::kFail, "it is cut");
+}
+
 TEST(DoctorCards, Driver) {
   ExpectFinding(CheckDriver(kCard), "card 2 driver", Verdict::kPass, "580.1.2: the version");
   ExpectFinding(CheckDriver(With("driver", "610.3")), "card 2 driver", Verdict::kWarn,

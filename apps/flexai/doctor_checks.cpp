@@ -295,8 +295,10 @@ Finding CheckCards(const json& status) {
     complete = complete && BytesField(card, "memory_total_bytes") > 0;
   }
   if (found.empty()) {
-    return {"cards", Verdict::kFail, "the daemon sees no card",
-            "mend the loader and the drivers above, then restart flexaid"};
+    const bool told = !ListField(status, "unshared").empty();
+    return {"cards", Verdict::kFail, "the daemon sees no card that it can share",
+            told ? "what is below says why"
+                 : "mend the loader and the drivers above, then restart flexaid"};
   }
   return {"cards", complete ? Verdict::kPass : Verdict::kWarn, found,
           complete ? "" : "a card tells no memory: restart flexaid, or its driver"};

@@ -40,6 +40,8 @@ Finding CheckPreloaded(const Preload& preload);
 Finding CheckDaemon(const Result<nlohmann::json>& status);
 Finding CheckVersion(const nlohmann::json& status);
 Finding CheckCards(const nlohmann::json& status);
+/// One for each thing that this machine has and flexai does not share.
+std::vector<Finding> CheckUnshared(const nlohmann::json& status);
 Finding CheckLeftovers(const nlohmann::json& status);
 
 // Of how shares are held on one card, as the daemon describes it (doctor_cards.cpp).

@@ -120,13 +120,21 @@ Status PrepareEnvironment(const operate::Client& client, const json& slice) {
 }
 
 void Tell(operate::Client* client, const json& slice) {
-  std::string model;
+  std::string model, kind, left_out;
   if (Result<json> all = client->Call({{"op", "status"}}); all.ok()) {
     for (const json& card : ListField(*all, "cards")) {
-      if (TextField(card, "card") == TextField(slice, "card")) model = TextField(card, "model");
+      if (TextField(card, "card") != TextField(slice, "card")) continue;
+      model = TextField(card, "model");
+      kind = TextField(card, "kind");
+    }
+    for (const json& one : ListField(*all, "unshared")) {
+      left_out += "flexai: warning: not shared: " + TextField(one, "why") + "; " +
+                  TextField(one, "cure") + "\n";
     }
   }
   std::fprintf(stderr, "flexai: %s\n", Promise(slice, model).c_str());
+  // Whoever gets the host's cores may have meant what is left out.
+  if (kind == "cpu") std::fputs(left_out.c_str(), stderr);
   for (const json& warning : ListField(slice, "warnings")) {
     if (!warning.is_string()) continue;
     std::fprintf(stderr, "flexai: warning: %s\n", Printable(warning.get<std::string>()).c_str());

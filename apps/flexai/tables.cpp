@@ -98,6 +98,14 @@ Table SliceTable(const json& slices, bool wide) {
   return table;
 }
 
+std::string NotShared(const json& status) {
+  std::string text;
+  for (const json& one : ListField(status, "unshared")) {
+    text += "not shared: " + TextField(one, "why") + "; " + TextField(one, "cure") + "\n";
+  }
+  return text;
+}
+
 std::string Remarks(const json& status) {
   std::string text;
   for (const json& waiting : ListField(status, "waiting")) {

@@ -14,6 +14,9 @@ Table CardTable(const nlohmann::json& status, bool wide);
 /// One row a slice; `wide` adds card, peak, refusals, processes and age.
 Table SliceTable(const nlohmann::json& slices, bool wide);
 
+/// Lines for what this machine has and flexai does not share, and why. Empty if nothing.
+std::string NotShared(const nlohmann::json& status);
+
 /// The lines below the tables: who waits and why, and what the daemon warns of. Empty if nothing.
 std::string Remarks(const nlohmann::json& status);
 

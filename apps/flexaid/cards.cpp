@@ -21,6 +21,10 @@ using nlohmann::json;
 
 constexpr Nanos kProbeTimeout = 30 * kSecond;
 
+json ToJson(const model::Unshared& one) {
+  return {{"uuid", one.uuid}, {"why", one.why}, {"cure", one.cure}};
+}
+
 json ToJson(const model::Card& card) {
   return {{"id", card.id},
           {"backend", card.backend},
@@ -51,6 +55,10 @@ model::Card FromJson(const json& j) {
   return card;
 }
 
+model::Unshared ReadUnshared(const json& j) {
+  return {j.value("uuid", ""), j.value("why", ""), j.value("cure", "")};
+}
+
 // What the child prints, up to the time limit.
 std::string ReadToEnd(int fd) {
   std::string text;
@@ -69,26 +77,32 @@ std::string ReadToEnd(int fd) {
 }  // namespace
 
 int PrintCards() {
-  json all = json::array();
+  json all = json::array(), unshared = json::array();
   for (const auto& inventory : MakeInventories()) {
     const auto cards = inventory->List();
+    std::vector<model::Unshared> left_out = inventory->LeftOut();
     if (!cards.ok()) {
-      Notice("%s", cards.status().ToString().c_str());
-      continue;
+      const Status& why = cards.status();
+      left_out.push_back({"", std::string(why.message()), std::string(why.hint())});
     }
-    for (model::Card card : *cards) {
+    for (const model::Unshared& one : left_out) {
+      Notice("%s; %s", one.why.c_str(), one.cure.c_str());
+      unshared.push_back(ToJson(one));
+    }
+    for (model::Card card : cards.ok() ? *cards : std::vector<model::Card>()) {
       card.id = std::to_string(all.size());
       all.push_back(ToJson(card));
     }
   }
-  const std::string text = all.dump(-1, ' ', false, json::error_handler_t::replace);
+  const json found = {{"cards", all}, {"unshared", unshared}};
+  const std::string text = found.dump(-1, ' ', false, json::error_handler_t::replace);
   fputs(text.c_str(), stdout);
   fflush(stdout);
   // Past the destructors of drivers: the answer is out, and some of them hang or crash.
   _exit(0);
 }
 
-Result<std::vector<model::Card>> ProbeCardsInChild() {
+Result<FoundCards> ProbeCardsInChild() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(Code::kInternal, "cannot make a pipe");
   const pid_t child = fork();
@@ -101,19 +115,26 @@ Result<std::vector<model::Card>> ProbeCardsInChild() {
     _exit(127);
   }
   close(ends[1]);
-  const json all = json::parse(ReadToEnd(ends[0]), nullptr, /*allow_exceptions=*/false);
+  const json answer = json::parse(ReadToEnd(ends[0]), nullptr, /*allow_exceptions=*/false);
   close(ends[0]);
   kill(child, SIGKILL);
   int status = 0;
   waitpid(child, &status, 0);
-  std::vector<model::Card> cards;
-  if (!all.is_array()) {
-    Notice("the probe of the cards failed (status %d): no card is shared; flexai doctor says more",
-           status);
-    return cards;
+  FoundCards found;
+  const auto list = [&](const char* name) {
+    return answer.is_object() ? answer.value(name, json::array()) : json::array();
+  };
+  if (!answer.is_object()) {
+    found.unshared.push_back({"",
+                              "the probe of the cards failed (status " + std::to_string(status) +
+                                  "): a driver crashed or hung",
+                              "run flexaid --probe-cards to see it, mend the driver, then start "
+                              "flexaid again"});
+    Notice("%s; %s", found.unshared[0].why.c_str(), found.unshared[0].cure.c_str());
   }
-  for (const json& card : all) cards.push_back(FromJson(card));
-  return cards;
+  for (const json& card : list("cards")) found.cards.push_back(FromJson(card));
+  for (const json& one : list("unshared")) found.unshared.push_back(ReadUnshared(one));
+  return found;
 }
 
 }  // namespace flexai

@@ -12,8 +12,13 @@ namespace flexai {
 /// Prints the cards of all backends as JSON; what the child of ProbeCardsInChild runs.
 int PrintCards();
 
+struct FoundCards {
+  std::vector<model::Card> cards;
+  std::vector<model::Unshared> unshared;
+};
+
 /// Errors: kInternal (the child cannot be started). A child that crashes or hangs means no cards,
-/// with a line in the log.
-Result<std::vector<model::Card>> ProbeCardsInChild();
+/// and that this is told as the reason.
+Result<FoundCards> ProbeCardsInChild();
 
 }  // namespace flexai

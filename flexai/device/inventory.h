@@ -15,6 +15,8 @@ class Inventory {
   /// Errors: kUnavailable (a driver is there but does not answer).
   /// Thread: one. May start a driver, so daemons ask in a process of its own.
   virtual Result<std::vector<model::Card>> List() = 0;
+  /// What the last List left out because flexai cannot share it.
+  virtual std::vector<model::Unshared> LeftOut() const { return {}; }
 };
 
 }  // namespace flexai::device

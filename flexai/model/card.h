@@ -22,4 +22,11 @@ struct Card {
   std::vector<std::string> libraries;  // file names of the driver: who maps one uses the card
 };
 
+/// Something of this host that cannot be shared out: a card, or all that one driver serves.
+struct Unshared {
+  std::string uuid;  // of the card; empty = no single one
+  std::string why;   // a sentence that names it
+  std::string cure;
+};
+
 }  // namespace flexai::model

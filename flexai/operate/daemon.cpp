@@ -28,6 +28,8 @@ constexpr Nanos kAloneTick = 10 * kMillisecond;
 constexpr Nanos kRestTick = 4 * kMillisecond;
 constexpr Nanos kEmptyTick = kSecond;
 constexpr Nanos kLeaveAfter = 60 * kSecond;
+// Without cards soon: what was mended meanwhile shall be seen by the one that comes next.
+constexpr Nanos kLeaveWithoutCards = 10 * kSecond;
 // What it costs to stop one tenant's channels and start another's, as measured on an H100.
 constexpr Nanos kHandOver = 250 * kMicrosecond;
 
@@ -319,7 +321,7 @@ Nanos Daemon::NextTick(Nanos now) const {
 
 bool Daemon::IdleForLong(Nanos now) {
   if (!slices_.empty() || !waiting_.empty() || !connections_.empty()) idle_since_ = now;
-  return now - idle_since_ >= kLeaveAfter;
+  return now - idle_since_ >= (cards_.empty() ? kLeaveWithoutCards : kLeaveAfter);
 }
 
 }  // namespace flexai::operate

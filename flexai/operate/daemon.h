@@ -21,6 +21,7 @@ struct DaemonOptions {
   int listen_fd = -1;            // a bound, listening socket; the daemon's from now on
   bool leave_when_idle = false;  // after a minute without slices
   std::string version;
+  std::vector<model::Unshared> unshared;  // what this host has besides its cards, and why not
   // A helper that tells what drivers say of processes: where it is asked and answers; -1 = none.
   // The daemon's from now on.
   int meter_ask_fd = -1;
@@ -103,6 +104,7 @@ class Daemon {
   // room.cpp: what fits where
   Status RoomOn(size_t card, const model::SliceSpec& spec, const SliceRecord* without) const;
   Result<size_t> PickCard(const model::SliceSpec& spec) const;
+  Status WhyNot(const std::string& card) const;
   model::Permille GrantedShare(size_t card, const SliceRecord* without) const;
   model::Bytes GrantedMemory(size_t card, const SliceRecord* without) const;
 

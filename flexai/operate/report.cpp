@@ -123,7 +123,10 @@ json Daemon::DescribeCard(size_t card) const {
 
 json Daemon::Report() const {
   json cards = json::array(), slices = json::array(), waiting = json::array();
-  json warnings = json::array();
+  json warnings = json::array(), unshared = json::array();
+  for (const model::Unshared& one : options_.unshared) {
+    unshared.push_back({{"uuid", one.uuid}, {"why", one.why}, {"cure", one.cure}});
+  }
   for (size_t card = 0; card < cards_.size(); ++card) {
     cards.push_back(DescribeCard(card));
     if (GrantedShare(card, nullptr) > model::kWholeCard) {
@@ -147,6 +150,7 @@ json Daemon::Report() const {
           {"daemon_pid", getpid()},
           {"socket", options_.address},
           {"cards", cards},
+          {"unshared", unshared},
           {"slices", slices},
           {"waiting", waiting},
           {"warnings", warnings}};

@@ -43,11 +43,29 @@ Status Daemon::RoomOn(size_t card, const model::SliceSpec& spec, const SliceReco
                 "ask for less, wait, or see who holds it: flexai status");
 }
 
-Result<size_t> Daemon::PickCard(const model::SliceSpec& spec) const {
-  if (cards_.empty()) {
-    return Status(Code::kNotFound, "this host has no card that flexai can share",
+// Why a card that was named is not among those that are shared; OK where nothing is known of it.
+Status Daemon::WhyNot(const std::string& card) const {
+  for (const model::Unshared& one : options_.unshared) {
+    if (!one.uuid.empty() && one.uuid == card) {
+      return Status(Code::kFailedPrecondition, one.why, one.cure);
+    }
+  }
+  if (!cards_.empty()) return Status();
+  const std::string none = "this host has no card that flexai can share";
+  if (options_.unshared.empty()) {
+    return Status(Code::kNotFound, none,
                   "install the card's driver; flexai doctor says what is missing");
   }
+  const model::Unshared& first = options_.unshared.front();
+  const size_t more = options_.unshared.size() - 1;
+  return Status(Code::kFailedPrecondition,
+                none + ": " + first.why +
+                    (more > 0 ? " (flexai cards tells of " + std::to_string(more) + " more)" : ""),
+                first.cure);
+}
+
+Result<size_t> Daemon::PickCard(const model::SliceSpec& spec) const {
+  FLEXAI_RETURN_IF_ERROR(WhyNot(spec.card));
   std::string known;
   Status first;
   size_t best = cards_.size();

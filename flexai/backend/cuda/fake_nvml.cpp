@@ -66,6 +66,20 @@ void TellProcesses(C& call) {
   End(call);
 }
 
+// Clients of the vendor's own server, as many as the environment says.
+template <class C>
+void TellMpsProcesses(C& call) {
+  const char* clients = getenv("FLEXAI_FAKE_MPS");
+  const auto count = static_cast<unsigned>(clients ? atoi(clients) : 0);
+  const bool fits = count <= *call.infoCount;
+  for (unsigned i = 0; fits && i < count; ++i) {
+    call.infos[i] = {};
+    call.infos[i].pid = i + 1;
+  }
+  *call.infoCount = count;
+  End(call, fits ? ml::NVML_SUCCESS : ml::NVML_ERROR_INSUFFICIENT_SIZE);
+}
+
 template <class C>
 void TellNoProcess(C& call) {
   *call.infoCount = 0;
@@ -107,9 +121,9 @@ FAKE_AS(NvmlDeviceGetComputeRunningProcesses_v3, TellProcesses)
 FAKE_AS(NvmlDeviceGetGraphicsRunningProcesses, TellNoProcess)
 FAKE_AS(NvmlDeviceGetGraphicsRunningProcesses_v2, TellNoProcess)
 FAKE_AS(NvmlDeviceGetGraphicsRunningProcesses_v3, TellNoProcess)
-FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses, TellNoProcess)
-FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v2, TellNoProcess)
-FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v3, TellNoProcess)
+FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses, TellMpsProcesses)
+FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v2, TellMpsProcesses)
+FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v3, TellMpsProcesses)
 
 FAKE(NvmlErrorString) {
   call.result = call.outcome == ml::NVML_SUCCESS ? "Success" : "an error of the fake library";
@@ -136,7 +150,8 @@ FAKE(NvmlDeviceGetIndex) {
   End(call);
 }
 FAKE(NvmlDeviceGetComputeMode) {
-  *call.mode = 0;
+  const char* mode = getenv("FLEXAI_FAKE_COMPUTE_MODE");
+  *call.mode = static_cast<ml::nvmlComputeMode_t>(mode ? atoi(mode) : 0);
   End(call);
 }
 FAKE(NvmlDeviceGetCudaComputeCapability) {

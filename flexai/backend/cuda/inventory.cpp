@@ -1,77 +1,94 @@
 #include "flexai/backend/cuda/inventory.h"
 
-#include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
+#include "flexai/backend/cuda/mps.h"
 #include "flexai/backend/cuda/nvml_library.h"
-#include "flexai/base/log.h"
 
 namespace flexai::backend::cuda {
 namespace {
 
 namespace api = ::flexai::api::nvml;
 
-// The oldest driver whose calls the table was compared with.
-constexpr int kOldestDriver = 535;
+// The oldest driver whose calls the tables were compared with: that of CUDA 12.4.
+constexpr int kOldestDriver = 550;
 // The driver of docs/reference/h100-results.md, where channels were stopped and the trace was read.
 constexpr char kTriedDriver[] = "580.159.04";
 
 // The file of the driver, with its version: how processes that use it are known.
 std::string DriverFile(const std::string& version) { return "libcuda.so." + version; }
 
-bool HasMpsServer() {
-  DIR* processes = opendir("/proc");
-  bool found = false;
-  while (const dirent* entry = processes ? readdir(processes) : nullptr) {
-    char path[280], name[32] = {};
-    snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-    FILE* file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen(path, "re") : nullptr;
-    if (!file) continue;
-    if (fgets(name, sizeof(name), file)) found |= strncmp(name, "nvidia-cuda-mps", 15) == 0;
-    fclose(file);
-  }
-  if (processes) closedir(processes);
-  return found;
-}
-
 Status Refused(const std::string& what, const std::string& cure) {
   return Status(Code::kFailedPrecondition, what, cure);
+}
+
+// Whether a driver of this version can be used as it is.
+Status CheckVersion(const char* version) {
+  if (atoi(version) >= kOldestDriver) return Status();
+  return Refused(std::string("the NVIDIA driver ") + version + " is older than " +
+                     std::to_string(kOldestDriver) + ", the oldest whose calls are known",
+                 "install a newer driver, then start flexaid again");
+}
+
+// Whether the card is as one that nobody cuts or reserves otherwise. `name` is for people.
+Status CheckUse(const api::Real& ml, api::nvmlDevice_t device, unsigned index,
+                const std::string& name) {
+  const std::string smi = "nvidia-smi -i " + std::to_string(index);
+  unsigned mig = 0, pending = 0, clients = 0;
+  if (ml.nvmlDeviceGetMigMode &&
+      ml.nvmlDeviceGetMigMode(device, &mig, &pending) == api::NVML_SUCCESS && mig == 1) {
+    return Refused(name + " is cut by MIG already, and its parts cannot be cut again",
+                   smi + " -mig 0, then start flexaid again");
+  }
+  api::nvmlComputeMode_t mode = 0;
+  if (ml.nvmlDeviceGetComputeMode &&
+      ml.nvmlDeviceGetComputeMode(device, &mode) == api::NVML_SUCCESS && mode != 0) {
+    return Refused(name + " is in a compute mode in which several processes may not use it",
+                   smi + " -c DEFAULT, then start flexaid again");
+  }
+  // Served from another namespace, whose processes and sockets are not seen here.
+  if (ml.nvmlDeviceGetMPSComputeRunningProcesses_v3 &&
+      ml.nvmlDeviceGetMPSComputeRunningProcesses_v3(device, &clients, nullptr) ==
+          api::NVML_ERROR_INSUFFICIENT_SIZE) {
+    return Refused(
+        name + " is shared by MPS, so the driver sees one process where there are many",
+        "end its daemon (echo quit | nvidia-cuda-mps-control), then start flexaid again");
+  }
+  return Status();
 }
 
 class CudaInventory : public device::Inventory {
  public:
   Result<std::vector<model::Card>> List() override;
+  std::vector<model::Unshared> LeftOut() const override { return left_out_; }
 
  private:
   static Result<model::Card> Describe(const api::Real& ml, unsigned index,
-                                      const std::string& version);
+                                      const std::string& version, std::string* uuid);
+
+  std::vector<model::Unshared> left_out_;
 };
 
 Result<model::Card> CudaInventory::Describe(const api::Real& ml, unsigned index,
-                                            const std::string& version) {
+                                            const std::string& version, std::string* uuid) {
   api::nvmlDevice_t device = nullptr;
   char text[96] = {};
-  model::Card card;
+  std::string name = "NVIDIA card " + std::to_string(index);
   if (ml.nvmlDeviceGetHandleByIndex_v2(index, &device) != api::NVML_SUCCESS) {
-    return Status(Code::kUnavailable, "NVIDIA card " + std::to_string(index) + " does not answer",
+    return Status(Code::kUnavailable, name + " does not answer",
                   "nvidia-smi says more; a card that fell off the bus needs a reboot");
   }
-  unsigned mig = 0, pending = 0;
-  if (ml.nvmlDeviceGetMigMode &&
-      ml.nvmlDeviceGetMigMode(device, &mig, &pending) == api::NVML_SUCCESS && mig == 1) {
-    return Refused("NVIDIA card " + std::to_string(index) + " is cut by MIG already",
-                   "nvidia-smi -i " + std::to_string(index) + " -mig 0, then start flexaid again");
-  }
+  model::Card card;
   card.backend = "cuda";
   card.kind = "gpu";
   card.vendor = "NVIDIA";
   card.driver = version;
   card.tried_driver = kTriedDriver;
-  if (ml.nvmlDeviceGetName(device, text, sizeof(text)) == api::NVML_SUCCESS) card.model = text;
   if (ml.nvmlDeviceGetUUID(device, text, sizeof(text)) == api::NVML_SUCCESS) card.uuid = text;
+  if (ml.nvmlDeviceGetName(device, text, sizeof(text)) == api::NVML_SUCCESS) card.model = text;
+  *uuid = card.uuid;
+  if (!card.model.empty()) name += " (" + card.model + ")";
+  FLEXAI_RETURN_IF_ERROR(CheckUse(ml, device, index, name));
   api::nvmlMemory_t memory = {};
   if (ml.nvmlDeviceGetMemoryInfo(device, &memory) == api::NVML_SUCCESS) {
     card.memory_bytes = memory.total;
@@ -86,6 +103,7 @@ Result<model::Card> CudaInventory::Describe(const api::Real& ml, unsigned index,
 }
 
 Result<std::vector<model::Card>> CudaInventory::List() {
+  left_out_.clear();
   std::vector<model::Card> cards;
   const NvmlLibrary library = OpenNvml();
   const api::Real& ml = library.real;
@@ -96,24 +114,23 @@ Result<std::vector<model::Card>> CudaInventory::List() {
   }
   char version[96] = {};
   ml.nvmlSystemGetDriverVersion(version, sizeof(version));
-  if (atoi(version) < kOldestDriver) {
-    return Refused(std::string("the NVIDIA driver ") + version + " is older than " +
-                       std::to_string(kOldestDriver) + ", the oldest that is supported",
-                   "install a newer driver");
-  }
-  if (HasMpsServer()) {
-    return Refused("an MPS server runs, so the driver sees one process where there are several",
-                   "echo quit | nvidia-cuda-mps-control, then start flexaid again");
+  FLEXAI_RETURN_IF_ERROR(CheckVersion(version));
+  if (const std::string seen = FindMps(); !seen.empty()) {
+    return Refused(
+        "MPS runs (" + seen + "), so the NVIDIA driver sees one process where there are many",
+        "end it (echo quit | nvidia-cuda-mps-control), then start flexaid again");
   }
   unsigned count = 0;
   ml.nvmlDeviceGetCount_v2(&count);
   for (unsigned i = 0; i < count; ++i) {
-    const Result<model::Card> card = Describe(ml, i, version);
-    if (!card.ok()) {
-      Notice("%s", card.status().ToString().c_str());
-      continue;
+    std::string uuid;
+    Result<model::Card> card = Describe(ml, i, version, &uuid);
+    if (card.ok()) {
+      cards.push_back(std::move(card).value());
+    } else {
+      left_out_.push_back(
+          {uuid, std::string(card.status().message()), std::string(card.status().hint())});
     }
-    cards.push_back(*card);
   }
   return cards;
 }

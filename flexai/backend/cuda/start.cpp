@@ -2,14 +2,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include <algorithm>
-#include <string>
-
 #include "flexai/backend/cuda/channel_freeze.h"
 #include "flexai/backend/cuda/exported.h"
 #include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/look_up_stage.h"
 #include "flexai/backend/cuda/slice_rules.h"
+#include "flexai/backend/cuda/visible_card.h"
 #include "flexai/base/log.h"
 #include "flexai/intercept/trace.h"
 
@@ -43,26 +41,15 @@ void Add(intercept::Chassis& chassis, intercept::Stage* stage) {
   if (!added.ok()) Notice("%s: %s", stage->name(), added.ToString().c_str());
 }
 
-// The slice's card is the only one that the program may see. What the program itself chose, by
-// index or by (the beginning of) a name, it chose among the slice's cards.
-void ShowCardsOfSlice(const slice::Region& region) {
-  const std::string uuid = region.header.card_uuid;
-  const char* chosen = getenv("CUDA_VISIBLE_DEVICES");
-  std::string first = chosen ? chosen : "0";
-  first.resize(std::min(first.find(','), first.size()));
-  const bool by_name = first.size() > 4 && uuid.compare(0, first.size(), first) == 0;
-  // A card of another kind is none that this driver can show.
-  const bool shown = uuid.rfind("GPU-", 0) == 0 && (first == "0" || by_name);
-  setenv("CUDA_VISIBLE_DEVICES", shown ? uuid.c_str() : "", 1);
-}
-
 void AddSlice(intercept::Chassis& chassis) {
   if (!getenv("FLEXAI_SLICE")) return;
   g_slicing = new Slicing;
   if (const Status attached = g_slicing->tenant.Attach(); !attached.ok()) {
     Notice("no slice: %s. Allocations on the card will be refused", attached.ToString().c_str());
   }
-  if (const slice::Region* region = g_slicing->tenant.region()) ShowCardsOfSlice(*region);
+  if (const slice::Region* region = g_slicing->tenant.region()) {
+    ShowCardOfSlice(region->header.card_uuid);
+  }
   pthread_atfork(nullptr, nullptr, &AfterForkInChild);
   void* const real = ReplaceImport(Driver(), "ioctl", reinterpret_cast<void*>(&Ioctl));
   g_slicing->freeze.SetReal(reinterpret_cast<ChannelFreeze::IoctlFn>(real));

@@ -1,0 +1,53 @@
+#include "flexai/backend/cuda/visible_card.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+namespace flexai::backend::cuda {
+namespace {
+
+constexpr char kUuid[] = "GPU-666c6578-6169-2d66-616b-652d63617264";
+
+TEST(VisibleCard, TheSlicesCardByIndexAndName) {
+  for (const char* chosen : {static_cast<const char*>(nullptr), "0", "0,1", kUuid, "GPU-666c",
+                             "GPU-666c6578-6169,GPU-777"}) {
+    const VisibleCard card = ChooseVisible(chosen, kUuid);
+    EXPECT_EQ(card.list, kUuid) << chosen;
+    EXPECT_EQ(card.sentence, "") << chosen;
+  }
+}
+
+TEST(VisibleCard, NoneOnPurpose) {
+  for (const char* chosen : {"", "-1", "NoDevFiles", ",0"}) {
+    const VisibleCard card = ChooseVisible(chosen, kUuid);
+    EXPECT_EQ(card.list, "") << chosen;
+    EXPECT_EQ(card.sentence, "") << chosen;
+  }
+}
+
+TEST(VisibleCard, WhatTheSliceDoesNotHaveIsTold) {
+  for (const char* chosen :
+       {"1", "1,0", "17", "GPU-", "GPU-777", "MIG-666c6578", "MIG-GPU-666c/1/0"}) {
+    const VisibleCard card = ChooseVisible(chosen, kUuid);
+    EXPECT_EQ(card.list, "") << chosen;
+    EXPECT_NE(card.sentence.find(std::string("=") + chosen + " names no card"), std::string::npos)
+        << card.sentence;
+  }
+}
+
+TEST(VisibleCard, TheDriverReadsIt) {
+  setenv("CUDA_VISIBLE_DEVICES", "0", 1);
+  setenv("CUDA_MPS_PIPE_DIRECTORY", "/tmp", 1);
+  ShowCardOfSlice(kUuid);
+  EXPECT_STREQ(getenv("CUDA_VISIBLE_DEVICES"), kUuid);
+  EXPECT_NE(access(getenv("CUDA_MPS_PIPE_DIRECTORY"), F_OK), 0);
+}
+
+TEST(VisibleCard, ACardOfAnotherKindIsNotShown) {
+  EXPECT_EQ(ChooseVisible("0", "opencl-12").list, "");
+  EXPECT_EQ(ChooseVisible("1", "opencl-12").sentence, "");
+}
+
+}  // namespace
+}  // namespace flexai::backend::cuda
