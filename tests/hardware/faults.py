@@ -201,6 +201,12 @@ def spin_for_ever():
         pass
 
 
+def save(path, machine, faults):
+    """After each part: what comes later may be cut off."""
+    if path:
+        pathlib.Path(path).write_text(json.dumps({"card": machine.card, "rows": faults.rows, "failed": FAILED}, indent=1) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
@@ -216,19 +222,21 @@ def main():
     try:
         calibrate(machine)
         for part in options.parts.split(","):
-            if part == "eight":
-                faults.shared("eight", (5, 7, 9, 11, 13, 15, 17, 19))
-            elif part == "kills":
-                faults.without()
-                faults.kills()
-            else:
-                getattr(faults, part)()
+            try:
+                if part == "eight":
+                    faults.shared("eight", (5, 7, 9, 11, 13, 15, 17, 19))
+                elif part == "kills":
+                    faults.without()
+                    faults.kills()
+                else:
+                    getattr(faults, part)()
+            except RuntimeError as failure:
+                FAILED.append(f"{part}: {failure}")
+            save(options.out, machine, faults)
     finally:
         machine.close()
     for failure in FAILED:
         print("!!", failure)
-    if options.out:
-        pathlib.Path(options.out).write_text(json.dumps({"card": machine.card, "rows": faults.rows, "failed": FAILED}, indent=1) + "\n")
     sys.exit(1 if FAILED else 0)
 
 

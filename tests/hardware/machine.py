@@ -26,12 +26,17 @@ class Machine:
             self.driver = str(self.build / "lib/libfake_cuda.so")
             self.env.update(FLEXAI_NVML=self.nvml, FLEXAI_CUDA_DRIVER=self.driver,
                             FLEXAI_FAKE_MEMORY=str(8 << 30), FLEXAI_FAKE_SHARED=self.folder.name + "/card")
+            os.symlink(self.driver, self.folder.name + "/libcuda.so.1")
         self.start_daemon()
         self.card = self.find_card()
 
     def start_daemon(self):
         self.daemon = subprocess.Popen([self.build / "bin/flexaid", "--socket", self.env["FLEXAI_SOCKET"]], env=self.env,
                                        stdin=subprocess.DEVNULL)
+
+    def native(self):
+        """The environment of a program that runs without us."""
+        return {**self.env, "LD_LIBRARY_PATH": self.folder.name} if self.fake else self.env
 
     def daemon_seconds(self):
         """Time on cores of the daemon and its helper so far."""

@@ -171,7 +171,7 @@ PROGRAMS = {
         """, {}),
 }
 # By nvcc, with either kind of its run-time library.
-CUDART = """
+CUDART = r"""
 #include <cstdio>
 __global__ void twice(int* a) { a[threadIdx.x] *= 2; }
 int main() {
@@ -235,7 +235,7 @@ def command(name, text, folder):
     """How a program is started; None where what it needs is not installed."""
     if not has(name.split(",")[0].replace("torchrun", "torch")):
         return None
-    script = pathlib.Path(folder) / (re.sub(r"\W+", "_", name) + ".py")
+    script = pathlib.Path(folder) / ("program_" + re.sub(r"\W+", "_", name) + ".py")
     script.write_text(textwrap.dedent(text))
     if not name.startswith("torchrun"):
         return [sys.executable, script]

@@ -7,6 +7,7 @@ Progress is work done in a window against work done in such a window with the wh
 program ended by itself or stood still.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -34,11 +35,10 @@ class Shares:
     def limit(self, kinds, twins):
         """Each alone under hard limits. `twins` run without us, too: beside them is seen what a slice without a limit costs."""
         tenants = {kind: Tenant(self.machine, kind, kind, 1) for kind in dict.fromkeys([*kinds, *twins])}
+        at_once(tenants.values(), lambda tenant: tenant.ready().pause(True))
+        # Nothing shares the card with these while they begin.
         natives = {kind: Tenant(self.machine, f"{kind}-native", kind, 0, native=True) for kind in twins}
-        for tenant in tenants.values():
-            tenant.ready().pause(True)
-        for native in natives.values():
-            os.kill(native.ready().child.pid, signal.SIGSTOP)
+        at_once(natives.values(), lambda native: os.kill(native.ready().child.pid, signal.SIGSTOP))
         if kinds:
             print("alone under a hard limit, progress in percent of alone")
             print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS) + "   alone again")
@@ -208,6 +208,11 @@ class Shares:
         self.note("live", "pause, resume", got=[round(ms, 2) for _, ms in took])
 
 
+def at_once(tenants, what):
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        list(pool.map(what, tenants))
+
+
 def summary(rows):
     limits = [abs(r["error"]) for r in rows if r["part"] == "limit"]
     shared = [abs(e) for r in rows if r["part"] in ("pair", "many") for e in r["error"]]
@@ -235,39 +240,43 @@ def main():
     with_torch = not options.fake and subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True).returncode == 0
     kinds = options.kinds.split(",") if options.kinds else (["k1"] if options.fake else ["k01", "k1", "k10", *(TORCH if with_torch else ())])
     parts = options.parts.split(",")
+    shares = Shares(machine, options.seconds)
+
+    def limits():
+        with_jax = not options.fake and subprocess.run([sys.executable, "-c", "import jax"], capture_output=True).returncode == 0
+        more = [*(("infer", "compile") if with_torch else ()), *(["jax"] if with_jax else [])]
+        twins = [] if "overhead" not in parts else kinds if options.kinds else [*kinds, *more]
+        shares.limit(kinds if "limit" in parts else [], twins)
+
+    def pairs():
+        for pair in [tuple(pair.split("+")) for pair in options.pairs.split(",") if pair] or PAIRS:
+            if options.pairs or set(pair) <= set(kinds) | ({"k100"} if not options.fake else set()):
+                shares.together("pair", pair, ((30, 70), (10, 90)))
+
+    def many():
+        shares.together("many", ("k01", "k1", "k10"), ((20, 30, 50),))
+        shares.together("many", ("k1", "k10", "k01", "train" if with_torch else "k1"), ((10, 20, 30, 40),))
+
+    steps = {"limit": limits, "pairs": pairs, "many": many, "borrow": shares.borrow, "wake": shares.wake, "copy": shares.copy,
+             "live": lambda: (shares.live(), shares.idle()), "serve": shares.serve}
+    if "overhead" in parts and "limit" not in parts:
+        steps["overhead"] = limits
+    needs_card, needs_torch = ("many",), ("serve",)
     try:
         calibrate(machine)
-        shares = Shares(machine, options.seconds)
-        twins = []
-        if "overhead" in parts and not options.fake:
-            with_jax = subprocess.run([sys.executable, "-c", "import jax"], capture_output=True).returncode == 0
-            more = [*(("infer", "compile") if with_torch else ()), *(["jax"] if with_jax else [])]
-            twins = kinds if options.kinds else [*kinds, *more]
-        if "limit" in parts or twins:
-            shares.limit(kinds if "limit" in parts else [], twins)
-        if "pairs" in parts:
-            for pair in [tuple(pair.split("+")) for pair in options.pairs.split(",") if pair] or PAIRS:
-                if options.pairs or set(pair) <= set(kinds) | ({"k100"} if not options.fake else set()):
-                    shares.together("pair", pair, ((30, 70), (10, 90)))
-        if "many" in parts and not options.fake:
-            shares.together("many", ("k01", "k1", "k10"), ((20, 30, 50),))
-            shares.together("many", ("k1", "k10", "k01", "train" if with_torch else "k1"), ((10, 20, 30, 40),))
-        if "borrow" in parts:
-            shares.borrow()
-        if "wake" in parts:
-            shares.wake()
-        if "copy" in parts:
-            shares.copy()
-        if "live" in parts:
-            shares.live()
-            shares.idle()
-        if "serve" in parts and with_torch:
-            shares.serve()
+        for part, step in steps.items():
+            if part not in parts or (options.fake and part in needs_card) or (not with_torch and part in needs_torch):
+                continue
+            try:
+                step()
+            except RuntimeError as failure:
+                FAILED.append(f"{part}: {failure}")
+                print("!!", FAILED[-1], flush=True)
+            if options.out:  # after each part: what comes later may be cut off
+                pathlib.Path(options.out).write_text(json.dumps({"card": machine.card, "rows": shares.rows, "failed": FAILED}, indent=1))
     finally:
         machine.close()
     summary(shares.rows)
-    if options.out:
-        pathlib.Path(options.out).write_text(json.dumps({"card": machine.card, "rows": shares.rows, "failed": FAILED}, indent=1))
     sys.exit(1 if FAILED else 0)
 
 

@@ -2,6 +2,7 @@
 import bisect
 import os
 import pathlib
+import select
 import signal
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 SPIN = {"k01": 100, "k1": 1000, "k10": 10000, "k100": 100000}  # us of a kernel; a wait after each four
 TORCH = "train", "gemm", "graph"  # of those that PyTorch does: what shares are measured with
+START_SECONDS = 90
 PERIOD_NS = 100_000_000
 FAILED = []
 
@@ -31,15 +33,19 @@ class Tenant:
             command = [sys.executable, HERE / "torch_work.py", self.log, kind, *more]
         run = [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",
                "--memory", machine.memory, "--priority", priority, "--"]
-        self.child = subprocess.Popen([*([] if native else run), *map(str, command)], env=machine.env, stdin=subprocess.PIPE,
+        env = machine.native() if native else machine.env
+        self.child = subprocess.Popen([*([] if native else run), *map(str, command)], env=env, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True)
         self.slice, self.card_percent = None, 0.0
         self.clock = None  # the card's, in GHz, while this one worked; None where it does not tell
         self.read, self.times, self.read_until = [], [], 0
 
     def ready(self):
+        if not select.select([self.child.stdout], [], [], START_SECONDS)[0]:
+            self.child.kill()
+            raise RuntimeError(f"{self.name} has not begun within {START_SECONDS} s")
         if self.child.stdout.readline().strip() != "ready":
-            sys.exit(f"{self.name} ended before it began: {self.child.wait()}")
+            raise RuntimeError(f"{self.name} ended before it began: {self.child.wait()}")
         for record in self.machine.status()["slices"]:
             if record["leader_pid"] == self.child.pid:
                 self.slice = record["slice"]

@@ -12,6 +12,7 @@ import signal
 import struct
 import sys
 import time
+import warnings
 
 import torch
 
@@ -34,14 +35,16 @@ class Clock:
     def __init__(self, path, parts):
         import cupy
         self.kernel = cupy.RawKernel(self.STAMP, "stamp")
+        warnings.simplefilter("ignore", DeprecationWarning)  # its successor asks for more of a stream than PyTorch's has
         self.stream = cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream)
+        self.blocks = 4 * torch.cuda.get_device_properties(0).multi_processor_count  # so that one is on each
         self.stamps = torch.zeros(parts + 1, 2, dtype=torch.int64, device="cuda")
         self.log = open(f"{path}.clock", "wb", buffering=0)
         self.at, self.least = 0, [0] * parts
 
     def stamp(self):
         if self.at < len(self.stamps):
-            self.kernel((4 * torch.cuda.get_device_properties(0).multi_processor_count,), (32,), (self.stamps[self.at].data_ptr(),), stream=self.stream)
+            self.kernel((self.blocks,), (32,), (self.stamps[self.at].data_ptr(),), stream=self.stream)
         self.at += 1
 
     def end(self, learn):
