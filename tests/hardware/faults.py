@@ -217,7 +217,6 @@ def main():
     parser.add_argument("--out")
     options = parser.parse_args()
     machine = Machine(options.build, options.fake)
-    machine.memory = "512Mi" if options.fake else "8Gi"
     faults = Faults(machine, options.seconds, options.kills)
     try:
         calibrate(machine)

@@ -36,7 +36,7 @@ class Machine:
 
     def native(self):
         """The environment of a program that runs without us."""
-        return {**self.env, "LD_LIBRARY_PATH": self.folder.name} if self.fake else self.env
+        return {**self.env, "LD_LIBRARY_PATH": self.folder.name} if self.fake else {**self.env, "CUDA_VISIBLE_DEVICES": self.card["uuid"]}
 
     def daemon_seconds(self):
         """Time on cores of the daemon and its helper so far."""

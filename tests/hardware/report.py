@@ -77,11 +77,29 @@ def together(rows):
     errors = [abs(e) for row in rows for e in row["error"]]
     mean, worst, least = sum(errors) / len(errors), max(errors), min(row["sum"] for row in rows)
     by_card = [abs(c - a) for row in rows for c, a in zip(row["card"], row["asked"])]
-    return ("## Several, all always busy\n"
+    text = ("## Several, all always busy\n"
             + table(["tenants", "asked", "progress", "worst, of the sum", "card", "sum", "sum of card"], lines)
             + f"\nOf the sum: mean error {mean:.2f} points (bar 0.5: {verdict(mean, 0.5)}), worst {worst:.2f} (bar 1.5: {verdict(worst, 1.5)}); least sum "
               f"{least:.2f} (bar 98: {verdict(least, 98, True)}). By card time: worst {max(by_card):.2f} points off what was asked, least sum "
               f"{min(sum(row['card']) for row in rows):.2f}.\n")
+    seen = [row for row in rows if any(clock != 1.0 for clock in row.get("clock", []))]
+    if seen:
+        lines = [[row["what"].replace("+", " + "), " / ".join(map(str, row["asked"])), " / ".join(f"{c:.3f}" for c in row["clock"]),
+                  " / ".join(f"{g:.2f}" for g in per_clock(row)), f"{max(abs(e) for e in clock_errors(row)):.2f}"] for row in seen]
+        errors = [abs(e) for row in rows for e in clock_errors(row)]
+        text += ("\nWhere the card's clock was seen while train and gemm worked, against alone:\n\n"
+                 + table(["tenants", "asked", "clock", "progress / clock", "worst, of the sum"], lines)
+                 + f"\nOf the sum at one clock: mean error {sum(errors) / len(errors):.2f} points, worst {max(errors):.2f}.\n")
+    return text
+
+
+def per_clock(row):
+    return [got / clock for got, clock in zip(row["got"], row.get("clock") or [1.0] * len(row["got"]))]
+
+
+def clock_errors(row):
+    got = per_clock(row)
+    return [100 * g / sum(got) - a for g, a in zip(got, row["asked"])]
 
 
 def others(rows):

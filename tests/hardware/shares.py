@@ -28,6 +28,7 @@ class Shares:
     def __init__(self, machine, seconds):
         self.machine, self.seconds = machine, seconds
         self.rows = []
+        self.known = {}  # by kind: work a second alone
 
     def note(self, part, what, **figures):
         self.rows.append({"part": part, "what": what, **figures})
@@ -41,7 +42,7 @@ class Shares:
         at_once(natives.values(), lambda native: os.kill(native.ready().child.pid, signal.SIGSTOP))
         if kinds:
             print("alone under a hard limit, progress in percent of alone")
-            print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS) + "   alone again")
+            print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS))
         for kind in kinds:
             self.limit_of(kind, tenants[kind])
         for kind in twins:
@@ -65,16 +66,14 @@ class Shares:
             card.append(tenant.card_percent)
             clocks.append(tenant.clock / alone if alone and tenant.clock else None)
         tenant.set(1, 100)
-        again = rates([tenant], self.seconds)[0] / whole * 100
         tenant.pause(True)
-        print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got) + f"   {again:.2f}")
+        print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got))
         print(f"{'  card':8}" + "".join(f"{value:9.2f}" for value in card), flush=True)
         if any(clocks):
             print(f"{'  clock':8}" + "".join(f"{value:9.4f}" if value else f"{'-':>9}" for value in clocks), flush=True)
         for limit, value, had, speed in zip(LIMITS, got, card, clocks):
             self.note("limit", kind, asked=limit, got=round(value, 3), error=round(value - limit, 3), card=round(had, 3),
                       card_error=round(had - limit, 3), **({"clock": round(speed, 4)} if speed else {}))
-        self.note("again", kind, got=round(again, 3))
 
     def cost(self, kind, native, sliced):
         """Without a limit beside the same program without us, in turns; the other is stopped."""
@@ -84,7 +83,7 @@ class Shares:
         # One before the other as often as the other before the one: the card gets warmer.
         for i in (0, 1, 1, 0) * (3 if kind not in SPIN else 2):
             os.kill(pair[i].child.pid, signal.SIGCONT)
-            got[i].append(progress([pair[i]], 0.6, settle=0.1)[0])
+            got[i].append(progress([pair[i]], 0.5, settle=0.1)[0])
             os.kill(pair[i].child.pid, signal.SIGSTOP)
         os.kill(sliced.child.pid, signal.SIGCONT)
         sliced.pause(True)
@@ -97,7 +96,10 @@ class Shares:
         tenants = [Tenant(self.machine, f"{kind}-{i}", kind, 100 // len(kinds)) for i, kind in enumerate(kinds)]
         for tenant in tenants:
             tenant.ready()
-        alone = [rate_alone(tenants, tenant, self.seconds) for tenant in tenants]
+        alone, clocks = [], []
+        for tenant, kind in zip(tenants, kinds):
+            alone.append(self.alone(tenants, tenant, kind))
+            clocks.append(tenant.clock)
         for split in splits:
             for tenant in tenants:
                 tenant.set(1, 100)
@@ -109,9 +111,16 @@ class Shares:
                              for kind, share, value, tenant in zip(kinds, split, got, tenants))
             print(f"{part:7} {line}   sum {total:.2f}", flush=True)
             self.note(part, "+".join(kinds), asked=list(split), got=[round(v, 3) for v in got], sum=round(total, 3),
-                      card=[round(t.card_percent, 3) for t in tenants], error=[round(100 * v / max(total, 1e-9) - s, 3) for v, s in zip(got, split)])
+                      card=[round(t.card_percent, 3) for t in tenants],
+                      clock=[round(t.clock / was, 4) if was and t.clock else 1.0 for t, was in zip(tenants, clocks)], error=[round(100 * v / max(total, 1e-9) - s, 3) for v, s in zip(got, split)])
         for tenant in tenants:
             tenant.stop()
+
+    def alone(self, tenants, tenant, kind):
+        """A program of PyTorch's changes its speed with the card's temperature; kernels of a given length do not."""
+        if kind not in SPIN or kind not in self.known:
+            self.known[kind] = rate_alone(tenants, tenant, self.seconds)
+        return self.known[kind]
 
     def borrow(self):
         """One works 4 ms and pauses 8 ms, at 50 %; the other is always busy, at 50 %, and may borrow."""
@@ -236,7 +245,6 @@ def main():
     parser.add_argument("--out")
     options = parser.parse_args()
     machine = Machine(options.build, options.fake)
-    machine.memory = "128Mi" if options.fake else "16Gi"
     with_torch = not options.fake and subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True).returncode == 0
     kinds = options.kinds.split(",") if options.kinds else (["k1"] if options.fake else ["k01", "k1", "k10", *(TORCH if with_torch else ())])
     parts = options.parts.split(",")

@@ -12,6 +12,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 SPIN = {"k01": 100, "k1": 1000, "k10": 10000, "k100": 100000}  # us of a kernel; a wait after each four
 TORCH = "train", "gemm", "graph"  # of those that PyTorch does: what shares are measured with
+MEMORY = {"train": "16Gi", "gemm": "2Gi", "graph": "4Gi", "serve": "4Gi", "infer": "4Gi", "compile": "4Gi", "jax": "6Gi"}
 START_SECONDS = 90
 PERIOD_NS = 100_000_000
 FAILED = []
@@ -32,7 +33,7 @@ class Tenant:
         else:
             command = [sys.executable, HERE / "torch_work.py", self.log, kind, *more]
         run = [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",
-               "--memory", machine.memory, "--priority", priority, "--"]
+               "--memory", "128Mi" if machine.fake else MEMORY.get(kind, "1Gi"), "--priority", priority, "--nowait", "--"]
         env = machine.native() if native else machine.env
         self.child = subprocess.Popen([*([] if native else run), *map(str, command)], env=env, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True)
@@ -165,7 +166,7 @@ def calibrate(machine):
                            FLEXAI_FAKE_LAUNCH_NS="1000000", FLEXAI_FAKE_ITEM_NS="0")
         machine.per_ms = 1000.0  # any: a launch costs what the environment says
         return
-    done = subprocess.run([machine.build / "test/card_spin", "calibrate"], env=machine.env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([machine.build / "test/card_spin", "calibrate"], env=machine.native(), capture_output=True, text=True, timeout=60)
     if done.returncode:
         sys.exit(f"card_spin calibrate: {done.stderr}")
     machine.per_ms = float(done.stdout)
