@@ -35,6 +35,22 @@ int Fail(const Status& status) {
   return status.code() == Code::kAlreadyExists ? 1 : 125;
 }
 
+// Where what outlives a daemon is kept: as the service manager says, or where people's programs
+// keep such things.
+std::string StateFolder(bool for_user) {
+  const auto text = [](const char* name) -> std::string {
+    const char* value = getenv(name);
+    return value && value[0] == '/' ? value : "";
+  };
+  if (const std::string given = text("STATE_DIRECTORY"); !given.empty()) {
+    return given.substr(0, given.find(':'));
+  }
+  if (!for_user) return "/var/lib/flexai";
+  if (const std::string own = text("XDG_STATE_HOME"); !own.empty()) return own + "/flexai";
+  const std::string home = text("HOME");
+  return home.empty() ? "" : home + "/.local/state/flexai";
+}
+
 int Serve(const std::string& address, bool for_user) {
   const int inherited = operate::InheritedSocket();
   // The socket first: whoever starts us may then wait on it while we look at the cards.
@@ -48,6 +64,7 @@ int Serve(const std::string& address, bool for_user) {
   options.listen_fd = *listening;
   options.leave_when_idle = for_user;
   options.version = FLEXAI_VERSION;
+  options.state_folder = StateFolder(for_user);
   options.unshared = std::move(found->unshared);
   StartMeter(found->cards, &options.meter_ask_fd, &options.meter_answer_fd);
   operate::Daemon daemon(std::move(options), std::move(found->cards));

@@ -42,7 +42,9 @@ struct CardWatch {
 class Meter {
  public:
   virtual ~Meter() = default;
-  /// Every process that the driver shows; those without a figure are left out. Thread: one.
+  /// Every process that the driver shows; those without a figure are left out. A card that was
+  /// asked has an entry of pid 0 besides, so that one without processes is told from one that did
+  /// not answer. Thread: one.
   virtual std::vector<ProcessUse> Read() = 0;
   /// The use of every card that can be watched, up to now or a few milliseconds ago. Thread: the
   /// same.

@@ -29,6 +29,8 @@ class CardMeter {
   CardMeter& operator=(const CardMeter&) = delete;
 
   int answer_fd() const { return answer_fd_; }
+  /// Whether there is a helper to ask.
+  bool alive() const { return ask_fd_ >= 0; }
   bool waits() const { return waits_; }
   /// Asks, unless an answer is outstanding. False if nothing was asked.
   bool Ask();

@@ -41,13 +41,20 @@ std::vector<slice::Arbiter> MakeArbiters(const std::vector<model::Card>& cards) 
   return arbiters;
 }
 
+std::vector<uint64_t> FindAll(const ContextStore& contexts, const std::vector<model::Card>& cards) {
+  std::vector<uint64_t> all;
+  for (const model::Card& card : cards) all.push_back(contexts.Find(card));
+  return all;
+}
+
 }  // namespace
 
 Daemon::Daemon(DaemonOptions options, std::vector<model::Card> cards)
     : options_(std::move(options)),
       cards_(std::move(cards)),
       meter_(options_.meter_ask_fd, options_.meter_answer_fd),
-      context_bytes_(cards_.size()),
+      contexts_(options_.state_folder),
+      context_bytes_(FindAll(contexts_, cards_)),
       arbiters_(MakeArbiters(cards_)),
       looked_at_(cards_.size(), MonotonicNow()),
       epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
@@ -140,6 +147,7 @@ void Daemon::Drop(int fd) {
   for (auto& waiting : waiting_) {
     if (waiting.connection == fd && waiting.report_fd >= 0) close(waiting.report_fd);
   }
+  std::erase_if(comparing_, [&](const Comparing& one) { return one.connection == fd; });
   // Those behind one that gave up may find room.
   if (std::erase_if(waiting_, [&](const Waiting& w) { return w.connection == fd; })) ServeWaiting();
   for (auto& [id, slice] : slices_) {

@@ -11,6 +11,7 @@
 #include "flexai/model/card.h"
 #include "flexai/operate/card_meter.h"
 #include "flexai/operate/connection.h"
+#include "flexai/operate/context_store.h"
 #include "flexai/operate/slice_record.h"
 #include "flexai/slice/arbiter.h"
 
@@ -22,6 +23,7 @@ struct DaemonOptions {
   bool leave_when_idle = false;  // after a minute without slices
   std::string version;
   std::vector<model::Unshared> unshared;  // what this host has besides its cards, and why not
+  std::string state_folder;  // where it keeps what the next daemon shall know; empty = nowhere
   // A helper that tells what drivers say of processes: where it is asked and answers; -1 = none.
   // The daemon's from now on.
   int meter_ask_fd = -1;
@@ -50,6 +52,11 @@ class Daemon {
     int report_fd;
     std::string reason;  // why it waits, as last found
   };
+  // One who waits until books were compared with what the driver says.
+  struct Comparing {
+    int connection;
+    bool asked;  // the question that is out left after it came
+  };
 
   // daemon.cpp: the loop
   void Accept();
@@ -72,6 +79,8 @@ class Daemon {
   // measure.cpp: what the driver says of processes
   void AskMeter();
   void OnMeter();
+  nlohmann::json AskToCompare(const Connection& peer);
+  void TellCompared(bool compared);
   void OnCardUses(const std::vector<device::ProcessUse>& uses);
   void OnCardTimes(const std::vector<device::CardTime>& times);
   void Compare(SliceRecord& slice, pid_t pid, uint64_t bytes);
@@ -119,9 +128,11 @@ class Daemon {
   std::vector<model::Card> cards_;
   CardMeter meter_;
   std::map<std::string, Nanos> traced_at_;  // per card's uuid: when a trace last told times
-  std::vector<uint64_t> context_bytes_;     // per card: what using it costs a process, as last seen
-  std::vector<slice::Arbiter> arbiters_;    // one for each card
-  std::vector<Nanos> looked_at_;            // per card: its last step
+  ContextStore contexts_;
+  std::vector<uint64_t> context_bytes_;  // per card: the least that using it cost a process
+  std::vector<Comparing> comparing_;
+  std::vector<slice::Arbiter> arbiters_;  // one for each card
+  std::vector<Nanos> looked_at_;          // per card: its last step
   std::map<std::string, std::unique_ptr<SliceRecord>> slices_;
   std::map<int, std::unique_ptr<Connection>> connections_;
   std::vector<Waiting> waiting_;

@@ -118,9 +118,8 @@ class DaemonTest : public testing::Test {
   void SetUp() override { Start({TestCard("0")}); }
   void TearDown() override { Stop(); }
 
-  void Start(std::vector<model::Card> cards) {
+  void Start(std::vector<model::Card> cards, DaemonOptions options = {}) {
     static int number = 0;
-    DaemonOptions options;
     options.address =
         "@flexai-daemon-test-" + std::to_string(getpid()) + "-" + std::to_string(number++);
     const auto fd = Listen(options.address, 0600);

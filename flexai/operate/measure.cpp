@@ -41,6 +41,34 @@ void Daemon::OnMeter() {
   const CardMeter::News news = meter_.Take();
   if (!news.times.empty()) OnCardTimes(news.times);
   if (news.answered) OnCardUses(news.uses);
+  if (!meter_.alive()) {
+    TellCompared(false);
+  } else if (!meter_.waits()) {
+    TellCompared(news.answered);
+  }
+}
+
+// A process may ask for it where its next step depends on it, such as its first context.
+nlohmann::json Daemon::AskToCompare(const Connection& peer) {
+  if (!meter_.alive()) return {{"compared", false}};
+  comparing_.push_back({peer.fd(), !meter_.waits()});
+  AskMeter();
+  return nullptr;  // the answer comes with the helper's
+}
+
+// Those whose question left after they came; for the others it leaves now.
+void Daemon::TellCompared(bool compared) {
+  bool more = false;
+  for (Comparing& one : comparing_) {
+    if (one.asked || !meter_.alive()) {
+      Reply(*connections_.at(one.connection), {{"compared", compared}});
+      one.connection = -1;
+    } else {
+      one.asked = more = true;
+    }
+  }
+  std::erase_if(comparing_, [](const Comparing& one) { return one.connection < 0; });
+  if (more) AskMeter();
 }
 
 void Daemon::OnCardUses(const std::vector<device::ProcessUse>& uses) {
@@ -89,8 +117,10 @@ void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
     granted += used > unseen ? used - unseen : 0;
     if (!first) first = process.get();
   }
-  // One that the driver does not show may live in another namespace: nothing is known of it.
-  if (!first || (bytes == 0 && granted > 0)) return;
+  // One that the driver never showed may live in another namespace: nothing is known of it. One
+  // that it showed, and that was granted nothing, holds nothing any more.
+  if (!first || (bytes == 0 && (granted > 0 || !first->shown))) return;
+  first->shown = true;
   uint64_t beyond = bytes > granted ? bytes - granted : 0;
   std::atomic<uint64_t>& booked = slice.region->slots[first->slot].booked;
   // A pool may have given memory back that the process has not taken out of its books yet. That
@@ -102,7 +132,10 @@ void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
     slice.region->slots[process->slot].measures.fetch_add(1, std::memory_order_release);
   }
   uint64_t& least = context_bytes_[slice.card];
-  if (beyond > 0 && first->measured++ == 0 && (least == 0 || beyond < least)) least = beyond;
+  if (beyond > 0 && first->measured++ == 0 && (least == 0 || beyond < least)) {
+    least = beyond;
+    contexts_.Keep(cards_[slice.card], least);
+  }
   slice.header().context_bytes.store(context_bytes_[slice.card], std::memory_order_relaxed);
 }
 

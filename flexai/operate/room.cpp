@@ -30,6 +30,15 @@ Status Daemon::RoomOn(size_t card, const model::SliceSpec& spec, const SliceReco
                       FormatBytes(c.memory_bytes),
                   "ask for less, or for a larger card: flexai cards lists them");
   }
+  // What a slice has already is for its owner to change.
+  if (const model::Bytes need = context_bytes_[card]; !without && spec.memory < need) {
+    return Status(Code::kOutOfRange,
+                  "memory " + FormatBytes(spec.memory) +
+                      " is less than what a program holds on card " + c.id +
+                      " by using it at all, " + FormatBytes(need),
+                  "ask for more than " + std::to_string((need + model::kMiB - 1) / model::kMiB) +
+                      "Mi: what the program allocates comes on top");
+  }
   const model::Permille free_share = model::kWholeCard - GrantedShare(card, without);
   const model::Bytes granted = GrantedMemory(card, without);
   const model::Bytes free_memory = granted < c.memory_bytes ? c.memory_bytes - granted : 0;

@@ -37,6 +37,7 @@ struct Process {
   uint64_t asked_used = 0;  // what it was granted when the driver was asked
   bool was_asked = false;
   uint32_t measured = 0;  // answers that showed more than that
+  bool shown = false;     // the driver has named it once
 };
 
 class SliceRecord {

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include <algorithm>
+
 #include "flexai/base/log.h"
 #include "flexai/model/units.h"
 
@@ -95,6 +97,7 @@ void SliceStage::After(Call& call) {
       return;
     case Event::kContextCreate:
       AfterAlloc(call);
+      CheckUnmeasured(call);
       return rules_->AfterStart(call);
     case Event::kDeviceList:
     case Event::kStreamCreate:
@@ -140,6 +143,7 @@ bool SliceStage::BeforeAlloc(Call& call) {
     rules_->Asks(call, &asked);
     granted = reserve();
   }
+  if (!granted && ledger) granted = CompareAndTryAgain(call, *ledger, &asked);
   if (!granted) {
     rules_->Failed(call);
     if (ledger) TellRefused(call, *ledger, asked);
@@ -169,6 +173,42 @@ void SliceStage::AfterAlloc(Call& call) {
   rules_->Keep(call, held, *ledger);
 }
 
+// A context rests on figures of the driver, and the last ones may be a second old: contexts that
+// ended since are still in the books.
+bool SliceStage::CompareAndTryAgain(Call& call, Ledger& ledger, uint64_t* asked) {
+  // What was advanced for one that ended is settled by the second comparison.
+  for (int i = 0; i < 2 && call.info().event == Event::kContextCreate; ++i) {
+    if (!tenant_->CompareBooks()) return false;
+    rules_->Failed(call);
+    *asked = 0;
+    rules_->Asks(call, asked);
+    if (ledger.Reserve(*asked).ok()) return true;
+  }
+  return false;
+}
+
+// The first context on a card with its driver: what it takes shows only now.
+void SliceStage::CheckUnmeasured(Call& call) {
+  Ledger* ledger = tenant_->ledger();
+  if (!call.ok() || !ledger || !rules_->MadeUnmeasured(call) || !tenant_->CompareBooks()) return;
+  if (ledger->Reserve(0).ok()) return;
+  const uint64_t takes = tenant_->region()->header.context_bytes.load(std::memory_order_relaxed);
+  TellNoContext(call, *ledger, takes, std::max(ledger->used(), takes));
+  rules_->Undo(call);
+  call.Refuse(Code::kResourceExhausted);
+}
+
+void SliceStage::TellNoContext(const Call& call, const Ledger& ledger, uint64_t takes,
+                               uint64_t needed) const {
+  Notice(
+      "slice %s: %s refused: using the card at all takes %s (%llu bytes), used %s, limit %s; give "
+      "the slice more than %lluMi: flexai run --memory, or flexai set %s --memory",
+      tenant_->slice(), call.info().name, model::FormatBytes(takes).c_str(),
+      static_cast<unsigned long long>(takes), model::FormatBytes(needed - takes).c_str(),
+      model::FormatBytes(ledger.limit()).c_str(),
+      static_cast<unsigned long long>((needed + model::kMiB - 1) / model::kMiB), tenant_->slice());
+}
+
 void SliceStage::TellRefused(const Call& call, const Ledger& ledger, uint64_t asked) {
   const Nanos now = MonotonicNow();
   Nanos last = last_told_.load(std::memory_order_relaxed);
@@ -176,6 +216,9 @@ void SliceStage::TellRefused(const Call& call, const Ledger& ledger, uint64_t as
   if (!due || !last_told_.compare_exchange_strong(last, now)) {
     untold_.fetch_add(1, std::memory_order_relaxed);
     return;
+  }
+  if (call.info().event == Event::kContextCreate) {
+    return TellNoContext(call, ledger, asked, ledger.used() + asked);
   }
   const uint32_t more = untold_.exchange(0, std::memory_order_relaxed);
   char note[64] = "";

@@ -44,6 +44,8 @@ class Rules {
   /// Before and after a call that does.
   virtual void BeforeWatched(intercept::Call&) {}
   virtual void AfterWatched(intercept::Call&) {}
+  /// Whether the call made a context of which nobody could say beforehand what it takes.
+  virtual bool MadeUnmeasured(intercept::Call&) { return false; }
   /// Before and after calls in which the driver may start its workers.
   virtual void BeforeStart(intercept::Call& call) = 0;
   virtual void AfterStart(intercept::Call& call) = 0;
@@ -69,7 +71,11 @@ class SliceStage : public intercept::Stage {
   Ledger* FindLedger(intercept::Call& call);
   bool BeforeAlloc(intercept::Call& call);
   void AfterAlloc(intercept::Call& call);
+  void CheckUnmeasured(intercept::Call& call);
+  bool CompareAndTryAgain(intercept::Call& call, Ledger& ledger, uint64_t* asked);
   void TellRefused(const intercept::Call& call, const Ledger& ledger, uint64_t asked);
+  void TellNoContext(const intercept::Call& call, const Ledger& ledger, uint64_t takes,
+                     uint64_t needed) const;
 
   Tenant* tenant_;
   Rules* rules_;

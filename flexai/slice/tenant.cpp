@@ -18,6 +18,7 @@ namespace flexai::slice {
 namespace {
 
 constexpr int kAttachTimeoutMs = 5000;
+constexpr int kCompareTimeoutMs = 2000;
 constexpr Nanos kLookForSuccessor = 100 * kMillisecond;
 
 // Out of the way of low numbers, which programs close or count on.
@@ -241,6 +242,21 @@ void Tenant::PublishWorkers() {
   if (!region() || !lever_) return;
   slot_->workers.store(lever_->workers(), std::memory_order_relaxed);
   slot_->lever.store(static_cast<uint32_t>(lever_->kind()), std::memory_order_relaxed);
+}
+
+bool Tenant::CompareBooks() {
+  constexpr char kRequest[] = R"({"op":"compare"})";
+  if (!region()) return false;
+  const Result<int> socket = Connect(/*wait=*/true);
+  if (!socket.ok()) return false;
+  bool compared = SendFrame(*socket, FrameType::kRequest, kRequest, sizeof(kRequest) - 1).ok();
+  if (compared) {
+    const Result<Frame> reply = ReceiveFrame(*socket, kCompareTimeoutMs);
+    if (reply.ok() && reply->fd >= 0) close(reply->fd);
+    compared = reply.ok() && reply->data.find(R"("compared":true)") != std::string::npos;
+  }
+  close(*socket);
+  return compared;
 }
 
 void Tenant::AfterFork() {

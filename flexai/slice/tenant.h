@@ -40,6 +40,11 @@ class Tenant {
   /// Tells the daemon what the lever can stop. Thread: any.
   void PublishWorkers();
 
+  /// Has the daemon compare the books of the card's processes with what the driver says now, and
+  /// waits until it has, or for two seconds. False if nobody can tell.
+  /// Thread: any. Costs a connection: for what happens once in a program.
+  bool CompareBooks();
+
   /// In the child of a fork: forgets the parent's slot.
   void AfterFork();
   /// When the process ends: whatever is held may run to its end.

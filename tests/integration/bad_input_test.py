@@ -52,6 +52,14 @@ HOSTS = {
 }
 
 
+def books(daemon):
+    """The daemon's status, but for whether the card's record could be read: that is found out at some time."""
+    status = daemon.status()
+    for card in status["cards"]:
+        del card["trace_refused"]
+    return status
+
+
 class BadInput(unittest.TestCase):
     def daemon_on(self, env):
         """A daemon on the fake card in an environment of its own."""
@@ -66,13 +74,13 @@ class BadInput(unittest.TestCase):
 
     def check_refused(self, daemon, words, code, sentence):
         """`flexai run` with these words ends so, and leaves everything as it was."""
-        before = daemon.status()
+        before = books(daemon)
         ran = daemon.flexai("run", "--quiet", *words, "--", "sh", "-c", f"echo ran; touch {self.folder.name}/ran")
         self.assertEqual((ran.returncode, ran.stdout), (code, ""), ran)
         self.assertRegex(ran.stderr, SENTENCE)
         self.assertRegex(ran.stderr, sentence)
         self.assertFalse(os.path.exists(self.folder.name + "/ran"))
-        self.assertEqual(daemon.status(), before)
+        self.assertEqual(books(daemon), before)
 
     def test_what_is_asked(self):
         daemon = self.daemon_on({})
@@ -85,7 +93,7 @@ class BadInput(unittest.TestCase):
         first = Program(daemon, "--share", "60%", command=["cat"])
         self.addCleanup(first.end)
         until("it has a slice", daemon.slices)
-        before = {**daemon.status()["cards"][0]}
+        before = books(daemon)["cards"][0]
         full = daemon.flexai("run", "--share", "50%", "--nowait", "--", "echo", "ran")
         self.assertEqual((full.returncode, full.stdout), (75, ""), full)
         self.assertRegex(full.stderr, SENTENCE)
@@ -99,11 +107,11 @@ class BadInput(unittest.TestCase):
         wrong = daemon.flexai("set", next(iter(daemon.slices())), "--memory", "65Gi")
         self.assertEqual(wrong.returncode, 1, wrong)
         self.assertRegex(wrong.stderr, SENTENCE)
-        self.assertEqual(daemon.status()["cards"][0], before)
+        self.assertEqual(books(daemon)["cards"][0], before)
 
     def test_programs(self):
         daemon = self.daemon_on({})
-        before = daemon.status()
+        before = books(daemon)
         folder = pathlib.Path(self.folder.name)
         (folder / "text").write_text("no program")
         (folder / "script").write_text("#!/nonexistent/interpreter\n")
@@ -115,7 +123,7 @@ class BadInput(unittest.TestCase):
                 self.assertEqual(ran.returncode, code, ran)
                 self.assertRegex(ran.stderr, SENTENCE)
         until("no slice is left", lambda: not daemon.slices())
-        self.assertEqual(daemon.status()["cards"], before["cards"])
+        self.assertEqual(books(daemon), before)
 
     def check_host(self, daemon, sentence):
         status = daemon.status()

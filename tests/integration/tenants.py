@@ -108,7 +108,7 @@ def clean_environment(**more):
     """The environment without what people or other tests have set for flexai and for layers; FLEXAI_TEST_CARD names
     the fake card to put in."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("FLEXAI_") and not key.endswith("_LAYERS")}
-    return {**clean, **FAKE_CARDS.get(TEST_CARD, {}), **more}
+    return {**clean, "STATE_DIRECTORY": SCRATCH.name + "/state", **FAKE_CARDS.get(TEST_CARD, {}), **more}
 
 
 class Daemon:

@@ -69,6 +69,7 @@ std::vector<device::ProcessUse> CudaMeter::Read() {
             api::NVML_SUCCESS) {
       continue;
     }
+    uses.push_back({uuid, 0, 0});
     for (unsigned p = 0; p < count; ++p) {
       if (processes[p].usedGpuMemory == kNoFigure) continue;
       uses.push_back({uuid, processes[p].pid, processes[p].usedGpuMemory});

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "flexai/backend/cuda/base_name.h"
 #include "flexai/backend/cuda/sizes.h"
@@ -40,6 +41,8 @@ api::CUmemoryPool PoolIn(Call& call, api::CUstream* stream) {
 // Between Asks and Keep of one call, on one thread.
 thread_local uint64_t t_planned __attribute__((tls_model("initial-exec"))) = 0;
 thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
+// Between Asks and MadeUnmeasured: a context of which nothing is known is being made.
+thread_local bool t_unmeasured __attribute__((tls_model("initial-exec"))) = false;
 // Between Drop and Dropped.
 thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
 
@@ -171,6 +174,7 @@ bool SliceRules::AsksGraph(Call& call, uint64_t* bytes) {
 // Only measuring tells what a context holds; until then, what one held before.
 bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
   const slice::Region* region = tenant_->region();
+  t_unmeasured = false;
   if (!region) return false;
   if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     const auto& c = call.As<api::CuDevicePrimaryCtxRetainCall>();
@@ -182,7 +186,12 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
     }
   }
   *bytes = region->header.context_bytes.load(std::memory_order_relaxed);
+  t_unmeasured = *bytes == 0;
   return *bytes > 0;
+}
+
+bool SliceRules::MadeUnmeasured(Call& call) {
+  return DoesOf(call) == Does::kCreateContext && std::exchange(t_unmeasured, false);
 }
 
 void SliceRules::Failed(Call& call) {
@@ -264,6 +273,12 @@ void SliceRules::Undo(Call& call) {
     Real().cuMemFreeAsync(address, stream);
     Real().cuStreamSynchronize(stream);
     Real().cuMemPoolTrimTo(pool, 0);
+  } else if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
+    Real().cuDevicePrimaryCtxRelease_v2(call.As<api::CuDevicePrimaryCtxRetainCall>().dev);
+  } else if (call.info().index == api::CuGreenCtxCreateCall::kIndex) {
+    Real().cuGreenCtxDestroy(reinterpret_cast<api::CUgreenCtx>(call.created()));
+  } else if (DoesOf(call) == Does::kCreateContext) {
+    Real().cuCtxDestroy_v2(reinterpret_cast<api::CUcontext>(call.created()));
   }
 }
 

@@ -27,6 +27,7 @@ class SliceRules : public slice::Rules {
   void Drop(intercept::Call& call, slice::Ledger& ledger) override;
   void Dropped(intercept::Call& call, slice::Ledger& ledger) override;
   void Hold(intercept::Call& call) override;
+  bool MadeUnmeasured(intercept::Call& call) override;
   void BeforeStart(intercept::Call&) override {}
   void AfterStart(intercept::Call& call) override;
   void Launches(intercept::Call& call) override { queues_.Launches(call); }

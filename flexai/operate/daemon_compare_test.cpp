@@ -1,0 +1,123 @@
+// Who asks the daemon to compare books with the driver, against a helper that answers as the test
+// says; and what this host has besides its cards.
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "flexai/operate/card_meter.h"
+#include "flexai/operate/daemon_fixture_test.h"
+
+namespace flexai::operate {
+namespace {
+
+class CompareTest : public DaemonTest {
+ protected:
+  void SetUp() override {
+    int ask[2], answer[2];
+    ASSERT_EQ(pipe2(ask, O_CLOEXEC), 0);
+    ASSERT_EQ(pipe2(answer, O_CLOEXEC), 0);
+    DaemonOptions options;
+    options.meter_ask_fd = ask[1];
+    options.meter_answer_fd = answer[0];
+    asked_ = ask[0];
+    answers_ = answer[1];
+    Start({TestCard("0")}, std::move(options));
+  }
+  void TearDown() override {
+    DaemonTest::TearDown();
+    close(asked_);
+    if (answers_ >= 0) close(answers_);
+  }
+
+  // The daemon's next question: one line.
+  bool IsAsked() const {
+    pollfd wait = {asked_, POLLIN, 0};
+    char line;
+    return poll(&wait, 1, kSoonMs) == 1 && read(asked_, &line, 1) == 1;
+  }
+  void AnswerNothing() const {
+    const std::string line = WriteUses({});
+    ASSERT_EQ(write(answers_, line.data(), line.size()), static_cast<ssize_t>(line.size()));
+  }
+  int AskToCompare() {
+    constexpr char kRequest[] = R"({"op":"compare"})";
+    const int peer = Raw();
+    EXPECT_TRUE(
+        slice::SendFrame(peer, slice::FrameType::kRequest, kRequest, sizeof(kRequest) - 1).ok());
+    return peer;
+  }
+  static std::string Heard(int peer) {
+    const auto frame = slice::ReceiveFrame(peer, kSoonMs);
+    close(peer);
+    return frame.ok() ? frame->data : frame.status().ToString();
+  }
+
+  int asked_ = -1;
+  int answers_ = -1;
+};
+
+constexpr char kCompared[] = R"({"compared":true})";
+constexpr char kNotCompared[] = R"({"compared":false})";
+
+TEST_F(DaemonTest, WithoutAHelperNobodyWaits) {
+  EXPECT_EQ(Ask({{"op", "compare"}}), json({{"compared", false}}));
+}
+
+TEST_F(CompareTest, AnswersOnceTheDriverWasAskedAfterwards) {
+  ASSERT_TRUE(IsAsked());  // each second anyway
+  const int early = AskToCompare();
+  const int gone = AskToCompare();
+  ASSERT_TRUE(Await([&] { return Status().contains("cards"); }));  // both were read by now
+  close(gone);
+  AnswerNothing();  // to the first question, which left before they came
+  ASSERT_TRUE(IsAsked());
+  pollfd reply = {early, POLLIN, 0};
+  EXPECT_EQ(poll(&reply, 1, 0), 0);
+  AnswerNothing();
+  EXPECT_EQ(Heard(early), kCompared);
+}
+
+TEST_F(CompareTest, AHelperThatEndsLetsNobodyWait) {
+  ASSERT_TRUE(IsAsked());
+  const int peer = AskToCompare();
+  ASSERT_TRUE(Await([&] { return Status().contains("cards"); }));
+  close(std::exchange(answers_, -1));
+  EXPECT_EQ(Heard(peer), kNotCompared);
+  EXPECT_EQ(Heard(AskToCompare()), kNotCompared);
+}
+
+TEST_F(CompareTest, AnAnswerThatIsNoneComparesNothing) {
+  ASSERT_TRUE(IsAsked());
+  AnswerNothing();
+  ASSERT_TRUE(Await([&] { return Status().contains("cards"); }));
+  const int peer = AskToCompare();
+  ASSERT_TRUE(IsAsked());
+  ASSERT_EQ(write(answers_, "?\n", 2), 2);
+  EXPECT_EQ(Heard(peer), kNotCompared);
+}
+
+TEST_F(DaemonTest, WhatIsNotSharedIsTold) {
+  Stop();
+  DaemonOptions options;
+  options.unshared = {{"uuid-9", "card 9 is cut", "mend it"}, {"", "a driver is old", "renew it"}};
+  Start({}, std::move(options));
+  json request = Create(500);
+  json refused = Ask(request);
+  EXPECT_EQ(refused["code"], "failed_precondition");
+  EXPECT_EQ(
+      refused["message"],
+      "this host has no card that flexai can share: card 9 is cut (flexai cards tells of 1 more)");
+  EXPECT_EQ(Status()["unshared"][1],
+            json({{"uuid", ""}, {"why", "a driver is old"}, {"cure", "renew it"}}));
+  Stop();
+  options = {};
+  options.unshared = {{"uuid-9", "card 9 is cut", "mend it"}};
+  Start({TestCard("0")}, std::move(options));
+  request["card"] = "uuid-9";
+  EXPECT_EQ(Ask(request)["message"], "card 9 is cut");
+  request["card"] = "uuid-8";
+  EXPECT_EQ(Ask(request)["message"], "card 'uuid-8' is unknown");
+}
+
+}  // namespace
+}  // namespace flexai::operate
