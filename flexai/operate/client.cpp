@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +42,8 @@ Result<std::pair<int, std::string>> ConnectAny() {
   if (syscall(SYS_close_range, 4u, ~0u, 0u) != 0) {
     for (int fd = 4; fd < 1024; ++fd) close(fd);
   }
+  // What watches the caller through it would wait for the daemon, too, which outlives them both.
+  unsetenv("LD_PRELOAD");
   if (chdir("/") == 0) {
     execl(path.c_str(), "flexaid", "--user", nullptr);
     execlp("flexaid", "flexaid", "--user", nullptr);

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "flexai/backend/cuda/fake_objects.h"
@@ -249,6 +250,16 @@ void TellMemory(C& call) {
   End(call);
 }
 
+// What a tool asks the driver to load while it begins, once.
+void LoadInjected() {
+  static std::atomic<bool> asked{false};
+  const char* path = getenv("CUDA_INJECTION64_PATH");
+  if (asked.exchange(true) || !path || !*path) return;
+  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  void* entry = library ? dlsym(library, "InitializeInjection") : nullptr;
+  if (entry) reinterpret_cast<int (*)()>(entry)();
+}
+
 template <class C>
 void LookUp(C& call) {
   // No function here is known by its address: the version and the kind of stream decide.
@@ -358,7 +369,10 @@ FAKE(CuCtxGetStreamPriorityRange) {
   End(call);
 }
 
-FAKE(CuInit) { End(call); }
+FAKE(CuInit) {
+  LoadInjected();
+  End(call);
+}
 FAKE(CuDriverGetVersion) {
   *call.driverVersion = kDriverVersion;
   End(call);
