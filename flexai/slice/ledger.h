@@ -39,6 +39,8 @@ class Ledger {
   void Retreat(uint64_t bytes);
   /// Drops what was advanced if that has happened. Thread: any; cheap.
   void SettleAdvance();
+  /// Whether something counts that only a comparison can tell.
+  bool has_advance() const { return advanced_.load(std::memory_order_relaxed); }
 
   /// In the child of a fork: the slot is the parent's, so what the child gives up of the objects
   /// that it inherited counts for nothing. Thread: the child's only one.

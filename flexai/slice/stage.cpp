@@ -105,7 +105,8 @@ void SliceStage::After(Call& call) {
     case Event::kLaunch:
       return;
     default:
-      return rules_->AfterWatched(call);
+      rules_->AfterWatched(call);
+      return CheckUnmeasured(call);
   }
 }
 
@@ -173,11 +174,12 @@ void SliceStage::AfterAlloc(Call& call) {
   rules_->Keep(call, held, *ledger);
 }
 
-// A context rests on figures of the driver, and the last ones may be a second old: contexts that
-// ended since are still in the books.
+// Some books rest on figures of the driver, and the last ones may be a second old: contexts that
+// ended since are still in them, and what may live on elsewhere.
 bool SliceStage::CompareAndTryAgain(Call& call, Ledger& ledger, uint64_t* asked) {
-  // What was advanced for one that ended is settled by the second comparison.
-  for (int i = 0; i < 2 && call.info().event == Event::kContextCreate; ++i) {
+  const bool old_figures = call.info().event == Event::kContextCreate || ledger.has_advance();
+  // What was advanced is settled by the second comparison.
+  for (int i = 0; i < 2 && old_figures; ++i) {
     if (!tenant_->CompareBooks()) return false;
     rules_->Failed(call);
     *asked = 0;
@@ -187,15 +189,21 @@ bool SliceStage::CompareAndTryAgain(Call& call, Ledger& ledger, uint64_t* asked)
   return false;
 }
 
-// The first context on a card with its driver: what it takes shows only now.
+// What it took shows only now.
 void SliceStage::CheckUnmeasured(Call& call) {
   Ledger* ledger = tenant_->ledger();
   if (!call.ok() || !ledger || !rules_->MadeUnmeasured(call) || !tenant_->CompareBooks()) return;
   if (ledger->Reserve(0).ok()) return;
-  const uint64_t takes = tenant_->region()->header.context_bytes.load(std::memory_order_relaxed);
-  TellNoContext(call, *ledger, takes, std::max(ledger->used(), takes));
+  if (call.info().event == Event::kContextCreate) {
+    const uint64_t takes = tenant_->region()->header.context_bytes.load(std::memory_order_relaxed);
+    TellNoContext(call, *ledger, takes, std::max(ledger->used(), takes));
+  } else {
+    TellRefused(call, *ledger, 0);
+  }
   rules_->Undo(call);
   call.Refuse(Code::kResourceExhausted);
+  // So that what was undone is not in the books of the next.
+  if (call.info().event != Event::kContextCreate) tenant_->CompareBooks();
 }
 
 void SliceStage::TellNoContext(const Call& call, const Ledger& ledger, uint64_t takes,
@@ -221,9 +229,11 @@ void SliceStage::TellRefused(const Call& call, const Ledger& ledger, uint64_t as
     return TellNoContext(call, ledger, asked, ledger.used() + asked);
   }
   const uint32_t more = untold_.exchange(0, std::memory_order_relaxed);
+  // Code: asked for nothing by number, and holds what it holds.
+  const uint64_t used = asked > 0 ? ledger.used() : std::min(ledger.used(), ledger.limit());
+  if (asked == 0) asked = ledger.used() - used;
   char note[64] = "";
   if (more > 0) snprintf(note, sizeof(note), " (and %u times before)", more);
-  const uint64_t used = ledger.used();
   Notice(
       "slice %s: %s refused%s: asked %s (%llu bytes), used %s (%llu), limit %s (%llu); free "
       "memory, or raise the limit: flexai set %s --memory %lluMi",

@@ -44,7 +44,8 @@ class Rules {
   /// Before and after a call that does.
   virtual void BeforeWatched(intercept::Call&) {}
   virtual void AfterWatched(intercept::Call&) {}
-  /// Whether the call made a context of which nobody could say beforehand what it takes.
+  /// Whether the call took memory of which nobody could say beforehand how much: a context that is
+  /// the first of its kind, or code.
   virtual bool MadeUnmeasured(intercept::Call&) { return false; }
   /// Before and after calls in which the driver may start its workers.
   virtual void BeforeStart(intercept::Call& call) = 0;

@@ -131,9 +131,9 @@ Way Async() {
             g_cuda.cuMemPoolTrimTo(pool, 0);
           }};
 }
-std::vector<uint64_t> CardProperties() {
-  std::vector<uint64_t> words(4);
-  const uint32_t prop[] = {1, 0, 1, 0};  // pinned, no handle type, on a card, the first
+std::vector<uint64_t> CardProperties(uint32_t handle_type = 0) {
+  std::vector<uint64_t> words(11);
+  const uint32_t prop[] = {1, handle_type, 1, 0};  // pinned, as told, on a card, the first
   memcpy(words.data(), prop, sizeof(prop));
   return words;
 }
@@ -171,6 +171,67 @@ Way Mapped() {
             g_cuda.cuMemAddressFree(range->first, range->second);
             delete range;
           }};
+}
+// What came through a file descriptor stays when the first handle goes.
+Way Imported() {
+  return {"cuMemImportFromShareableHandle",
+          [](uint64_t bytes, uint64_t* o) {
+            const auto prop = CardProperties(/*handle_type=*/1);
+            cu::CUmemGenericAllocationHandle_v1 handle;
+            if (!Ok(g_cuda.cuMemCreate(
+                    &handle, bytes,
+                    reinterpret_cast<const cu::CUmemAllocationProp_v1*>(prop.data()), 0))) {
+              return false;
+            }
+            int fd = -1;
+            const bool ok = Ok(g_cuda.cuMemExportToShareableHandle(&fd, handle, 1, 0)) &&
+                            Ok(g_cuda.cuMemImportFromShareableHandle(
+                                o, reinterpret_cast<void*>(static_cast<intptr_t>(fd)), 1));
+            if (fd >= 0) close(fd);
+            g_cuda.cuMemRelease(handle);
+            return ok;
+          },
+          [](uint64_t o) { g_cuda.cuMemRelease(o); }};
+}
+cu::CUmemoryPool OwnPool() {
+  static cu::CUmemoryPool pool = nullptr;
+  const auto prop = CardProperties();
+  if (!pool) {
+    g_cuda.cuMemPoolCreate(&pool, reinterpret_cast<const cu::CUmemPoolProps_v1*>(prop.data()));
+  }
+  return pool;
+}
+Way FromPool() {
+  return {"cuMemAllocFromPoolAsync",
+          [](uint64_t bytes, uint64_t* o) {
+            const bool ok = Ok(g_cuda.cuMemAllocFromPoolAsync(o, bytes, OwnPool(), nullptr));
+            g_cuda.cuStreamSynchronize(nullptr);
+            return ok;
+          },
+          [](uint64_t o) { g_cuda.cuMemFreeAsync(o, nullptr); },
+          [] {
+            g_cuda.cuStreamSynchronize(nullptr);
+            g_cuda.cuMemPoolTrimTo(OwnPool(), 0);
+          }};
+}
+// Code with data of its own.
+Way Module() {
+  return {
+      "cuModuleLoadData",
+      [](uint64_t bytes, uint64_t* o) {
+        const std::string code =
+            ".version 7.0\n.target sm_70\n.address_size 64\n.visible .global .align 8 .b8 data[" +
+            std::to_string(bytes) + "];\n";
+        cu::CUdeviceptr_v2 at = 0;
+        cu::CUmodule module = nullptr;
+        if (!Ok(g_cuda.cuModuleLoadData(&module, code.c_str()))) return false;
+        *o = Word(module);
+        // Drivers may put off what nobody uses yet.
+        if (Ok(g_cuda.cuModuleGetGlobal_v2(&at, nullptr, module, "data"))) return true;
+        g_cuda.cuModuleUnload(module);
+        return false;
+      },
+      [](uint64_t o) { g_cuda.cuModuleUnload(reinterpret_cast<cu::CUmodule>(o)); }};
 }
 Way Array() {
   return {"cuArrayCreate",
@@ -354,8 +415,9 @@ int main(int argc, char** argv) {
     if (i == 3 || i == 5 || i == 7 || i == 9) text += "-";
   }
   if (g_nvml.nvmlDeviceGetHandleByUUID(text.c_str(), &g_device) != 0) return 3;
-  const std::vector<Way> ways = {Linear(), Pieces(), Pitched(), Managed(),   Async(),   Physical(),
-                                 Mapped(), Array(),  Mipmap(),  GraphNode(), Captured()};
+  const std::vector<Way> ways = {Linear(),   Pieces(),   Pitched(),   Managed(),  Async(),
+                                 FromPool(), Physical(), Mapped(),    Imported(), Array(),
+                                 Mipmap(),   Module(),   GraphNode(), Captured()};
   const uint64_t most = strtoull(argv[3], nullptr, 10) * kMiB;
   size_t free = 0, total = 0, card = 0;
   // Until the daemon has compared the books with the driver's, or a slice is not there.

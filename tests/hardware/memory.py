@@ -208,7 +208,7 @@ def matrix(machine, limit, rounds):
     peak = re.search(r"^rounds (\d+) peak=(\d+)$", ran.stdout, re.M)
     contexts = re.search(r"^contexts (\d+)$", ran.stdout, re.M)
     bad |= not contexts or int(contexts.group(1)) != 16
-    bad |= not peak or int(peak.group(2)) > limit * MIB or len(rows) != 22
+    bad |= not peak or int(peak.group(2)) > limit * MIB or len(rows) != 28
     print(f"limit {limit} MiB on {machine.card['model']}, driver {machine.card['driver']}")
     print(f"{'way':36} {'given':>7} {'by driver':>10} {'over':>9} {'usable':>7}")
     for r in rows:

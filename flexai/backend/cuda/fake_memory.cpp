@@ -1,5 +1,5 @@
-// The fake driver's memory: linear, physical allocations and their mappings, pools, arrays. Host
-// memory stands behind it, touched only when a program touches it.
+// The fake driver's memory: linear, pools, arrays. Host memory stands behind it, touched only when
+// a program touches it.
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,8 +13,6 @@ namespace flexai::backend::cuda::fake_driver {
 namespace {
 
 constexpr uint64_t kPoolGrowth = uint64_t{32} << 20;
-constexpr size_t kLocationType = 8;  // in CUmemAllocationProp, whose fields the table does not name
-constexpr uint32_t kOnDevice = 1;
 
 // Memory at an address.
 struct Block {
@@ -29,13 +27,6 @@ struct SharedBlock {
   std::map<uint64_t, uint64_t> pieces;  // address, bytes
   std::shared_ptr<Taken> taken;
 };
-struct Physical : Object {
-  uint64_t bytes = 0;
-  int fd = -1;
-  std::shared_ptr<Taken> taken;
-  uint64_t references = 1;
-  ~Physical() override { close(fd); }
-};
 struct Array : Object {
   uint64_t bytes = 0;
   std::shared_ptr<Taken> taken;
@@ -45,7 +36,6 @@ struct Memory {
   std::mutex mu;  // guards what follows
   std::map<uint64_t, Block> blocks;
   std::map<uint64_t, SharedBlock> shared;  // by address
-  std::map<uint64_t, std::pair<uint64_t, std::shared_ptr<Physical>>> mappings;
   std::vector<std::weak_ptr<Pool>> pools;
   std::shared_ptr<Pool> default_pool, current_pool;
 };
@@ -357,76 +347,6 @@ FAKE(CuImportExternalMemory) {
   End(call);
 }
 FAKE(CuDestroyExternalMemory) { RemoveObject(call, call.extMem); }
-
-FAKE(CuMemGetAllocationGranularity) {
-  *call.granularity = kBlock;
-  End(call);
-}
-FAKE(CuMemAddressReserve) {
-  *call.ptr = NewAddresses(call.size, PROT_NONE);
-  End(call, *call.ptr ? kOk : cu::CUDA_ERROR_OUT_OF_MEMORY);
-}
-FAKE(CuMemAddressFree) {
-  munmap(reinterpret_cast<void*>(call.ptr), call.size);
-  End(call);
-}
-FAKE(CuMemCreate) {
-  if (call.size == 0 || call.size % kBlock != 0) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  uint32_t location = 0;
-  memcpy(&location, reinterpret_cast<const char*>(call.prop) + kLocationType, sizeof(location));
-  auto physical = std::make_shared<Physical>();
-  physical->bytes = call.size;
-  physical->fd = memfd_create("flexai-fake", MFD_CLOEXEC);
-  const bool fits = ftruncate(physical->fd, static_cast<off_t>(call.size)) == 0 &&
-                    (location != kOnDevice || (physical->taken = TakeMemory(call.size)));
-  if (!fits) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
-  Register(physical);
-  *call.handle = reinterpret_cast<uint64_t>(static_cast<Object*>(physical.get()));
-  End(call);
-}
-FAKE(CuMemRelease) {
-  const auto physical = Find<Physical>(reinterpret_cast<void*>(call.handle));
-  if (!physical) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  if (--physical->references == 0) Remove(static_cast<Object*>(physical.get()));
-  End(call);
-}
-FAKE(CuMemMap) {
-  const auto physical = Find<Physical>(reinterpret_cast<void*>(call.handle));
-  if (!physical) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  if (mmap(reinterpret_cast<void*>(call.ptr), call.size, PROT_READ | PROT_WRITE,
-           MAP_SHARED | MAP_FIXED, physical->fd, static_cast<off_t>(call.offset)) == MAP_FAILED) {
-    return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  }
-  Memory& memory = TheMemory();
-  std::lock_guard<std::mutex> lock(memory.mu);
-  memory.mappings[call.ptr] = {call.size, physical};
-  End(call);
-}
-FAKE(CuMemUnmap) {
-  Memory& memory = TheMemory();
-  std::lock_guard<std::mutex> lock(memory.mu);
-  auto at = memory.mappings.lower_bound(call.ptr);
-  while (at != memory.mappings.end() && at->first < call.ptr + call.size) {
-    (void)mmap(reinterpret_cast<void*>(at->first), at->second.first, PROT_NONE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    at = memory.mappings.erase(at);
-  }
-  End(call);
-}
-FAKE(CuMemRetainAllocationHandle) {
-  Memory& memory = TheMemory();
-  std::lock_guard<std::mutex> lock(memory.mu);
-  const auto found = memory.mappings.find(reinterpret_cast<uint64_t>(call.addr));
-  if (found == memory.mappings.end()) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  const std::shared_ptr<Physical>& physical = found->second.second;
-  if (!FindAny(static_cast<Object*>(physical.get()))) {
-    physical->references = 0;
-    Register(physical);
-  }
-  ++physical->references;
-  *call.handle = reinterpret_cast<uint64_t>(static_cast<Object*>(physical.get()));
-  End(call);
-}
 
 FAKE(CuMemPoolCreate) {
   const auto pool = Make<Pool>(call.pool);

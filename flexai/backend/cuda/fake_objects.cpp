@@ -3,6 +3,7 @@
 #include "flexai/backend/cuda/fake_objects.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "flexai/backend/cuda/holdings.h"
@@ -26,9 +27,22 @@ uint64_t NewBlocks(uint64_t bytes) {
   return address;
 }
 
-std::shared_ptr<Module> NewModule() {
+// Of code that is text: the bytes of its own data.
+uint64_t DataOf(const void* image) {
+  const char* text = static_cast<const char*>(image);
+  if (!text || strncmp(text, ".version", 8) != 0) return 0;
+  uint64_t bytes = 0;
+  for (const char* at = text; (at = strstr(at, ".global")) != nullptr; ++at) {
+    const char* size = strpbrk(at, "[;");
+    if (size && *size == '[') bytes += strtoull(size + 1, nullptr, 10);
+  }
+  return bytes;
+}
+
+std::shared_ptr<Module> NewModule(const void* image) {
   const char* bytes = getenv("FLEXAI_FAKE_MODULE");
-  auto memory = TakeMemory(bytes ? strtoull(bytes, nullptr, 10) : kBlock);
+  const uint64_t data = RoundUp(DataOf(image), kBlock);
+  auto memory = TakeMemory((bytes ? strtoull(bytes, nullptr, 10) : kBlock) + data);
   if (!memory) return nullptr;
   auto made = std::make_shared<Module>();
   made->memory = std::move(memory);

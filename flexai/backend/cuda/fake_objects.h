@@ -139,8 +139,8 @@ struct Module : Object {
   std::shared_ptr<Taken> memory;
   std::map<std::string, uint64_t> globals;
 };
-/// Code, which takes memory, too; null where the card is full.
-std::shared_ptr<Module> NewModule();
+/// Code, which takes memory, as its own data does; null where the card is full.
+std::shared_ptr<Module> NewModule(const void* image);
 struct Function : Object {
   std::string name;
 };

@@ -51,7 +51,7 @@ struct Table {
 // Code and primary contexts, for the runtime.
 
 cu::CUresult LoadCode(cu::CUmodule* made, const void*) {
-  const auto module = NewModule();
+  const auto module = NewModule(nullptr);
   if (!module) return cu::CUDA_ERROR_OUT_OF_MEMORY;
   *made = reinterpret_cast<cu::CUmodule>(static_cast<Object*>(module.get()));
   return cu::CUDA_SUCCESS;

@@ -120,8 +120,8 @@ void LaunchEx(C& call) {
 }
 
 template <class C, class H>
-void LoadModule(C& call, H* handle) {
-  const auto module = NewModule();
+void LoadModule(C& call, H* handle, const void* image = nullptr) {
+  const auto module = NewModule(image);
   if (!module) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
   *handle = reinterpret_cast<H>(static_cast<Object*>(module.get()));
   End(call);
@@ -260,7 +260,7 @@ FAKE(CuThreadExchangeStreamCaptureMode) {
   std::swap(mode, *call.mode);
   End(call);
 }
-FAKE(CuModuleLoadData) { LoadModule(call, call.module); }
+FAKE(CuModuleLoadData) { LoadModule(call, call.module, call.image); }
 FAKE(CuModuleLoadDataEx) { LoadModule(call, call.module); }
 FAKE(CuModuleLoadFatBinary) { LoadModule(call, call.module); }
 FAKE(CuLibraryLoadData) { LoadModule(call, call.library); }

@@ -100,8 +100,10 @@ void Holdings::PutBack(const Taken& taken) {
   if (taken.bytes <= kLargestPiece) pieces_ += RoundUp(taken.bytes, kPieceStep);
 }
 
-uint64_t Holdings::FreedBy(const std::shared_ptr<Physical>& last) {
-  return last && last.use_count() == 1 ? last->bytes : 0;
+void Holdings::AddLast(const std::shared_ptr<Physical>& last, Let* let) {
+  if (!last || last.use_count() != 1) return;
+  let->shared = let->shared || last->exported || last->bytes == 0;
+  (last->exported ? let->exported : let->freed) += last->bytes;
 }
 
 void Holdings::KeepPhysical(uint64_t handle, uint64_t bytes) {
@@ -125,13 +127,21 @@ void Holdings::RetainPhysical(uint64_t handle, uint64_t address) {
   ++known.references;
 }
 
-uint64_t Holdings::ReleasePhysical(uint64_t handle) {
+void Holdings::Export(uint64_t handle) {
   std::lock_guard<std::mutex> lock(mu_);
   const auto found = handles_.find(handle);
-  if (found == handles_.end() || --found->second.references > 0) return 0;
+  if (found != handles_.end()) found->second.physical->exported = true;
+}
+
+Let Holdings::ReleasePhysical(uint64_t handle) {
+  std::lock_guard<std::mutex> lock(mu_);
+  Let let;
+  const auto found = handles_.find(handle);
+  if (found == handles_.end() || --found->second.references > 0) return let;
   std::shared_ptr<Physical> physical = std::move(found->second.physical);
   handles_.erase(found);
-  return FreedBy(physical);
+  AddLast(physical, &let);
+  return let;
 }
 
 void Holdings::Map(uint64_t address, uint64_t size, uint64_t handle) {
@@ -140,16 +150,16 @@ void Holdings::Map(uint64_t address, uint64_t size, uint64_t handle) {
   if (found != handles_.end()) mappings_[address] = {size, found->second.physical};
 }
 
-uint64_t Holdings::Unmap(uint64_t address, uint64_t size) {
+Let Holdings::Unmap(uint64_t address, uint64_t size) {
   std::lock_guard<std::mutex> lock(mu_);
-  uint64_t freed = 0;
+  Let let;
   auto at = mappings_.lower_bound(address);
   while (at != mappings_.end() && at->first - address < size) {
     std::shared_ptr<Physical> physical = std::move(at->second.physical);
     at = mappings_.erase(at);
-    freed += FreedBy(physical);
+    AddLast(physical, &let);
   }
-  return freed;
+  return let;
 }
 
 }  // namespace flexai::backend::cuda

@@ -34,6 +34,13 @@ struct Taken {
   uint64_t context = 0;
 };
 
+/// Physical memory that nothing of this process's known handles and mappings keeps alive any more.
+struct Let {
+  uint64_t freed = 0;
+  bool shared = false;    // a handle went out, or came in: of some the driver alone knows the end
+  uint64_t exported = 0;  // of `shared`: what may live on by another handle, here or elsewhere
+};
+
 /// Thread: any; takes its own lock.
 class Holdings {
  public:
@@ -61,16 +68,19 @@ class Holdings {
   void KeepPhysical(uint64_t handle, uint64_t bytes);
   /// `handle` names what is mapped at `address`, once more.
   void RetainPhysical(uint64_t handle, uint64_t address);
-  /// One handle less; the bytes that nothing keeps alive any more.
-  uint64_t ReleasePhysical(uint64_t handle);
+  /// `handle` was made known outside of the driver.
+  void Export(uint64_t handle);
+  /// One handle less.
+  Let ReleasePhysical(uint64_t handle);
   /// `handle` is mapped at `address`.
   void Map(uint64_t address, uint64_t size, uint64_t handle);
-  /// What lies in the range is unmapped; the bytes that nothing keeps alive any more.
-  uint64_t Unmap(uint64_t address, uint64_t size);
+  /// What lies in the range is unmapped.
+  Let Unmap(uint64_t address, uint64_t size);
 
  private:
   struct Physical {
-    uint64_t bytes;
+    uint64_t bytes;  // 0: it came from elsewhere
+    bool exported = false;
   };
   struct Handle {
     std::shared_ptr<Physical> physical;
@@ -80,7 +90,7 @@ class Holdings {
     uint64_t size;
     std::shared_ptr<Physical> physical;
   };
-  static uint64_t FreedBy(const std::shared_ptr<Physical>& last);
+  static void AddLast(const std::shared_ptr<Physical>& last, Let* let);
 
   struct Object {
     uint64_t bytes;

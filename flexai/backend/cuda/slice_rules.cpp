@@ -43,6 +43,8 @@ thread_local uint64_t t_planned __attribute__((tls_model("initial-exec"))) = 0;
 thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
 // Between Asks and MadeUnmeasured: a context of which nothing is known is being made.
 thread_local bool t_unmeasured __attribute__((tls_model("initial-exec"))) = false;
+// Between BeforeWatched and MadeUnmeasured.
+thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) = 0;
 // Between Drop and Dropped.
 thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
 
@@ -89,6 +91,18 @@ SliceRules::Does SliceRules::Learn(const char* name) {
       {"cuMemMap", Does::kMap},
       {"cuMemRetainAllocationHandle", Does::kRetain},
       {"cuMemImportFromShareableHandle", Does::kImport},
+      {"cuMemExportToShareableHandle", Does::kExport},
+      {"cuModuleUnload", Does::kUnloadCode},
+      {"cuLibraryUnload", Does::kUnloadCode},
+      {"cuModuleLoad", Does::kLoadCode},
+      {"cuModuleLoadData", Does::kLoadCode},
+      {"cuModuleLoadDataEx", Does::kLoadCode},
+      {"cuModuleLoadFatBinary", Does::kLoadCode},
+      {"cuModuleGetGlobal", Does::kLoadCode},
+      {"cuLibraryLoadData", Does::kLoadCode},
+      {"cuLibraryLoadFromFile", Does::kLoadCode},
+      {"cuLibraryGetModule", Does::kLoadCode},
+      {"cuLibraryGetGlobal", Does::kLoadCode},
       {"cuGraphInstantiate", Does::kLearnGraph},
       {"cuGraphInstantiateWithFlags", Does::kLearnGraph},
       {"cuGraphInstantiateWithParams", Does::kLearnGraph},
@@ -190,8 +204,24 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
   return *bytes > 0;
 }
 
+// Of the card, which others use, too: enough to tell whether to ask what this process holds.
+static uint64_t FreeOnCard() {
+  const CaptureSafe safe;
+  size_t free = 0, total = 0;
+  const api::Real& real = Real();
+  return real.cuMemGetInfo_v2 && real.cuMemGetInfo_v2(&free, &total) == api::CUDA_SUCCESS ? free
+                                                                                          : 0;
+}
+
+void SliceRules::BeforeWatched(Call& call) {
+  queues_.Before(call);
+  if (DoesOf(call) == Does::kLoadCode) t_free_before = FreeOnCard();
+}
+
 bool SliceRules::MadeUnmeasured(Call& call) {
-  return DoesOf(call) == Does::kCreateContext && std::exchange(t_unmeasured, false);
+  if (DoesOf(call) == Does::kCreateContext) return std::exchange(t_unmeasured, false);
+  // Code takes what the driver finds right for it, and the data that it declares.
+  return DoesOf(call) == Does::kLoadCode && FreeOnCard() + kBlock <= t_free_before;
 }
 
 void SliceRules::Failed(Call& call) {
@@ -260,6 +290,17 @@ void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
   }
 }
 
+// Code that was only asked about stays, with an answer that it does not fit.
+static void UnloadCode(const Call& call) {
+  if (call.created() == 0) return;
+  const std::string_view name = BaseName(call.info().name);
+  if (name.substr(0, 12) == "cuModuleLoad") {
+    Real().cuModuleUnload(reinterpret_cast<api::CUmodule>(call.created()));
+  } else if (name.substr(0, 13) == "cuLibraryLoad") {
+    Real().cuLibraryUnload(reinterpret_cast<api::CUlibrary>(call.created()));
+  }
+}
+
 void SliceRules::Undo(Call& call) {
   const CaptureSafe safe;
   const auto address = static_cast<api::CUdeviceptr_v2>(call.created());
@@ -273,6 +314,8 @@ void SliceRules::Undo(Call& call) {
     Real().cuMemFreeAsync(address, stream);
     Real().cuStreamSynchronize(stream);
     Real().cuMemPoolTrimTo(pool, 0);
+  } else if (DoesOf(call) == Does::kLoadCode) {
+    UnloadCode(call);
   } else if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     Real().cuDevicePrimaryCtxRelease_v2(call.As<api::CuDevicePrimaryCtxRetainCall>().dev);
   } else if (call.info().index == api::CuGreenCtxCreateCall::kIndex) {
@@ -302,6 +345,12 @@ void SliceRules::Drop(Call& call, slice::Ledger&) {
   }
 }
 
+// What may live on elsewhere counts until the driver has been asked.
+static void Count(const Let& let, slice::Ledger& ledger) {
+  ledger.Release(let.freed);
+  if (let.shared) ledger.Advance(let.exported);
+}
+
 void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
   const uint64_t bytes = call.scratch();
   switch (DoesOf(call)) {
@@ -314,11 +363,11 @@ void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
       if (!call.ok()) return reserves_.Keep(call.dropped(), bytes);
       return ledger.Release(bytes);
     case Does::kReleasePhysical:
-      if (call.ok()) ledger.Release(holdings_.ReleasePhysical(call.dropped()));
+      if (call.ok()) Count(holdings_.ReleasePhysical(call.dropped()), ledger);
       return;
     case Does::kUnmap: {
       const auto& c = call.As<api::CuMemUnmapCall>();
-      if (call.ok()) ledger.Release(holdings_.Unmap(c.ptr, c.size));
+      if (call.ok()) Count(holdings_.Unmap(c.ptr, c.size), ledger);
       return;
     }
     case Does::kTrimPool:
@@ -349,6 +398,11 @@ uint64_t SliceRules::GoneContext(const Call& call) {
 // What was made in a context goes with it, also what nobody freed.
 void SliceRules::AfterWatched(Call& call) {
   queues_.After(call);
+  if (DoesOf(call) == Does::kUnloadCode) {
+    // The next who is refused has the driver asked first.
+    if (slice::Ledger* ledger = tenant_->ledger(); ledger && call.ok()) ledger->Advance(0);
+    return;
+  }
   if (call.info().event != intercept::Event::kContextDestroy || !call.ok()) return;
   slice::Ledger* ledger = tenant_->ledger();
   const uint64_t context = GoneContext(call);
@@ -404,6 +458,8 @@ void SliceRules::Hold(Call& call) {
     }
     case Does::kImport:
       return holdings_.KeepPhysical(*call.As<api::CuMemImportFromShareableHandleCall>().handle, 0);
+    case Does::kExport:
+      return holdings_.Export(uint64_t{call.As<api::CuMemExportToShareableHandleCall>().handle});
     case Does::kLearnGraph:
       return LearnGraph(call);
     default:

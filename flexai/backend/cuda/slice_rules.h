@@ -31,8 +31,11 @@ class SliceRules : public slice::Rules {
   void BeforeStart(intercept::Call&) override {}
   void AfterStart(intercept::Call& call) override;
   void Launches(intercept::Call& call) override { queues_.Launches(call); }
-  bool Watches(const intercept::FnInfo& info) override { return queues_.Watches(info); }
-  void BeforeWatched(intercept::Call& call) override { queues_.Before(call); }
+  bool Watches(const intercept::FnInfo& info) override {
+    const Does does = does_[info.index];
+    return does == Does::kLoadCode || does == Does::kUnloadCode || queues_.Watches(info);
+  }
+  void BeforeWatched(intercept::Call& call) override;
   void AfterWatched(intercept::Call& call) override;
   void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
 
@@ -60,6 +63,9 @@ class SliceRules : public slice::Rules {
     kMap,
     kRetain,
     kImport,
+    kExport,
+    kLoadCode,
+    kUnloadCode,
     kLearnGraph,
   };
   static Does Learn(const char* name);
