@@ -1,4 +1,5 @@
 // flexai doctor: everything that can be wrong on this machine, each with its cure.
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,6 +51,27 @@ std::vector<Finding> ExamineWays(const Result<json>& status) {
   return all;
 }
 
+bool IsProbing(const json& status) {
+  const json cards = ListField(status, "cards");
+  return std::any_of(cards.begin(), cards.end(), [](const json& card) {
+    const auto levers = card.find("levers");
+    return levers != card.end() && levers->is_object() && TextField(*levers, "state") == "probing";
+  });
+}
+
+// Has the daemon try the levers of all cards anew, and waits for what it finds: it ends what takes
+// too long.
+Status ProbeAnew() {
+  const Result<json> asked = Ask({{"op", "probe"}});
+  if (!asked.ok()) return asked.status();
+  for (;;) {
+    const Result<json> status = Ask({{"op", "status"}});
+    if (!status.ok()) return status.status();
+    if (!IsProbing(*status)) return Status();
+    poll(nullptr, 0, 50);
+  }
+}
+
 std::vector<Finding> Examine() {
   const Result<json> status = Ask({{"op", "status"}});
   std::vector<Finding> findings = {CheckCLibrary()};
@@ -63,7 +85,7 @@ std::vector<Finding> Examine() {
     for (const json& card : ListField(*status, "cards")) {
       // On the host's own cores nothing of this depends on a driver.
       if (TextField(card, "kind") == "cpu") continue;
-      for (const auto check : {CheckLever, CheckCardTime, CheckDriver}) {
+      for (const auto check : {CheckLever, CheckProbe, CheckCardTime, CheckDriver}) {
         findings.push_back(check(card));
       }
     }
@@ -108,6 +130,10 @@ json AsJson(const std::vector<Finding>& findings, bool healthy) {
 int Act(const Arguments& arguments) {
   const Result<Format> format = ParseFormat(arguments.Text("output"));
   if (!format.ok()) return Complain(format.status());
+  if (arguments.Has("probe")) {
+    const Status probed = ProbeAnew();
+    if (!probed.ok()) return Complain(probed, ExitCode(probed));
+  }
   const std::vector<Finding> findings = Examine();
   size_t failed = 0, warned = 0;
   for (const Finding& finding : findings) {
@@ -133,8 +159,13 @@ Command DoctorCommand() {
   return {
       .name = "doctor",
       .summary = "Check this machine and say how to mend what is wrong",
-      .details = "Exits with 1 when a check fails; warnings alone do not count.",
-      .options = {{"output", "FORMAT", "table, wide, json or yaml", Offer::kFormat, "o"}},
+      .details =
+          "Exits with 1 when a check fails; warnings alone do not count.\n\n"
+          "What was found of a card's levers is remembered until its driver changes or the "
+          "machine\nstarts anew. --probe tries them again: it needs a daemon, its user or root, "
+          "and stops\nwhoever computes on the card for some milliseconds.",
+      .options = {{"probe", nullptr, "first try anew whether cards stop what runs when told to"},
+                  {"output", "FORMAT", "table, wide, json or yaml", Offer::kFormat, "o"}},
       .positionals = {},
       .act = Act,
   };

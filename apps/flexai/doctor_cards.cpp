@@ -42,6 +42,39 @@ Finding CheckLever(const json& card) {
   return {check, Verdict::kPass, "not known yet: each program tries it when it first computes", ""};
 }
 
+// What was tried of the levers before any program needed them.
+Finding CheckProbe(const json& card) {
+  const std::string check = About(card, "probe");
+  const auto levers = card.find("levers");
+  if (levers == card.end() || !levers->is_object()) {
+    return {check, Verdict::kPass, "there are no levers to try", ""};
+  }
+  const std::string state = TextField(*levers, "state");
+  if (state == "probing") {
+    return {check, Verdict::kPass, "the levers are being tried: ask again in some seconds", ""};
+  }
+  if (state != "probed") {
+    return {check, Verdict::kWarn, "the levers were not tried: " + TextField(*levers, "not_probed"),
+            "programs try them when they first compute, and notice only what the driver refuses; "
+            "flexai doctor --probe tries them again"};
+  }
+  std::string held, dropped;
+  for (const json& lever : ListField(*levers, "levers")) {
+    const auto holds = lever.find("holds");
+    const bool is_held = holds != lever.end() && holds->is_boolean() && holds->get<bool>();
+    std::string& list = is_held ? held : dropped;
+    list +=
+        (list.empty() ? "" : "; ") + TextField(lever, "lever") + ": " + TextField(lever, "found");
+  }
+  const std::string when = "tried at " + TextField(*levers, "probed_at") + " with driver " +
+                           TextField(*levers, "driver");
+  if (dropped.empty()) return {check, Verdict::kPass, when + "; " + held, ""};
+  return {check, Verdict::kWarn,
+          when + "; not used, " + dropped + (held.empty() ? "" : "; held, ") + held,
+          "programs do without: shares are held less exactly; flexai doctor --probe tries again "
+          "once the driver is another one"};
+}
+
 Finding CheckCardTime(const json& card) {
   const std::string check = About(card, "time");
   const auto refused = card.find("trace_refused");

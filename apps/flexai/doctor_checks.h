@@ -46,6 +46,7 @@ Finding CheckLeftovers(const nlohmann::json& status);
 
 // Of how shares are held on one card, as the daemon describes it (doctor_cards.cpp).
 Finding CheckLever(const nlohmann::json& card);
+Finding CheckProbe(const nlohmann::json& card);
 Finding CheckCardTime(const nlohmann::json& card);
 Finding CheckDriver(const nlohmann::json& card);
 

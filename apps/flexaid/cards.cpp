@@ -36,6 +36,7 @@ json ToJson(const model::Card& card) {
           {"uuid", card.uuid},
           {"memory", card.memory_bytes},
           {"units", card.compute_units},
+          {"driver_identity", card.driver_identity},
           {"libraries", card.libraries}};
 }
 
@@ -51,6 +52,7 @@ model::Card FromJson(const json& j) {
   card.uuid = j.value("uuid", "");
   card.memory_bytes = j.value("memory", uint64_t{0});
   card.compute_units = j.value("units", 0);
+  card.driver_identity = j.value("driver_identity", "");
   card.libraries = j.value("libraries", std::vector<std::string>());
   return card;
 }

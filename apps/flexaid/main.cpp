@@ -12,6 +12,7 @@
 
 #include "apps/flexaid/cards.h"
 #include "apps/flexaid/meter.h"
+#include "apps/flexaid/probe.h"
 #include "flexai/base/log.h"
 #include "flexai/base/prompt.h"
 #include "flexai/operate/daemon.h"
@@ -66,6 +67,7 @@ int Serve(const std::string& address, bool for_user) {
   options.version = FLEXAI_VERSION;
   options.state_folder = StateFolder(for_user);
   options.unshared = std::move(found->unshared);
+  options.start_probe = StartProbe;
   StartMeter(found->cards, &options.meter_ask_fd, &options.meter_answer_fd);
   operate::Daemon daemon(std::move(options), std::move(found->cards));
   g_daemon = &daemon;
@@ -95,6 +97,8 @@ int Main(int argc, char** argv) {
       return PrintCards();
     } else if (argument == "--meter-cards") {
       return MeterCards();
+    } else if (argument == "--probe-levers" && i + 2 < argc) {
+      return ProbeLevers(argv[i + 1], argv[i + 2]);
     } else if (argument == "--version") {
       printf("flexaid %s\n", FLEXAI_VERSION);
       return 0;

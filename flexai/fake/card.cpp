@@ -175,6 +175,11 @@ void Card::Stop(bool stop) {
   work_.notify_all();
 }
 
+void Card::PassStop() {
+  std::unique_lock<std::mutex> lock(mu_);
+  work_.wait(lock, [this] { return !stopped_.load(std::memory_order_relaxed); });
+}
+
 // Uses up CPU time of this thread, however long that takes.
 void Card::Burn(Nanos cpu_time) {
   timespec now;

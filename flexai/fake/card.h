@@ -106,6 +106,8 @@ class Card {
 
   /// Stops the compute units where they are, and lets them go on: what a lever of the driver does.
   void Stop(bool stop);
+  /// Waits while they are stopped: for a task's work that takes its own time.
+  void PassStop();
 
   /// The card's clock. Virtual time moves only by work.
   Nanos Now() const;

@@ -19,6 +19,7 @@ struct Card {
   std::string uuid;          // stable over restarts
   Bytes memory_bytes = 0;    // pinned when the daemon starts: drivers may change their answer
   int compute_units = 0;
+  std::string driver_identity;  // what probed levers are remembered for; empty = there are none
   std::vector<std::string> libraries;  // file names of the driver: who maps one uses the card
 };
 

@@ -195,7 +195,7 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
   // Whatever the last daemon said about running is void: we begin with a tenant that may run.
   std::atomic<uint32_t>& gate = slice->header().gate;
   gate.store(slice::NextGate(gate.load(), 0));
-  slice->Publish(cards_[slice->card].uuid, context_bytes_[slice->card]);
+  Publish(*slice);
   if (old) slice->sweep_at = now;
   SliceRecord* adopted = slice.get();
   slices_[request.slice] = std::move(slice);

@@ -53,6 +53,7 @@ Daemon::Daemon(DaemonOptions options, std::vector<model::Card> cards)
     : options_(std::move(options)),
       cards_(std::move(cards)),
       meter_(options_.meter_ask_fd, options_.meter_answer_fd),
+      levers_(cards_, options_.start_probe, LeverBook(options_.state_folder, options_.version)),
       contexts_(options_.state_folder),
       context_bytes_(FindAll(contexts_, cards_)),
       arbiters_(MakeArbiters(cards_)),
@@ -89,10 +90,12 @@ Status Daemon::Run() {
   for (const int fd : {options_.listen_fd, timer_fd_, stop_fd_}) Watch(fd);
   if (meter_.answer_fd() >= 0) Watch(meter_.answer_fd());
   Fence::Sweep();
+  levers_.Begin(MonotonicNow());
   for (;;) {
     Nanos now = MonotonicNow();
     Tick(now);
     if (options_.leave_when_idle && IdleForLong(now)) return Status();
+    if (levers_.TakeStarted()) Watch(levers_.answer_fd());
     const Nanos next = NextTick(now);
     const itimerspec timer = {{0, 0}, {next / kSecond, std::max<long>(next % kSecond, 1)}};
     timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &timer, nullptr);
@@ -109,6 +112,8 @@ Status Daemon::Run() {
         Accept();
       } else if (fd == meter_.answer_fd()) {
         OnMeter();
+      } else if (fd == levers_.answer_fd()) {
+        if (levers_.OnAnswer(now)) PublishAll();
       } else if (connections_.count(fd)) {
         Serve(fd);
       } else {
@@ -241,6 +246,7 @@ void Daemon::HandOver(size_t card, const std::vector<SliceRecord*>& here,
 void Daemon::SecondTick(Nanos now) {
   next_second_ = now + kSecond;
   AskMeter();
+  if (levers_.OnTime(now)) PublishAll();
   std::vector<std::string> over;
   RankSlices();
   for (auto& [id, slice] : slices_) {

@@ -12,6 +12,7 @@
 #include "flexai/operate/card_meter.h"
 #include "flexai/operate/connection.h"
 #include "flexai/operate/context_store.h"
+#include "flexai/operate/lever_probes.h"
 #include "flexai/operate/slice_record.h"
 #include "flexai/slice/arbiter.h"
 
@@ -28,6 +29,7 @@ struct DaemonOptions {
   // The daemon's from now on.
   int meter_ask_fd = -1;
   int meter_answer_fd = -1;
+  StartProbeFn start_probe;  // tries a card's levers; empty = nobody does
 };
 
 class Daemon {
@@ -105,10 +107,14 @@ class Daemon {
   Result<SliceRecord*> TryCreate(pid_t pid, uid_t uid, const nlohmann::json& request,
                                  int report_fd);
   Result<nlohmann::json> Set(const Connection& peer, const nlohmann::json& request);
+  Result<nlohmann::json> Probe(const Connection& peer);
   Result<nlohmann::json> Pause(const Connection& peer, const nlohmann::json& request, bool pause);
   Result<SliceRecord*> FindOwned(const Connection& peer, const nlohmann::json& request);
   void ServeWaiting();
   void Reply(Connection& peer, const nlohmann::json& reply);
+
+  void Publish(SliceRecord& slice) const;
+  void PublishAll();
 
   // room.cpp: what fits where
   Status RoomOn(size_t card, const model::SliceSpec& spec, const SliceRecord* without) const;
@@ -127,6 +133,7 @@ class Daemon {
   DaemonOptions options_;
   std::vector<model::Card> cards_;
   CardMeter meter_;
+  LeverProbes levers_;
   std::map<std::string, Nanos> traced_at_;  // per card's uuid: when a trace last told times
   ContextStore contexts_;
   std::vector<uint64_t> context_bytes_;  // per card: the least that using it cost a process

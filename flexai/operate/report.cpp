@@ -92,6 +92,7 @@ json Daemon::DescribeCard(size_t card) const {
   double received = 0;
   // What works is known once a program uses it.
   std::string lever = c.kind == "cpu" ? "freeze" : "none";
+  if (levers_.dropped(card) & device::kStopLever) lever = "gate";
   for (const auto& [id, slice] : slices_) {
     if (slice->card != card) continue;
     if (const std::string seen = LeverName(*slice); seen != "none") lever = seen;
@@ -117,6 +118,7 @@ json Daemon::DescribeCard(size_t card) const {
           {"compute_received_ratio", received},
           {"slices", count},
           {"lever", lever},
+          {"levers", levers_.Describe(card)},
           {"received_by", TracedLately(c.uuid) ? "trace" : "residence"},
           {"trace_refused", trace_refused}};
 }

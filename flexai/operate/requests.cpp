@@ -95,6 +95,7 @@ Result<json> Daemon::Answer(Connection& peer, const json& request, int fd) {
   if (op == "set") return Set(peer, request);
   if (op == "pause") return Pause(peer, request, true);
   if (op == "resume") return Pause(peer, request, false);
+  if (op == "probe") return Probe(peer);
   return Status(Code::kUnimplemented, "the daemon does not know the request '" + op + "'",
                 "use flexai and flexaid of one release");
 }
@@ -163,11 +164,30 @@ Result<SliceRecord*> Daemon::TryCreate(pid_t pid, uid_t uid, const json& request
   slice->created = MonotonicNow();
   slice->region = std::move(region).value();
   slice->header().heartbeat = slice->created;
-  slice->Publish(cards_[slice->card].uuid, context_bytes_[slice->card]);
+  Publish(*slice);
   SliceRecord* made = slice.get();
   slices_[id] = std::move(slice);
   SetWindows();
   return made;
+}
+
+void Daemon::Publish(SliceRecord& slice) const {
+  slice.Publish(cards_[slice.card].uuid, context_bytes_[slice.card]);
+  slice.header().dropped.store(levers_.dropped(slice.card), std::memory_order_relaxed);
+}
+
+void Daemon::PublishAll() {
+  for (auto& [id, slice] : slices_) Publish(*slice);
+}
+
+// A probe stops who is on the card for some milliseconds: not everybody may have that.
+Result<json> Daemon::Probe(const Connection& peer) {
+  if (peer.uid() != 0 && peer.uid() != geteuid()) {
+    return Status(Code::kPermissionDenied,
+                  "only root and the daemon's own user may try levers anew",
+                  "sudo flexai doctor --probe");
+  }
+  return json{{"probing", levers_.Again(MonotonicNow())}};
 }
 
 // First come, first served: the one behind never overtakes.
@@ -222,7 +242,7 @@ Result<json> Daemon::Set(const Connection& peer, const json& request) {
                   "free memory first, or add --no-growth: then it may only shrink");
   }
   slice.spec = spec;
-  slice.Publish(cards_[slice.card].uuid, context_bytes_[slice.card]);
+  Publish(slice);
   SetWindows();
   ServeWaiting();
   return json{{"slice", DescribeSlice(slice)}};
@@ -232,7 +252,7 @@ Result<json> Daemon::Pause(const Connection& peer, const json& request, bool pau
   Result<SliceRecord*> found = FindOwned(peer, request);
   if (!found.ok()) return found.status();
   (*found)->paused = pause;
-  (*found)->Publish(cards_[(*found)->card].uuid, context_bytes_[(*found)->card]);
+  Publish(**found);
   Tick(MonotonicNow());
   return json{{"slice", DescribeSlice(**found)}};
 }

@@ -24,6 +24,9 @@ class Lever {
   /// How long the card may stay with this process while another's work waits, where the card goes
   /// round by itself among those that are let run. Units: us; 0 = as the driver has it.
   virtual void SetTimeSlice(uint32_t) {}
+  /// `levers`, bits of device/prober.h, were found not to hold on this card and are not used from
+  /// now on; the others may be.
+  virtual void Drop(uint32_t /*levers*/) {}
 };
 
 /// Holds launches back before they reach the driver; what has been launched runs on.

@@ -14,7 +14,7 @@
 namespace flexai::slice {
 
 inline constexpr uint32_t kRegionMagic = 0x52584c46;  // "FLXR"
-inline constexpr uint32_t kRegionVersion = 4;
+inline constexpr uint32_t kRegionVersion = 5;
 inline constexpr uint32_t kMaxProcesses = 512;
 /// A heartbeat older than this means that the daemon is gone: tenants then keep to their own clock.
 inline constexpr Nanos kHeartbeatLimit = 200 * kMillisecond;
@@ -80,6 +80,7 @@ struct alignas(128) RegionHeader {
   std::atomic<uint64_t> context_bytes;  // what a process is expected to hold by using the card
   char card_uuid[64];
   std::atomic<uint32_t> time_slice;  // us that the card may stay with it; 0 = as the driver has it
+  std::atomic<uint32_t> dropped;     // levers that do not hold on this card (device/prober.h)
 };
 
 struct Region {

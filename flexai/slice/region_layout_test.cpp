@@ -50,7 +50,7 @@ const std::map<std::string, Fields>& Structs() {
                         FIELD(RegionHeader, heartbeat),     FIELD(RegionHeader, window_begin),
                         FIELD(RegionHeader, window_length), FIELD(RegionHeader, window_period),
                         FIELD(RegionHeader, context_bytes), FIELD(RegionHeader, card_uuid),
-                        FIELD(RegionHeader, time_slice)}},
+                        FIELD(RegionHeader, time_slice),    FIELD(RegionHeader, dropped)}},
       {"ProcessSlot",
        {FIELD(ProcessSlot, owner), FIELD(ProcessSlot, used), FIELD(ProcessSlot, claim),
         FIELD(ProcessSlot, refused), FIELD(ProcessSlot, launches), FIELD(ProcessSlot, turned_at),

@@ -173,6 +173,11 @@ bool Tenant::IsSilent(Nanos now) const {
 }
 
 void Tenant::Follow(uint32_t gate) {
+  const uint32_t dropped = region()->header.dropped.load(std::memory_order_relaxed);
+  if (lever_ && dropped != dropped_) {
+    lever_->Drop(dropped_ = dropped);
+    PublishWorkers();
+  }
   const bool hold = (gate & kGateHeld) != 0;
   if (lever_ && hold != held_) {
     const Nanos begin = MonotonicNow();
@@ -273,6 +278,7 @@ void Tenant::AfterFork() {
   agent_runs_ = false;
   held_ = false;
   time_slice_ = 0;
+  dropped_ = 0;
   if (lever_) lever_->Release();
 }
 

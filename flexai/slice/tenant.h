@@ -79,6 +79,7 @@ class Tenant {
   std::atomic<bool> ending_{false};
   bool held_ = false;  // the agent's thread alone
   uint32_t time_slice_ = 0;
+  uint32_t dropped_ = 0;
 };
 
 }  // namespace flexai::slice

@@ -21,6 +21,7 @@ class Machine:
         self.nvml = os.environ.get("FLEXAI_NVML") or next((p for p in REAL_NVML if os.path.exists(p)), "")
         self.driver = os.environ.get("FLEXAI_CUDA_DRIVER") or self.nvml.replace("nvidia-ml", "cuda")
         self.folder = tempfile.TemporaryDirectory()
+        self.env["XDG_STATE_HOME"] = self.folder.name + "/state"
         if fake:
             self.nvml = str(self.build / "lib/libfake_nvml.so")
             self.driver = str(self.build / "lib/libfake_cuda.so")

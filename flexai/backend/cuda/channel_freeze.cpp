@@ -108,7 +108,7 @@ void ChannelFreeze::Made(const Object& object, uint32_t object_class, uint64_t p
       channel.scheduled = group.scheduled;
     }
     channels_.push_back(channel);
-    if (held_ && channel.scheduled) SetChannels(Order::kStop);
+    if (held_ && StopsChannels() && channel.scheduled) SetChannels(Order::kStop);
   }
 }
 
@@ -138,7 +138,7 @@ void ChannelFreeze::Scheduled(rm::NvHandle client, rm::NvHandle handle) {
     group.may_run = true;
     ApplyTimeSlice(group);
   }
-  if (held_) SetChannels(Order::kStop);
+  if (held_ && StopsChannels()) SetChannels(Order::kStop);
 }
 
 const ChannelFreeze::Object* ChannelFreeze::SubdeviceOf(const Channel& channel) const {
@@ -202,11 +202,12 @@ uint32_t ChannelFreeze::Control(const Object& object, uint32_t command, void* pa
 // alone are taken off. Where no neighbour follows that is not enough: a process stays on the card,
 // and does nothing after it was let go on.
 uint32_t ChannelFreeze::Stop(bool handed_over) {
-  if (handed_over && takes_off_) {
+  if (handed_over && takes_off_ && (dropped_ & device::kHandOverLever) == 0) {
     uint32_t status = SetChannels(Order::kStopScheduling);
     if (status == rm::NV_OK) status = TakeOffCard();
     if (status == rm::NV_OK) return status;
     takes_off_ = false;
+    refused_ = status;
     FLEXAI_LOG("slice", kInfo, "the driver takes no group off the card (status 0x%x)", status);
   }
   return SetChannels(Order::kStop);
@@ -241,6 +242,7 @@ void ChannelFreeze::TimeSliceSet(rm::NvHandle client, rm::NvHandle handle, uint6
 // A driver that refuses leaves the card to go round as it does: slices are a help, no promise.
 void ChannelFreeze::ApplyTimeSlice(Group& group) {
   if (!group.may_run || !IsCompute(group.engine)) return;
+  if ((dropped_ & device::kTimeSliceLever) != 0 && group.own_slice_us == 0) return;
   rm::NVA06C_CTRL_TIMESLICE_PARAMS slice = {};
   if (group.own_slice_us == 0) {
     if (time_slice_us_ == 0) return;
@@ -249,7 +251,8 @@ void ChannelFreeze::ApplyTimeSlice(Group& group) {
     }
     group.own_slice_us = slice.timesliceUs;
   }
-  slice.timesliceUs = time_slice_us_ != 0 ? time_slice_us_ : group.own_slice_us;
+  const bool ours = time_slice_us_ != 0 && (dropped_ & device::kTimeSliceLever) == 0;
+  slice.timesliceUs = ours ? time_slice_us_ : group.own_slice_us;
   const uint32_t status = Control(group, rm::NVA06C_CTRL_CMD_SET_TIMESLICE, &slice, sizeof(slice));
   FLEXAI_LOG("slice", kDebug, "a time slice of %llu us: status 0x%x",
              static_cast<unsigned long long>(slice.timesliceUs), status);
@@ -274,6 +277,7 @@ uint32_t ChannelFreeze::SetOneByOne(Order order) {
 
 void ChannelFreeze::GiveUp(uint32_t status) {
   given_up_ = true;
+  refused_ = status;
   FLEXAI_LOG(
       "slice", kWarn,
       "the driver does not stop channels (status 0x%x): the share is held by gating launches, "
@@ -287,7 +291,7 @@ slice::LeverKind ChannelFreeze::kind() const {
 
 uint32_t ChannelFreeze::workers() const {
   std::lock_guard<std::mutex> lock(mu_);
-  if (given_up_) return 0;
+  if (!StopsChannels()) return 0;
   return static_cast<uint32_t>(
       std::count_if(channels_.begin(), channels_.end(),
                     [](const Channel& channel) { return channel.compute && channel.scheduled; }));
@@ -296,7 +300,7 @@ uint32_t ChannelFreeze::workers() const {
 void ChannelFreeze::Hold(bool handed_over) {
   std::lock_guard<std::mutex> lock(mu_);
   held_ = true;
-  if (!given_up_) {
+  if (StopsChannels()) {
     const uint32_t status = Stop(handed_over);
     if (status != rm::NV_OK) {
       GiveUp(status);
@@ -304,14 +308,59 @@ void ChannelFreeze::Hold(bool handed_over) {
     }
   }
   // Without channels of its own, a process may still use another's (a shared context).
-  if (given_up_ || channels_.empty()) gate_->Hold(handed_over);
+  if (!StopsChannels() || channels_.empty()) gate_->Hold(handed_over);
 }
 
 void ChannelFreeze::Release() {
   std::lock_guard<std::mutex> lock(mu_);
   held_ = false;
-  if (!given_up_) SetChannels(Order::kGo);
+  if (StopsChannels()) SetChannels(Order::kGo);
   gate_->Release();
+}
+
+// What is stopped by one lever when it is dropped is held by the other from then on.
+void ChannelFreeze::Drop(uint32_t levers) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const bool stopped = StopsChannels();
+  const uint32_t lost = levers & ~dropped_;
+  if (stopped && held_ && (lost & device::kStopLever) != 0) SetChannels(Order::kGo);
+  dropped_ = levers;
+  for (Group& group : groups_) ApplyTimeSlice(group);
+  if (lost & device::kStopLever) {
+    FLEXAI_LOG("slice", kWarn,
+               "the driver was found not to stop what runs on this card (flexai doctor says more): "
+               "the share is held by gating launches, less exactly");
+  } else if (lost != 0) {
+    FLEXAI_LOG("slice", kInfo, "levers 0x%x were found not to hold on this card", lost);
+  }
+  if (!held_ || stopped == StopsChannels()) return;
+  if (stopped) {
+    gate_->Hold(/*handed_over=*/false);
+  } else if (Stop(/*handed_over=*/false) == rm::NV_OK && !channels_.empty()) {
+    gate_->Release();
+  }
+}
+
+uint32_t ChannelFreeze::refused() const {
+  std::lock_guard<std::mutex> lock(mu_);
+  return refused_;
+}
+
+bool ChannelFreeze::takes_off() const {
+  std::lock_guard<std::mutex> lock(mu_);
+  return takes_off_;
+}
+
+uint32_t ChannelFreeze::ReadTimeSlice() {
+  std::lock_guard<std::mutex> lock(mu_);
+  for (const Group& group : groups_) {
+    if (!group.may_run || !IsCompute(group.engine)) continue;
+    rm::NVA06C_CTRL_TIMESLICE_PARAMS slice = {};
+    const uint32_t status =
+        Control(group, rm::NVA06C_CTRL_CMD_GET_TIMESLICE, &slice, sizeof(slice));
+    return status == rm::NV_OK ? static_cast<uint32_t>(slice.timesliceUs) : 0;
+  }
+  return 0;
 }
 
 void ChannelFreeze::Forget() {
@@ -322,6 +371,7 @@ void ChannelFreeze::Forget() {
   channels_.clear();
   held_ = false;
   time_slice_us_ = 0;
+  dropped_ = 0;
 }
 
 }  // namespace flexai::backend::cuda

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "flexai/device/prober.h"
 #include "flexai/slice/lever.h"
 #include "rm/types.h"
 
@@ -33,8 +34,17 @@ class ChannelFreeze : public slice::Lever {
   void Hold(bool handed_over) override;
   void Release() override;
   void SetTimeSlice(uint32_t us) override;
+  void Drop(uint32_t levers) override;
   /// Compute channels.
   uint32_t workers() const override;
+
+  /// With which status the driver last refused to stop channels, or to take groups off the card; 0
+  /// = it did not.
+  uint32_t refused() const;
+  /// Whether groups are taken off the card one at a time, as far as the driver was asked.
+  bool takes_off() const;
+  /// The time slice of the first compute group, asked from the driver. Units: us; 0 = unknown.
+  uint32_t ReadTimeSlice();
 
   /// In a fork's child, which has no channels: the driver does not live on there.
   void Forget();
@@ -73,6 +83,7 @@ class ChannelFreeze : public slice::Lever {
   void ApplyTimeSlice(Group& group);
   uint32_t Control(const Object& object, uint32_t command, void* parameters, uint32_t size);
   void GiveUp(uint32_t status);
+  bool StopsChannels() const { return !given_up_ && (dropped_ & device::kStopLever) == 0; }
 
   slice::GateLever* gate_;
   IoctlFn real_ = nullptr;
@@ -82,7 +93,9 @@ class ChannelFreeze : public slice::Lever {
   std::vector<Channel> channels_;
   bool held_ = false;
   bool given_up_ = false;
-  bool takes_off_ = true;  // whether groups are taken off the card one at a time
+  bool takes_off_ = true;
+  uint32_t refused_ = 0;
+  uint32_t dropped_ = 0;  // levers
   uint32_t time_slice_us_ = 0;
 };
 

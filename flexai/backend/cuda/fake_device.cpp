@@ -13,6 +13,7 @@
 #include "flexai/backend/cuda/fake_tables.h"
 #include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/look_up_row.h"
+#include "flexai/base/log.h"
 
 namespace flexai::api::cuda {
 extern void* const kFakeFunctions[kFunctionCount];
@@ -70,6 +71,8 @@ __attribute__((constructor)) void StandBehindIoctl() {
   void* library = dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD);
   ReplaceImport(library, "ioctl", reinterpret_cast<void*>(&AskModule));
   if (library) dlclose(library);
+  const char* levers = getenv("FLEXAI_FAKE_LEVERS");
+  if (levers && !TheModule().Pretend(levers)) Notice("FLEXAI_FAKE_LEVERS=%s is not known", levers);
   TheModule().OnChange([](bool stands) {
     fake::Card::Instance().Stop(stands);
     SharedCard::Instance().Stands(stands);

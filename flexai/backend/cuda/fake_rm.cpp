@@ -1,9 +1,13 @@
 #include "flexai/backend/cuda/fake_rm.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
+#include <string>
 
 namespace flexai::backend::cuda::fake_driver {
 
@@ -29,8 +33,7 @@ int PretendModule::Ioctl(int, unsigned long request, void* argument) {
       }
       case rm::NV_ESC_RM_CONTROL: {
         auto& call = *static_cast<rm::NVOS54_PARAMETERS*>(argument);
-        call.status =
-            call.cmd == refused_command_ && refused_status_ != 0 ? refused_status_ : Control(call);
+        call.status = ControlAsPretended(call);
         break;
       }
       default:
@@ -44,6 +47,50 @@ int PretendModule::Ioctl(int, unsigned long request, void* argument) {
   }
   if (then) then(stands);
   return 0;
+}
+
+uint32_t PretendModule::ControlAsPretended(const rm::NVOS54_PARAMETERS& call) {
+  if (call.cmd == refused_command_ && refused_status_ != 0) return refused_status_;
+  const auto found = pretences_.find(call.cmd);
+  switch (found == pretences_.end() ? Pretence::kWorks : found->second) {
+    case Pretence::kRefuses:
+      return rm::NV_ERR_NOT_SUPPORTED;
+    case Pretence::kLies:
+      return rm::NV_OK;
+    case Pretence::kHangs:
+      for (;;) pause();
+    case Pretence::kCrashes:
+      abort();
+    case Pretence::kWorks:
+      break;
+  }
+  return Control(call);
+}
+
+void PretendModule::Pretend(uint32_t command, Pretence pretence) {
+  std::lock_guard<std::mutex> lock(mu_);
+  pretences_[command] = pretence;
+}
+
+bool PretendModule::Pretend(const char* words) {
+  const std::map<std::string, uint32_t> commands = {
+      {"stop", rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS},
+      {"hand-over", rm::NVA06C_CTRL_CMD_PREEMPT},
+      {"time-slice", rm::NVA06C_CTRL_CMD_SET_TIMESLICE}};
+  const std::map<std::string, Pretence> pretences = {{"refuses", Pretence::kRefuses},
+                                                     {"lies", Pretence::kLies},
+                                                     {"hangs", Pretence::kHangs},
+                                                     {"crashes", Pretence::kCrashes}};
+  std::istringstream list(words);
+  for (std::string word; std::getline(list, word, ',');) {
+    const size_t equals = word.find('=');
+    const auto command = commands.find(word.substr(0, equals));
+    const auto pretence =
+        pretences.find(equals == std::string::npos ? "" : word.substr(equals + 1));
+    if (command == commands.end() || pretence == pretences.end()) return false;
+    Pretend(command->second, pretence->second);
+  }
+  return true;
 }
 
 void PretendModule::Refuse(uint32_t command, uint32_t status) {

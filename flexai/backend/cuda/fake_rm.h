@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <vector>
 
@@ -22,6 +23,11 @@ class PretendModule {
 
   /// From now on control calls of `command` answer `status`; 0: they work again.
   void Refuse(uint32_t command, uint32_t status);
+  /// How control calls of `command` pretend to work from now on.
+  enum class Pretence : uint8_t { kWorks, kRefuses, kLies, kHangs, kCrashes };
+  void Pretend(uint32_t command, Pretence pretence);
+  /// The same in words, as "stop=lies,hand-over=refuses"; false where they are not known.
+  bool Pretend(const char* words);
   /// Called after each change with whether any compute channel that may run stands still.
   void OnChange(std::function<void(bool stands)> then) { then_ = std::move(then); }
 
@@ -54,6 +60,7 @@ class PretendModule {
   Object* Find(rm::NvHandle client, rm::NvHandle handle);
   bool IsCompute(const Object& object) const;
   bool Stands(const Object& object) const;
+  uint32_t ControlAsPretended(const rm::NVOS54_PARAMETERS& call);
 
   mutable std::mutex mu_;  // guards what follows
   std::vector<Object> objects_;
@@ -62,6 +69,7 @@ class PretendModule {
   uint32_t group_stops_ = 0;
   uint32_t refused_command_ = 0;
   uint32_t refused_status_ = 0;
+  std::map<uint32_t, Pretence> pretences_;
   std::function<void(bool)> then_;
 };
 

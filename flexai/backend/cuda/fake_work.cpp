@@ -2,11 +2,13 @@
 // and computes nothing; copies move bytes when they are called, behind what the stream holds.
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "flexai/backend/cuda/fake_objects.h"
 #include "flexai/backend/cuda/holdings.h"
+#include "flexai/backend/cuda/probe_kernel.h"
 
 namespace flexai::backend::cuda::fake_driver {
 namespace {
@@ -102,8 +104,33 @@ void Fill32(C& call) {
   End(call, Fill(StreamIn(call), uint64_t{call.dstDevice}, call.ui, call.N));
 }
 
+// The one kernel that is known by its name, and does what its code says.
+int64_t LaunchProbe(const void* handle, void** parameters) {
+  const std::shared_ptr<Queue> stream = FindStream(handle);
+  if (!stream) return cu::CUDA_ERROR_INVALID_HANDLE;
+  const auto address = *static_cast<const uint64_t*>(parameters[0]);
+  const auto longest = static_cast<Nanos>(*static_cast<const uint64_t*>(parameters[1]));
+  auto task = std::make_shared<fake::Task>();
+  task->compute = true;
+  task->work = [address, longest] {
+    auto* words = reinterpret_cast<volatile ProbeWords*>(address);
+    for (const Nanos end = MonotonicNow() + longest; !words->end && MonotonicNow() < end;) {
+      Card::Instance().PassStop();
+      words->count = words->count + 1;
+      usleep(50);
+    }
+    return int64_t{0};
+  };
+  Card::Instance().Submit(stream->queue, task, {});
+  return kOk;
+}
+
 template <class C>
 void Launch(C& call) {
+  const auto function = Find<Function>(call.f);
+  if (function && function->name == kProbeKernelName) {
+    return End(call, LaunchProbe(call.hStream, call.kernelParams));
+  }
   const uint64_t items = uint64_t{call.gridDimX} * call.gridDimY * call.gridDimZ * call.blockDimX *
                          call.blockDimY * call.blockDimZ;
   End(call, LaunchOn(call.hStream, items));

@@ -4,6 +4,7 @@
 
 #include "flexai/backend/cuda/mps.h"
 #include "flexai/backend/cuda/nvml_library.h"
+#include "flexai/backend/cuda/prober.h"
 
 namespace flexai::backend::cuda {
 namespace {
@@ -99,6 +100,7 @@ Result<model::Card> CudaInventory::Describe(const api::Real& ml, unsigned index,
     card.compute_units = static_cast<int>(cores / 128);
   }
   card.libraries = {DriverFile(version)};
+  card.driver_identity = DriverIdentity();
   return card;
 }
 

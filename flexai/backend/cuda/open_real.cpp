@@ -50,15 +50,24 @@ std::string FindReal(const std::string& soname, const struct stat& own) {
   return "";
 }
 
+// The library or program that an address lies in.
+struct stat FileOf(const void* address) {
+  struct stat file = {};
+  Dl_info info;
+  if (dladdr(address, &info) && info.dli_fname) stat(info.dli_fname, &file);
+  return file;
+}
+
 }  // namespace
 
-void* OpenReal(const char* soname, const char* variable, const void* self) {
-  struct stat own = {};
-  Dl_info info;
-  if (dladdr(self, &info) && info.dli_fname) stat(info.dli_fname, &own);
+std::string RealPath(const char* soname, const char* variable, const void* self) {
   const char* asked = secure_getenv(variable);
-  std::string path = asked ? asked : "";
-  if (path.empty()) path = FindReal(soname, own);
+  return asked && *asked ? asked : FindReal(soname, FileOf(self));
+}
+
+void* OpenReal(const char* soname, const char* variable, const void* self) {
+  const struct stat own = FileOf(self);
+  const std::string path = RealPath(soname, variable, self);
   if (path.empty()) {
     FLEXAI_LOG("cuda", kWarn, "no %s of a driver on this machine; every call is refused", soname);
     return nullptr;
