@@ -114,7 +114,9 @@ Status PrepareEnvironment(const operate::Client& client, const json& slice) {
       at = colon + 1;
     }
   }
-  setenv("FLEXAI_SLICE", SliceVariable(slice, getpid()).c_str(), 1);
+  // As the daemon counts processes: ours may be another namespace's.
+  const auto leader = static_cast<pid_t>(NumberField(slice, "leader_pid", getpid()));
+  setenv("FLEXAI_SLICE", SliceVariable(slice, leader).c_str(), 1);
   setenv("FLEXAI_SOCKET", client.socket().c_str(), 1);
   return Status();
 }

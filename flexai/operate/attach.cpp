@@ -192,9 +192,10 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
   slice->created = old ? h.created : now;
   slice->region = std::move(region);
   if (slice->leader_pidfd >= 0) Watch(slice->leader_pidfd);
-  // Whatever the last daemon said about running is void: we begin with a tenant that may run.
+  // Whatever the last daemon said about running is void: we begin with a tenant that may run, if
+  // people let it.
   std::atomic<uint32_t>& gate = slice->header().gate;
-  gate.store(slice::NextGate(gate.load(), 0));
+  gate.store(slice::NextGate(gate.load(), slice->paused ? slice::kGateHeld : 0));
   Publish(*slice);
   if (old) slice->sweep_at = now;
   SliceRecord* adopted = slice.get();

@@ -132,7 +132,8 @@ void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
     slice.region->slots[process->slot].measures.fetch_add(1, std::memory_order_release);
   }
   uint64_t& least = context_bytes_[slice.card];
-  if (beyond > 0 && first->measured++ == 0 && (least == 0 || beyond < least)) {
+  // What a process holds that has allocated nothing yet is what using the card costs.
+  if (beyond > 0 && first->measured++ == 0 && granted == 0 && (least == 0 || beyond < least)) {
     least = beyond;
     contexts_.Keep(cards_[slice.card], least);
   }

@@ -1,7 +1,9 @@
 #include "flexai/slice/attach.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -71,6 +73,21 @@ Status ReadAll(int socket, void* data, size_t size, int timeout_ms, int* fd) {
   return Status();
 }
 
+// As whom the kernel shows everybody whom a user namespace does not know.
+constexpr uid_t kNobody = 65534;
+
+// Whether some users of the machine have no number here.
+bool InUserNamespace() {
+  char map[64] = {};
+  const int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+  const ssize_t got = fd >= 0 ? read(fd, map, sizeof(map) - 1) : 0;
+  if (fd >= 0) close(fd);
+  unsigned first = 1, outside = 1, count = 0;
+  const bool whole = got > 0 && sscanf(map, "%u %u %u", &first, &outside, &count) == 3 &&
+                     first == 0 && outside == 0 && count == ~0u;
+  return got > 0 && !whole;
+}
+
 // Takes the next number of `text` and the colon behind it; false: no number, or one above `most`.
 bool TakeNumber(std::string_view* text, uint64_t most, uint64_t* number) {
   const size_t length = std::min(text->find(':'), text->size());
@@ -131,8 +148,16 @@ Result<int> ConnectDaemon(const std::string& address, bool wait) {
   }
   ucred peer = {};
   socklen_t size = sizeof(peer);
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-      (peer.uid != 0 && peer.uid != geteuid() && peer.uid != getuid())) {
+  const bool told = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+  if (told && peer.uid == kNobody && InUserNamespace()) {
+    close(fd);
+    return Status(Code::kPermissionDenied,
+                  "the socket " + address +
+                      " belongs to a user that this user namespace does not know, so it could be "
+                      "anybody's",
+                  "start flexaid inside of the namespace, or the program outside of it");
+  }
+  if (!told || (peer.uid != 0 && peer.uid != geteuid() && peer.uid != getuid())) {
     close(fd);
     return Status(Code::kPermissionDenied,
                   "the socket " + address + " belongs to user " + std::to_string(peer.uid) +

@@ -11,12 +11,21 @@ import tempfile
 import unittest
 import uuid
 
-from tenants import (ATTACH, ATTACHED, BUILD, DEADLINE_S, FLEXAI, HEADER, MAGIC, MIB, PROGRAM, REPLY, VERSION, Daemon, Peer, WithDaemon,
-                      clean_environment, connect, cores_used, read_exactly, standing_still, until, worker_time)
+from tenants import (ALLOC, ATTACH, ATTACHED, BUILD, DEADLINE_S, FLEXAI, HEADER, MAGIC, PROGRAM, REFUSED, REPLY, TEST_CARD, UNIT, VERSION,
+                      Daemon, Peer, WithDaemon, clean_environment, connect, cores_used, read_exactly, standing_still, until, worker_time)
 
-LIMIT = 16 * MIB
-SLICE = ("--share", "30%", "--memory", "16Mi")
+LIMIT = 16 * UNIT
+SLICE = ("--share", "30%", "--memory", str(LIMIT))
+CUDA = TEST_CARD == "fake_cuda"
 NOBODY = 65534
+
+
+def needs_threads(test):
+    return unittest.skipIf(CUDA, "the lever of this card stops channels, no threads")(test)
+
+
+def needs_forks(test):
+    return unittest.skipIf(CUDA, "this driver refuses to work in a child of a process that has begun with it")(test)
 
 
 def needs_root(test):
@@ -26,41 +35,62 @@ def needs_root(test):
 class Starting(WithDaemon):
     """fork, exec, and what a program may do to itself first."""
 
+    @needs_forks
     def test_a_forks_child_has_its_own_count(self):
         program = self.run_program(*SLICE)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {4 * MIB}"), "ok 0")
-        self.assertEqual(program.do(f"fork alloc clCreateBuffer {8 * MIB};-"), "child: ok 1")
-        self.assertEqual(program.used(), 12 * MIB)
+        self.assertEqual(program.do(f"alloc {ALLOC} {4 * UNIT}"), "ok 0")
+        self.assertEqual(program.do(f"fork alloc {ALLOC} {8 * UNIT};-"), "child: ok 1")
+        self.assertEqual(program.used(), 12 * UNIT)
         self.assertEqual(len(program.slice()["processes"]), 2)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {5 * MIB}"), "child: error -4")
+        self.assertEqual(program.do(f"alloc {ALLOC} {5 * UNIT}"), f"child: {REFUSED}")
         # The parent's buffer is not the child's to give back.
         self.assertEqual(program.do("release 0"), "child: did 0")
-        self.assertEqual(program.used(), 12 * MIB)
+        self.assertEqual(program.used(), 12 * UNIT)
         self.assertEqual(program.do("release 1"), "child: did 0")
-        self.assertEqual(program.used(), 4 * MIB)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {12 * MIB}"), "child: ok 2")
+        self.assertEqual(program.used(), 4 * UNIT)
+        self.assertEqual(program.do(f"alloc {ALLOC} {12 * UNIT}"), "child: ok 2")
         self.assertEqual(program.do("leave"), "ended 0")
-        self.until_used(program, 4 * MIB)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {12 * MIB}"), "ok 1")
+        self.until_used(program, 4 * UNIT)
+        self.assertEqual(program.do(f"alloc {ALLOC} {12 * UNIT}"), "ok 1")
 
+    @needs_forks
     def test_a_forks_child_outlives_its_parent(self):
         program = self.run_program(*SLICE)
-        self.assertEqual(program.do(f"fork alloc clCreateBuffer {8 * MIB};me;-"), "child: ok 0")
+        self.assertEqual(program.do(f"fork alloc {ALLOC} {8 * UNIT};me;-"), "child: ok 0")
         child = int(program.line().split()[2])
         os.kill(program.pid, signal.SIGKILL)
         program.process.wait(DEADLINE_S)
         until("the parent is forgotten", lambda: [each["pid"] for each in program.slice()["processes"]] == [child])
-        self.assertEqual(program.used(), 8 * MIB)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {9 * MIB}"), "child: error -4")
+        self.assertEqual(program.used(), 8 * UNIT)
+        self.assertEqual(program.do(f"alloc {ALLOC} {9 * UNIT}"), f"child: {REFUSED}")
         program.tell("leave")
+
+    def test_children_that_begin_before_their_parent(self):
+        program = self.run_program(*SLICE)
+        self.assertEqual(program.do(f"fork alloc {ALLOC} {8 * UNIT};-"), "child: ok 0")
+        self.assertEqual(program.do(f"alloc {ALLOC} {9 * UNIT}"), f"child: {REFUSED}")
+        self.assertEqual(program.do("leave"), "ended 0")
+        self.until_used(program, 0)
+        self.assertEqual(program.do(f"alloc {ALLOC} {LIMIT}"), "ok 0")
+        self.assertEqual(len(program.slice()["processes"]), 1)
+
+    def test_64_processes(self):
+        program = self.run_program(*SLICE)
+        self.assertEqual(program.do(f"spawn 64 alloc {ALLOC} {UNIT};-"), "spawned 64")
+        told = [program.line() for _ in range(64)]
+        self.assertEqual((told.count("ok 0"), told.count(REFUSED)), (16, 48))
+        found = program.slice()
+        self.assertEqual((found["memory_used_bytes"], found["memory_peak_bytes"], len(found["processes"])), (LIMIT, LIMIT, 64))
+        program.process.stdin.close()
+        until("all are forgotten", lambda: not self.daemon.slices())
 
     def test_exec_starts_from_nothing(self):
         program = self.run_program(*SLICE)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {LIMIT}"), "ok 0")
+        self.assertEqual(program.do(f"alloc {ALLOC} {LIMIT}"), "ok 0")
         self.assertEqual(program.do(f"exec {PROGRAM} me -"), f"me {program.pid} {os.geteuid()}")
         self.until_used(program, 0)
-        self.assertEqual(program.do(f"alloc clCreateBuffer {LIMIT}"), "ok 0")
-        self.assertEqual(program.do("alloc clCreateBuffer 4"), "error -4")
+        self.assertEqual(program.do(f"alloc {ALLOC} {LIMIT}"), "ok 0")
+        self.assertEqual(program.do(f"alloc {ALLOC} 4"), REFUSED)
         program.tell("exec cat")
         self.until_used(program, 0)
         self.assertEqual(program.do("cat echoes"), "cat echoes")
@@ -71,6 +101,7 @@ class Starting(WithDaemon):
         self.assertEqual(program.line(), "blocked")
         self.pause_stops(program)
 
+    @needs_threads
     def test_the_levers_signal_is_taken_from_the_start(self):
         program = self.run_program("--share", "50%", commands=("take-signal 7", "-"))
         self.assertRegex(program.line(), "took")
@@ -87,6 +118,7 @@ class Starting(WithDaemon):
         self.assertEqual(self.daemon.flexai("resume", name).returncode, 0)
         self.assertRegex(program.line(), r"spun [1-9]")
 
+    @needs_threads
     def test_the_levers_signal_is_taken_later(self):
         program = self.run_program("--share", "50%")
         program.do("device")
@@ -111,7 +143,7 @@ class NoCard(unittest.TestCase):
             self.skipTest(f"{FLEXAI} is not built")
         with tempfile.TemporaryDirectory() as nothing:
             daemon = Daemon()
-            daemon.env["OCL_ICD_VENDORS"] = nothing + "/"
+            daemon.env["OCL_ICD_VENDORS"] = daemon.env["FLEXAI_NVML"] = nothing + "/"
             daemon.start()
             self.addCleanup(daemon.stop)
             ran = daemon.flexai("run", "--share", "30%", "--", "true")
@@ -134,11 +166,11 @@ class Surroundings(WithDaemon):
             answers.chmod(0o666)
             fd = os.open(answers, os.O_WRONLY | os.O_APPEND)
             self.addCleanup(os.close, fd)
-            commands = (f"answer-to /proc/self/fd/{fd}", f"alloc clCreateBuffer {LIMIT}", "alloc clCreateBuffer 4", "device")
+            commands = (f"answer-to /proc/self/fd/{fd}", f"alloc {ALLOC} {LIMIT}", f"alloc {ALLOC} 4", "device")
             program = self.run_program(*SLICE, prefix=prefix, commands=commands, pass_fds=[fd], **more)
             code = program.process.wait(DEADLINE_S)
             told = answers.read_text().splitlines()
-        self.assertEqual((code, told), (0, ["ok 0", "error -4", f"device {LIMIT} {LIMIT}"]), program.told())
+        self.assertEqual((code, told), (0, ["ok 0", REFUSED, f"device {LIMIT} {0 if CUDA else LIMIT}"]), program.told())
         return program
 
     def test_closed_stdin_stdout_stderr(self):
@@ -148,7 +180,7 @@ class Surroundings(WithDaemon):
 
     def test_32_open_files(self):
         program = self.check_limit("prlimit", "--nofile=32")
-        self.assertRegex(program.told(), "clCreateBuffer refused")
+        self.assertRegex(program.told(), f"{ALLOC} refused")
 
     def test_no_place_to_write(self):
         script = f"""mount --make-rprivate / && mount --bind {BUILD} /mnt && mount -o remount,bind,ro / &&
@@ -156,12 +188,82 @@ class Surroundings(WithDaemon):
         alone = ("unshare", "-m", "sh", "-c", script, "sh")
         if (tried := subprocess.run([*alone, "true"], capture_output=True, text=True)).returncode != 0:
             self.skipTest(f"mounts of our own are not permitted here: {tried.stderr.strip()}")
-        program = self.run_program(*SLICE, prefix=alone, flexai="/mnt/bin/flexai", command=["/mnt/test/card_program", "-"])
-        self.assertEqual(program.do(f"alloc clCreateBuffer {LIMIT}"), "ok 0")
-        self.assertEqual(program.do("alloc clCreateBuffer 4"), "error -4")
+        program = self.run_program(*SLICE, prefix=alone, flexai="/mnt/bin/flexai", command=[f"/mnt/test/{PROGRAM.name}", "-"])
+        self.assertEqual(program.do(f"alloc {ALLOC} {LIMIT}"), "ok 0")
+        self.assertEqual(program.do(f"alloc {ALLOC} 4"), REFUSED)
         self.assertEqual(program.leave(), 0)
 
+    def namespace(self, *words):
+        """The words that start a program in such namespaces."""
+        alone = ("unshare", *words)
+        if (tried := subprocess.run([*alone, "true"], capture_output=True, text=True)).returncode != 0:
+            self.skipTest(f"namespaces of our own are not permitted here: {tried.stderr.strip()}")
+        return alone
+
+    def check_leader(self, prefix, *command):
+        """The slice's leader is the process that the daemon knows, whatever number it has for itself."""
+        program = self.run_program(*SLICE, prefix=prefix, command=[*command, "sh", "-c", 'echo "$FLEXAI_SLICE"; exec "$@"', "sh", PROGRAM, "-"])
+        leader = int(program.line().split(":")[5])
+        found = next(iter(self.daemon.slices().values()))
+        self.assertEqual(found["leader_pid"], leader)
+        inside = int(program.do("me").split()[1])
+        self.assertEqual(program.do(f"alloc {ALLOC} {LIMIT}"), "ok 0")
+        self.assertEqual(program.do(f"alloc {ALLOC} 4"), REFUSED)
+        found = next(iter(self.daemon.slices().values()))
+        self.assertEqual((found["memory_used_bytes"], len(found["processes"])), (LIMIT, 1))
+        return program, inside
+
+    def test_a_namespace_of_process_ids(self):
+        alone = self.namespace("-pf", "--mount-proc")
+        for prefix, command in (alone, ()), ((), alone):
+            with self.subTest(prefix=prefix):
+                program, inside = self.check_leader(prefix, *command)
+                self.assertEqual(inside, 1)
+                program.leave()
+                until("the slice is over", lambda: not self.daemon.slices())
+
+    def test_a_namespace_of_users(self):
+        alone = self.namespace("-Ur")
+        for prefix, command in (alone, ()), ((), alone):
+            with self.subTest(prefix=prefix):
+                program = self.run_program(*SLICE, prefix=prefix, command=[*command, PROGRAM, "-"])
+                self.assertEqual(program.do("me"), f"me {program.pid} 0")
+                self.assertEqual(program.do(f"alloc {ALLOC} {LIMIT}"), "ok 0")
+                self.assertEqual(program.do(f"alloc {ALLOC} 4"), REFUSED)
+                program.leave()
+
     @needs_root
+    def test_a_namespace_that_does_not_know_the_daemons_user(self):
+        other = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+        alone = (*other, *self.namespace("-Ur"))
+        if (tried := subprocess.run([*alone, "true"], capture_output=True, text=True)).returncode != 0:
+            self.skipTest(f"ordinary users may not have namespaces here: {tried.stderr.strip()}")
+        sentence = f"the socket {self.daemon.address} belongs to a user that this user namespace does not know, so it could be anybody's; start"
+        ran = subprocess.run([*alone, FLEXAI, "run", "--", "true"], env=self.daemon.env, capture_output=True, text=True, timeout=DEADLINE_S)
+        self.assertEqual(ran.returncode, 125, ran)
+        self.assertIn("flexai: " + sentence, ran.stderr)
+        # One that enters it later gets no memory, and is told why.
+        program = self.run_program(*SLICE, prefix=other, command=["unshare", "-Ur", PROGRAM, "-"])
+        self.assertEqual(program.do(f"alloc {ALLOC} 4"), REFUSED)
+        self.assertIn("flexai: no slice: " + sentence, program.told())
+        self.assertEqual(program.leave(), 0)
+
+    @unittest.skipUnless(CUDA, "this card's driver is known by its file's name")
+    def test_who_gets_past_us_is_named(self):
+        """One whose own launcher left nothing of ours in the environment."""
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(BUILD / "lib/libfake_cuda.so", folder + "/libcuda.so.580.0.0")
+            os.symlink("libcuda.so.580.0.0", folder + "/libcuda.so.1")
+            program = self.run_program(*SLICE, command=["env", "-u", "LD_PRELOAD", f"LD_LIBRARY_PATH={folder}", PROGRAM, "-"])
+            self.assertEqual(program.do(f"alloc {ALLOC} {2 * LIMIT}"), "ok 0")
+            warned = until("it is named", lambda: program.slice()["warnings"])
+            self.assertEqual(warned[0], f"process {program.pid} uses libcuda.so.580.0.0 without being attached: neither its memory nor "
+                                        "its share is held")
+            self.assertIn(warned[0], self.daemon.flexai("status").stdout)
+            self.assertEqual(program.leave(), 0)
+
+    @needs_root
+    @unittest.skipIf(CUDA, "the linker leaves our libraries out of such a program: it is named, see above")
     def test_a_program_that_becomes_another_user(self):
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o1777)  # the driver writes its cache here, as that user
@@ -170,7 +272,7 @@ class Surroundings(WithDaemon):
             os.chmod(copy, 0o4755)
             program = self.run_program(*SLICE, command=[copy, "-"], env={"XDG_CACHE_HOME": folder})
             self.assertEqual(program.do("me"), f"me {program.pid} {NOBODY}")
-            self.assertEqual(program.do("alloc clCreateBuffer 4"), "error -4")
+            self.assertEqual(program.do(f"alloc {ALLOC} 4"), REFUSED)
             told = program.told().splitlines()
             self.assertEqual(len(told), 2, told)
             for line in told:
@@ -211,9 +313,9 @@ class Strangers(WithDaemon):
         holder = self.run_program(*SLICE, command=["env", "-0"])
         env = dict(pair.split("=", 1) for pair in holder.process.communicate(timeout=DEADLINE_S)[0].decode().split("\0") if pair)
         env["FLEXAI_SOCKET"] = address
-        result = subprocess.run([PROGRAM, "alloc clCreateBuffer 4"], env=env, capture_output=True, text=True, timeout=DEADLINE_S,
+        result = subprocess.run([PROGRAM, f"alloc {ALLOC} 4"], env=env, capture_output=True, text=True, timeout=DEADLINE_S,
                                 stdin=subprocess.DEVNULL)
-        self.assertEqual((result.returncode, result.stdout), (0, "error -4\n"), result)
+        self.assertEqual((result.returncode, result.stdout), (0, f"{REFUSED}\n"), result)
         return result.stderr
 
     @staticmethod

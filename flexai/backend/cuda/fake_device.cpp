@@ -23,7 +23,8 @@ namespace flexai::backend::cuda::fake_driver {
 namespace {
 
 constexpr char kUuid[17] = "flexai-fake-card";
-constexpr int kDomain = 0, kBus = 1, kSlot = 0;  // on PCI
+constexpr char kName[] = "GPU-666c6578-6169-2d66-616b-652d63617264";  // the same, in hex
+constexpr int kDomain = 0, kBus = 1, kSlot = 0;                       // on PCI
 
 struct State {
   std::mutex mu;  // guards what follows
@@ -253,6 +254,17 @@ void TellMemory(C& call) {
   End(call);
 }
 
+// Whether CUDA_VISIBLE_DEVICES, as it was at the first look, lets programs see the card: the list
+// ends at the first entry that is none.
+bool CardIsVisible() {
+  static const bool visible = [] {
+    const char* list = getenv("CUDA_VISIBLE_DEVICES");
+    const std::string first = list ? std::string(list, strcspn(list, ",")) : "0";
+    return first == "0" || (first.size() > 4 && strncmp(kName, first.c_str(), first.size()) == 0);
+  }();
+  return visible;
+}
+
 // What a tool asks the driver to load while it begins, once.
 void LoadInjected() {
   static std::atomic<bool> asked{false};
@@ -374,19 +386,19 @@ FAKE(CuCtxGetStreamPriorityRange) {
 
 FAKE(CuInit) {
   LoadInjected();
-  End(call);
+  End(call, CardIsVisible() ? kOk : cu::CUDA_ERROR_NO_DEVICE);
 }
 FAKE(CuDriverGetVersion) {
   *call.driverVersion = kDriverVersion;
   End(call);
 }
 FAKE(CuDeviceGetCount) {
-  *call.count = 1;
+  *call.count = CardIsVisible();
   End(call);
 }
 FAKE(CuDeviceGet) {
   *call.device = 0;
-  End(call, call.ordinal == 0 ? kOk : cu::CUDA_ERROR_INVALID_VALUE);
+  End(call, call.ordinal == 0 && CardIsVisible() ? kOk : cu::CUDA_ERROR_INVALID_VALUE);
 }
 FAKE(CuDeviceGetName) {
   snprintf(call.name, static_cast<size_t>(call.len), "flexai fake card");

@@ -47,8 +47,12 @@ SharedCard::SharedCard() {
 
 SharedCard::Place* SharedCard::MyPlace() {
   const auto self = static_cast<uint32_t>(getpid());
+  // What a program held before it became this one went with it.
+  const bool fresh = begun_.exchange(self) != self;
   for (int i = 0; places_ && i < kPlaces; ++i) {
-    if (places_[i].pid.load() == self) return &places_[i];
+    if (places_[i].pid.load() != self) continue;
+    if (!fresh) return &places_[i];
+    places_[i].pid.store(0);
   }
   for (int i = 0; places_ && i < kPlaces; ++i) {
     uint32_t holder = places_[i].pid.load();

@@ -42,6 +42,7 @@ class SharedCard {
   static constexpr int kPlaces = 128;
   Place* MyPlace();
 
+  std::atomic<uint32_t> begun_{0};  // the process that has looked for its place
   Place* places_ = nullptr;
   uint64_t total_ = 0;
 };
