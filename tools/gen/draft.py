@@ -275,6 +275,8 @@ class Draft:
             direction, _, said = said.partition(" ")
         else:
             direction = "in" if not depth or (ctype.startswith("const") and depth == 1) or base == "void" else "out"
+        if direction == "out" and depth == 1 and self.is_read_first(base):
+            direction = "inout"
         if said is None:
             said = self.shape(base, depth, kind, ctype, name, names)
         if said == "opaque" and depth:
@@ -288,6 +290,12 @@ class Draft:
         if direction != "in" and re.search(r"\bnew\b", rule.get("makes", "")) and kind == "handle" and "new" not in said:
             said = f"new {said}".strip()
         return f"{direction} {ctype} {name}" + (f" : {said}" if said else "")
+
+    def is_read_first(self, base):
+        """Whether a struct begins with the field by which its vendor tells versions of it apart."""
+        field = self.rules["headers"].get("read_first")
+        body = field and self.find("structs", next((h.end(base) for h in reversed(self.headers) if base in h.aliases), base))
+        return bool(body) and re.sub(r"\s+", " ", body).strip().startswith(field + ";")
 
     @staticmethod
     def shape(base, depth, kind, ctype, name, names):

@@ -80,6 +80,24 @@ void TellMpsProcesses(C& call) {
   End(call, fits ? ml::NVML_SUCCESS : ml::NVML_ERROR_INSUFFICIENT_SIZE);
 }
 
+// One entry for each process, in lists of every shape.
+template <class C, class T>
+void TellUses(C& call, T* entries, unsigned* count) {
+  const auto uses = SharedCard::Instance().Uses();
+  const bool fits = entries && uses.size() <= *count;
+  for (size_t i = 0; fits && i < uses.size(); ++i) {
+    entries[i] = {};
+    if constexpr (requires { entries[i].pid; }) {
+      entries[i].pid = uses[i].pid;
+    } else {
+      entries[i] = uses[i].pid;
+    }
+    if constexpr (requires { entries[i].usedGpuMemory; }) entries[i].usedGpuMemory = uses[i].bytes;
+  }
+  *count = static_cast<unsigned>(uses.size());
+  End(call, fits ? ml::NVML_SUCCESS : ml::NVML_ERROR_INSUFFICIENT_SIZE);
+}
+
 template <class C>
 void TellNoProcess(C& call) {
   *call.infoCount = 0;
@@ -124,6 +142,24 @@ FAKE_AS(NvmlDeviceGetGraphicsRunningProcesses_v3, TellNoProcess)
 FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses, TellMpsProcesses)
 FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v2, TellMpsProcesses)
 FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v3, TellMpsProcesses)
+
+FAKE(NvmlDeviceGetProcessUtilization) {
+  TellUses(call, call.utilization, call.processSamplesCount);
+}
+FAKE(NvmlDeviceGetProcessesUtilizationInfo) {
+  auto* info = call.procesesUtilInfo;
+  TellUses(call, info->procUtilArray, &info->processSamplesCount);
+}
+FAKE(NvmlDeviceGetRunningProcessDetailList) {
+  TellUses(call, call.plist->procArray, &call.plist->numProcArrayEntries);
+}
+FAKE(NvmlDeviceGetEncoderSessions) { TellUses(call, call.sessionInfos, call.sessionCount); }
+FAKE(NvmlDeviceGetFBCSessions) { TellUses(call, call.sessionInfo, call.sessionCount); }
+FAKE(NvmlDeviceGetAccountingPids) { TellUses(call, call.pids, call.count); }
+FAKE(NvmlDeviceGetAccountingStats) {
+  *call.stats = {};
+  End(call);
+}
 
 FAKE(NvmlErrorString) {
   call.result = call.outcome == ml::NVML_SUCCESS ? "Success" : "an error of the fake library";

@@ -15,22 +15,30 @@ namespace {
 
 using intercept::Call;
 
-/// The slice's card shows the slice's memory and processes; other cards stay as they are.
+/// The slice's card shows the slice's memory and processes; other cards stay as they are. What
+/// would change a card is refused: it is not the tenant's alone.
 class ViewStage : public intercept::Stage {
  public:
   explicit ViewStage(slice::Tenant* tenant) : tenant_(tenant) {}
   const char* name() const override { return "view"; }
   intercept::FailMode fail_mode() const override { return intercept::FailMode::kOpen; }
   bool Listens(const intercept::FnInfo& info) override {
-    return info.event == intercept::Event::kMemoryInfo;
+    return info.event == intercept::Event::kMemoryInfo || Changes(info);
   }
-  bool Before(Call&) override { return true; }
+  bool Before(Call& call) override;
   void After(Call& call) override;
 
  private:
+  static bool Changes(const intercept::FnInfo& info) {
+    return info.wire == intercept::WireClass::kRefuse;
+  }
   static bool IsOurs(const slice::Region& region, uint64_t device);
+  static const slice::ProcessSlot* Find(const slice::Region& region, unsigned pid, uint64_t* bytes);
+  template <class T>
+  static unsigned KeepOwn(T* all, unsigned count, const slice::Region& region);
   template <class C>
   static void ShowProcesses(C& call, const slice::Region& region);
+  static void ShowSamples(Call& call, const slice::Region& region);
   template <class M>
   static void ShowMemory(M* memory, const slice::Region& region);
 
@@ -56,52 +64,122 @@ void ViewStage::ShowMemory(M* memory, const slice::Region& region) {
   if constexpr (requires { memory->reserved; }) memory->reserved = 0;
 }
 
+// A process of the tenant by its number on the host, and what all its slots are charged; null for
+// one of somebody else.
+const slice::ProcessSlot* ViewStage::Find(const slice::Region& region, unsigned pid,
+                                          uint64_t* bytes) {
+  const slice::ProcessSlot* found = nullptr;
+  const uint32_t slots = region.header.slots_used.load(std::memory_order_acquire);
+  for (uint32_t s = 0; s < slots && s < slice::kMaxProcesses; ++s) {
+    const slice::ProcessSlot& slot = region.slots[s];
+    if (slot.owner.load() == 0 || slot.host_pid.load() != pid) continue;
+    if (!found || slot.pid.load() != 0) found = &slot;
+    *bytes += slice::HeldBytes(slot);
+  }
+  return found;
+}
+
 // Only the tenant's own processes, under the numbers that they know, with what they are charged.
+template <class T>
+unsigned ViewStage::KeepOwn(T* all, unsigned count, const slice::Region& region) {
+  unsigned kept = 0;
+  for (unsigned i = 0; all && i < count; ++i) {
+    T process = all[i];
+    unsigned* number = nullptr;
+    if constexpr (requires { process.pid; }) {
+      number = &process.pid;
+    } else {
+      number = &process;
+    }
+    uint64_t bytes = 0;
+    const slice::ProcessSlot* slot = Find(region, *number, &bytes);
+    if (!slot) continue;
+    if (const uint32_t pid = slot->pid.load()) *number = pid;
+    if constexpr (requires { process.usedGpuMemory; }) process.usedGpuMemory = bytes;
+    all[kept++] = process;
+  }
+  return kept;
+}
+
 template <class C>
 void ViewStage::ShowProcesses(C& call, const slice::Region& region) {
   if (!call.infoCount || !call.infos) return;
-  unsigned kept = 0;
-  const uint32_t slots = region.header.slots_used.load(std::memory_order_acquire);
-  for (unsigned i = 0; i < *call.infoCount; ++i) {
-    auto process = call.infos[i];
-    bool found = false;
-    uint64_t bytes = 0;
-    for (uint32_t s = 0; s < slots && s < slice::kMaxProcesses; ++s) {
-      const slice::ProcessSlot& slot = region.slots[s];
-      if (slot.owner.load() == 0 || slot.host_pid.load() != call.infos[i].pid) continue;
-      found = true;
-      bytes += slice::HeldBytes(slot);
-      if (const uint32_t pid = slot.pid.load()) process.pid = pid;
+  *call.infoCount = KeepOwn(call.infos, *call.infoCount, region);
+}
+
+// What processes had of the card's parts, or have left in its history.
+void ViewStage::ShowSamples(Call& call, const slice::Region& region) {
+  const auto keep = [&](auto* all, unsigned* count) {
+    if (all && count) *count = KeepOwn(all, *count, region);
+  };
+  switch (call.info().index) {
+    case api::NvmlDeviceGetProcessUtilizationCall::kIndex: {
+      const auto& c = call.As<api::NvmlDeviceGetProcessUtilizationCall>();
+      return keep(c.utilization, c.processSamplesCount);
     }
-    if (!found) continue;
-    process.usedGpuMemory = bytes;
-    call.infos[kept++] = process;
+    case api::NvmlDeviceGetProcessesUtilizationInfoCall::kIndex: {
+      auto* info = call.As<api::NvmlDeviceGetProcessesUtilizationInfoCall>().procesesUtilInfo;
+      return keep(info->procUtilArray, &info->processSamplesCount);
+    }
+    case api::NvmlDeviceGetRunningProcessDetailListCall::kIndex: {
+      auto* list = call.As<api::NvmlDeviceGetRunningProcessDetailListCall>().plist;
+      return keep(list->procArray, &list->numProcArrayEntries);
+    }
+    case api::NvmlDeviceGetEncoderSessionsCall::kIndex: {
+      const auto& c = call.As<api::NvmlDeviceGetEncoderSessionsCall>();
+      return keep(c.sessionInfos, c.sessionCount);
+    }
+    case api::NvmlDeviceGetFBCSessionsCall::kIndex: {
+      const auto& c = call.As<api::NvmlDeviceGetFBCSessionsCall>();
+      return keep(c.sessionInfo, c.sessionCount);
+    }
+    case api::NvmlDeviceGetAccountingPidsCall::kIndex: {
+      const auto& c = call.As<api::NvmlDeviceGetAccountingPidsCall>();
+      return keep(c.pids, c.count);
+    }
+    case api::NvmlDeviceGetAccountingStatsCall::kIndex: {
+      uint64_t bytes = 0;
+      const unsigned pid = call.As<api::NvmlDeviceGetAccountingStatsCall>().pid;
+      if (!Find(region, pid, &bytes)) call.Refuse(Code::kNotFound);
+      return;
+    }
+    case api::NvmlDeviceGetAccountingStats_v2Call::kIndex:
+      return call.Refuse(Code::kPermissionDenied);  // whose it is stands where we do not look
+    default:
+      return;
   }
-  *call.infoCount = kept;
+}
+
+bool ViewStage::Before(Call& call) {
+  if (!Changes(call.info()) || !tenant_->region()) return true;
+  Notice("%s refused: %s; do it outside of flexai run", call.info().name, call.info().reason);
+  call.Refuse(Code::kPermissionDenied);
+  return false;
 }
 
 void ViewStage::After(Call& call) {
   const slice::Region* region = tenant_->region();
-  if (!call.ok() || !region || !IsOurs(*region, call.handle())) return;
+  if (!call.ok() || !region || Changes(call.info()) || !IsOurs(*region, call.handle())) return;
   switch (call.info().index) {
     case api::NvmlDeviceGetMemoryInfoCall::kIndex:
       return ShowMemory(call.As<api::NvmlDeviceGetMemoryInfoCall>().memory, *region);
     case api::NvmlDeviceGetMemoryInfo_v2Call::kIndex:
       return ShowMemory(call.As<api::NvmlDeviceGetMemoryInfo_v2Call>().memory, *region);
-    case api::NvmlDeviceGetComputeRunningProcessesCall::kIndex:
-      return ShowProcesses(call.As<api::NvmlDeviceGetComputeRunningProcessesCall>(), *region);
-    case api::NvmlDeviceGetComputeRunningProcesses_v2Call::kIndex:
-      return ShowProcesses(call.As<api::NvmlDeviceGetComputeRunningProcesses_v2Call>(), *region);
-    case api::NvmlDeviceGetComputeRunningProcesses_v3Call::kIndex:
-      return ShowProcesses(call.As<api::NvmlDeviceGetComputeRunningProcesses_v3Call>(), *region);
-    case api::NvmlDeviceGetGraphicsRunningProcessesCall::kIndex:
-      return ShowProcesses(call.As<api::NvmlDeviceGetGraphicsRunningProcessesCall>(), *region);
-    case api::NvmlDeviceGetGraphicsRunningProcesses_v2Call::kIndex:
-      return ShowProcesses(call.As<api::NvmlDeviceGetGraphicsRunningProcesses_v2Call>(), *region);
-    case api::NvmlDeviceGetGraphicsRunningProcesses_v3Call::kIndex:
-      return ShowProcesses(call.As<api::NvmlDeviceGetGraphicsRunningProcesses_v3Call>(), *region);
+#define PROCESSES(Name)   \
+  case api::Name::kIndex: \
+    return ShowProcesses(call.As<api::Name>(), *region);
+      PROCESSES(NvmlDeviceGetComputeRunningProcessesCall)
+      PROCESSES(NvmlDeviceGetComputeRunningProcesses_v2Call)
+      PROCESSES(NvmlDeviceGetComputeRunningProcesses_v3Call)
+      PROCESSES(NvmlDeviceGetGraphicsRunningProcessesCall)
+      PROCESSES(NvmlDeviceGetGraphicsRunningProcesses_v2Call)
+      PROCESSES(NvmlDeviceGetGraphicsRunningProcesses_v3Call)
+      PROCESSES(NvmlDeviceGetMPSComputeRunningProcessesCall)
+      PROCESSES(NvmlDeviceGetMPSComputeRunningProcesses_v2Call)
+      PROCESSES(NvmlDeviceGetMPSComputeRunningProcesses_v3Call)
+#undef PROCESSES
     default:
-      return;
+      return ShowSamples(call, *region);
   }
 }
 
