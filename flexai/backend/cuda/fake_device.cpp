@@ -233,6 +233,7 @@ struct LaunchConfig {
   uint32_t count;
 };
 constexpr uint32_t kClusterDimension = 4;
+constexpr int kUnitsOfGroup = 18;  // as on an H100
 
 int BlocksOfCluster(const void* given) {
   const auto* config = static_cast<const LaunchConfig*>(given);
@@ -439,7 +440,10 @@ FAKE(CuOccupancyAvailableDynamicSMemPerBlock) {
 }
 FAKE(CuOccupancyMaxActiveClusters) {
   const auto units = static_cast<int>(fake::Card::Instance().config().compute_units);
-  *call.numClusters = std::max(units / BlocksOfCluster(call.config), 1);
+  const int blocks = BlocksOfCluster(call.config);
+  // A cluster lies within one group of units; libraries work out the groups from several answers.
+  *call.numClusters =
+      units / kUnitsOfGroup * (kUnitsOfGroup / blocks) + units % kUnitsOfGroup / blocks;
   End(call);
 }
 FAKE(CuDeviceCanAccessPeer) {
