@@ -56,6 +56,32 @@ TEST(DoctorCards, Unshared) {
   ExpectFinding(CheckUnshared(status)[0], "not shared", Verdict::kFail, "it is cut");
 }
 
+json Levers(const char* state, const json& levers, const char* not_probed = "") {
+  return {{"state", state},
+          {"not_probed", not_probed},
+          {"probed_at", "2026-01-31T12:00:00Z"},
+          {"driver", "580.1.2"},
+          {"levers", levers}};
+}
+
+TEST(DoctorCards, Probe) {
+  const json stop = {{"lever", "stop"}, {"holds", true}, {"found", "0.5 ms"}};
+  const json slices = {{"lever", "time-slice"}, {"holds", false}, {"found", "2048 us"}};
+  ExpectFinding(CheckProbe(kCard), "card 2 probe", Verdict::kPass, "no levers to try");
+  ExpectFinding(CheckProbe(With("levers", nullptr)), "card 2 probe", Verdict::kPass, "no levers");
+  ExpectFinding(CheckProbe(With("levers", Levers("probing", json::array()))), "card 2 probe",
+                Verdict::kPass, "being tried");
+  ExpectFinding(CheckProbe(With("levers", Levers("not probed", json::array(), "no room"))),
+                "card 2 probe", Verdict::kWarn, "were not tried: no room");
+  ExpectFinding(CheckProbe(With("levers", Levers("probed", json::array({stop})))), "card 2 probe",
+                Verdict::kPass, "tried at 2026-01-31T12:00:00Z with driver 580.1.2; stop: 0.5 ms");
+  ExpectFinding(CheckProbe(With("levers", Levers("probed", json::array({stop, slices})))),
+                "card 2 probe", Verdict::kWarn,
+                "not used, time-slice: 2048 us; held, stop: 0.5 ms");
+  ExpectFinding(CheckProbe(With("levers", Levers("probed", json::array({7, slices})))),
+                "card 2 probe", Verdict::kWarn, "not used, ");
+}
+
 TEST(DoctorCards, Driver) {
   ExpectFinding(CheckDriver(kCard), "card 2 driver", Verdict::kPass, "580.1.2: the version");
   ExpectFinding(CheckDriver(With("driver", "610.3")), "card 2 driver", Verdict::kWarn,

@@ -84,6 +84,7 @@ class Daemon {
   nlohmann::json AskToCompare(const Connection& peer);
   void TellCompared(bool compared);
   void OnCardUses(const std::vector<device::ProcessUse>& uses);
+  bool RecordDropped(const std::string& uuid) const;
   void OnCardTimes(const std::vector<device::CardTime>& times);
   void Compare(SliceRecord& slice, pid_t pid, uint64_t bytes);
 

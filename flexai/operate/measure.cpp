@@ -90,8 +90,16 @@ void Daemon::OnCardUses(const std::vector<device::ProcessUse>& uses) {
   }
 }
 
+bool Daemon::RecordDropped(const std::string& uuid) const {
+  for (size_t card = 0; card < cards_.size(); ++card) {
+    if (cards_[card].uuid == uuid) return (levers_.dropped(card) & device::kRecordLever) != 0;
+  }
+  return false;
+}
+
 void Daemon::OnCardTimes(const std::vector<device::CardTime>& times) {
   for (const device::CardTime& time : times) {
+    if (RecordDropped(time.card_uuid)) continue;
     traced_at_[time.card_uuid] = MonotonicNow();
     for (auto& [id, slice] : slices_) {
       if (cards_[slice->card].uuid != time.card_uuid) continue;

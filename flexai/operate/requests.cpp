@@ -173,7 +173,9 @@ Result<SliceRecord*> Daemon::TryCreate(pid_t pid, uid_t uid, const json& request
 
 void Daemon::Publish(SliceRecord& slice) const {
   slice.Publish(cards_[slice.card].uuid, context_bytes_[slice.card]);
-  slice.header().dropped.store(levers_.dropped(slice.card), std::memory_order_relaxed);
+  // The record is read here, and by nobody else.
+  slice.header().dropped.store(levers_.dropped(slice.card) & ~device::kRecordLever,
+                               std::memory_order_relaxed);
 }
 
 void Daemon::PublishAll() {

@@ -21,9 +21,9 @@ class Probe(unittest.TestCase):
         self.file = self.state / "kept/levers.json"
         self.log = str(self.state / "log")
 
-    def start(self, pretend="", version="580.0.0", address=None):
+    def start(self, pretend="", version="580.0.0", address=None, **more):
         """A daemon whose own processes meet a driver that pretends; programs meet one that does what it says."""
-        env = {**FAKE_CARDS["fake_cuda"], "STATE_DIRECTORY": str(self.file.parent), "FLEXAI_FAKE_DRIVER": version}
+        env = {**FAKE_CARDS["fake_cuda"], "STATE_DIRECTORY": str(self.file.parent), "FLEXAI_FAKE_DRIVER": version, **more}
         daemon = Daemon(address, env={**env, "FLEXAI_FAKE_LEVERS": pretend})
         self.addCleanup(daemon.stop)
         daemon.start()
@@ -104,6 +104,16 @@ class Probe(unittest.TestCase):
                 until("it is stopped by its channels", lambda: program.slice()["lever"] == "freeze")
                 daemon.stop()
                 self.file.unlink()
+
+    def test_no_memory(self):
+        daemon = self.start(FLEXAI_FAKE_CONTEXT=str(65 << 30))
+        levers = self.levers(daemon)
+        self.assertEqual((levers["state"], levers["levers"]), ("not probed", []))
+        self.assertIn("no memory", levers["not_probed"])
+        self.assertFalse(self.file.exists())
+        # A question that is asked of nobody, or by somebody else, is told at once.
+        daemon.stop()
+        self.assertIn("no daemon", daemon.flexai("doctor", "--probe").stderr)
 
     def test_hangs(self):
         daemon = self.start("stop=hangs")

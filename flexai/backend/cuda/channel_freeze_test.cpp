@@ -246,5 +246,69 @@ TEST_F(ChannelFreezeTest, ManyThreads) {
   EXPECT_EQ(module_.scheduled(), 3u);
 }
 
+TEST_F(ChannelFreezeTest, DroppedItUsesTheGate) {
+  const auto channels = MakeChannels();
+  freeze_.Drop(device::kStopLever);
+  EXPECT_EQ(freeze_.kind(), slice::LeverKind::kGate);
+  EXPECT_EQ(freeze_.workers(), 0u);
+  freeze_.Hold(/*handed_over=*/true);
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+  EXPECT_TRUE(GateIsClosed());
+  freeze_.Release();
+  freeze_.Drop(0);
+  EXPECT_EQ(freeze_.kind(), slice::LeverKind::kFreeze);
+  freeze_.Hold(/*handed_over=*/false);
+  EXPECT_EQ(module_.running(), 0u);
+  EXPECT_FALSE(GateIsClosed());
+  freeze_.Release();
+}
+
+TEST_F(ChannelFreezeTest, DroppedWhileHeldItStaysHeld) {
+  const auto channels = MakeChannels();
+  freeze_.Hold(/*handed_over=*/false);
+  freeze_.Drop(device::kStopLever);
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute)) << "left stopped for ever";
+  EXPECT_TRUE(GateIsClosed());
+  freeze_.Hold(/*handed_over=*/false);  // the test's look has opened the gate
+  freeze_.Drop(0);
+  EXPECT_EQ(module_.running(), 0u);
+  EXPECT_FALSE(GateIsClosed());
+  freeze_.Release();
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+}
+
+TEST_F(ChannelFreezeTest, MadeWhileDroppedAndHeldChannelsRun) {
+  freeze_.Drop(device::kStopLever);
+  freeze_.Hold(/*handed_over=*/false);
+  const auto channels = MakeChannels();
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+  EXPECT_EQ(module_.whole_stops(), 0u);
+  freeze_.Release();
+}
+
+TEST_F(ChannelFreezeTest, DroppedHandOverStopsAll) {
+  const auto channels = MakeChannels();
+  freeze_.Drop(device::kHandOverLever);
+  EXPECT_EQ(freeze_.kind(), slice::LeverKind::kFreeze);
+  freeze_.Hold(/*handed_over=*/true);
+  EXPECT_EQ(module_.running(), 0u);
+  EXPECT_EQ(module_.group_stops(), 0u);
+  EXPECT_EQ(module_.whole_stops(), 1u);
+  freeze_.Release();
+}
+
+TEST_F(ChannelFreezeTest, DroppedTimeSlicesAreTheDriversOwn) {
+  const auto channels = MakeChannels();
+  EXPECT_EQ(freeze_.ReadTimeSlice(), 2048u);
+  freeze_.SetTimeSlice(20000);
+  EXPECT_EQ(freeze_.ReadTimeSlice(), 20000u);
+  freeze_.Drop(device::kTimeSliceLever);
+  EXPECT_EQ(module_.time_slice(), 2048u);
+  freeze_.SetTimeSlice(300);
+  EXPECT_EQ(module_.time_slice(), 2048u);
+  freeze_.Drop(0);
+  EXPECT_EQ(module_.time_slice(), 300u);
+}
+
 }  // namespace
 }  // namespace flexai::backend::cuda

@@ -1,8 +1,5 @@
 #include "flexai/backend/cuda/meter.h"
 
-#include <unistd.h>
-
-#include <string_view>
 #include <utility>
 
 #include "flexai/backend/cuda/nvml_library.h"
@@ -28,14 +25,6 @@ struct WatchedCard {
   Nanos try_at = 0;
   bool told = false;
 };
-
-// The kernel module names processes as the host's first namespace does: to others they are
-// strangers.
-bool SeesHostPids() {
-  char name[64] = {};
-  const ssize_t length = readlink("/proc/self/ns/pid", name, sizeof(name) - 1);
-  return length > 0 && std::string_view(name) == "pid:[4026531836]";  // PROC_PID_INIT_INO
-}
 
 class CudaMeter : public device::Meter {
  public:

@@ -9,11 +9,13 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cuda/real.h"
 #include "flexai/backend/cuda/channel_freeze.h"
 #include "flexai/backend/cuda/import_slot.h"
+#include "flexai/backend/cuda/nvml_library.h"
 #include "flexai/backend/cuda/open_real.h"
 #include "flexai/backend/cuda/probe_kernel.h"
 #include "flexai/base/clock.h"
@@ -34,6 +36,8 @@ constexpr Nanos kGoesOnWithin = 200 * kMillisecond;
 constexpr int kRounds = 3;
 // The kernel ends by then whatever becomes of us.
 constexpr uint64_t kLongest = 5 * kSecond;
+// The record comes up to 45 ms late where it cannot be asked to hurry.
+constexpr Nanos kRecordedWithin = 500 * kMillisecond;
 constexpr uint32_t kTimeSliceUs = 5000;  // no driver's own
 
 // Where the driver calls the kernel module; one probe in a process.
@@ -248,6 +252,22 @@ LeverFinding CudaProber::AskTimeSlice() {
   return finding;
 }
 
+// Null where the record cannot be read, which the meter tells by itself.
+std::unique_ptr<SwitchTrace> OpenRecord(const std::string& uuid) {
+  const NvmlLibrary library = OpenNvml();
+  const auto& ml = library.real;
+  ::flexai::api::nvml::nvmlDevice_t card = nullptr;
+  unsigned minor = 0;
+  constexpr auto kOk = ::flexai::api::nvml::NVML_SUCCESS;
+  if (!SeesHostPids() || !library.handle || !ml.nvmlInit_v2 || !ml.nvmlDeviceGetMinorNumber ||
+      ml.nvmlInit_v2() != kOk || ml.nvmlDeviceGetHandleByUUID(uuid.c_str(), &card) != kOk ||
+      ml.nvmlDeviceGetMinorNumber(card, &minor) != kOk) {
+    return nullptr;
+  }
+  auto trace = SwitchTrace::Open(static_cast<int>(minor), uuid);
+  return trace.ok() ? std::move(trace).value() : nullptr;
+}
+
 ProbeResult CudaProber::Probe(const std::string& uuid) {
   ProbeResult result;
   if (!Open(uuid) || !StartKernel()) {
@@ -259,11 +279,16 @@ ProbeResult CudaProber::Probe(const std::string& uuid) {
     EndKernel();
     return result;
   }
+  const std::unique_ptr<SwitchTrace> record = OpenRecord(uuid);
+  const Nanos since = MonotonicNow();
   const LeverFinding time_slice = AskTimeSlice();
   const LeverFinding stop = AskStop();
   result.levers.push_back(stop);
   if (stop.holds) result.levers.push_back(AskHandOver());
   result.levers.push_back(time_slice);
+  const auto recorded =
+      record ? AskRecord(*record, getpid(), since, kRecordedWithin) : std::nullopt;
+  if (recorded) result.levers.push_back(*recorded);
   EndKernel();
   return result;
 }
@@ -285,6 +310,30 @@ std::string DriverIdentity() {
   module[strcspn(module, "\n")] = '\0';
   return path + ":" + std::to_string(file.st_ino) + ":" + std::to_string(file.st_size) + ":" +
          std::to_string(file.st_mtim.tv_sec) + ":" + module;
+}
+
+std::optional<LeverFinding> AskRecord(SwitchTrace& trace, pid_t pid, Nanos since, Nanos within) {
+  const Nanos deadline = MonotonicNow() + within;
+  for (;;) {
+    if (!trace.Poll().ok()) return std::nullopt;
+    Nanos total = 0;
+    for (const device::ProcessTime& one : trace.times().Totals()) {
+      if (one.pid == pid) total = one.total;
+    }
+    const Nanos passed = MonotonicNow() - since;
+    if (total > passed) {
+      return LeverFinding{device::kRecordLever, false,
+                          "it tells " + Ms(total) + " of card time in " + Ms(passed)};
+    }
+    if (total > 0) {
+      return LeverFinding{device::kRecordLever, true, "it tells the probe's time on the card"};
+    }
+    if (MonotonicNow() >= deadline) {
+      return LeverFinding{device::kRecordLever, false,
+                          "it can be read, and does not tell of a process that computes"};
+    }
+    usleep(10000);
+  }
 }
 
 std::unique_ptr<device::Prober> MakeProber() { return std::make_unique<CudaProber>(); }

@@ -14,6 +14,10 @@
 
 namespace flexai::backend::cuda {
 
+/// Whether this process sees processes by the names that the kernel module gives them: those of the
+/// host's first namespace.
+bool SeesHostPids();
+
 /// What the trace asks of the system; tests put a pretend kernel module in its place.
 struct TraceSystem {
   int (*open)(const char* path);

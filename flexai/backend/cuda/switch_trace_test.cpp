@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "flexai/backend/cuda/prober.h"
+
 namespace flexai::backend::cuda {
 namespace {
 
@@ -399,6 +401,47 @@ TEST_F(SwitchTraceTest, RingThatIsDamagedOrRefusesIsTold) {
   kernel_.header.recordPut = 1;
   kernel_.refused_cmds = {rm::NV_EVENT_BUFFER_CTRL_CMD_UPDATE_GET};
   EXPECT_EQ(trace_->Poll().code(), Code::kUnimplemented);
+}
+
+TEST_F(SwitchTraceTest, ProbeFindsItself) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(kernel_.Write(6, 11, kernel_.now));
+  ASSERT_TRUE(kernel_.Write(7, 11, kernel_.now + 2 * kMs));
+  kernel_.now += 50 * kMs;
+  const Nanos since = MonotonicNow() - kSecond;
+  const auto own = AskRecord(*trace_, 11, since, 0);
+  ASSERT_TRUE(own.has_value());
+  EXPECT_EQ(own->lever, device::kRecordLever);
+  EXPECT_TRUE(own->holds) << own->found;
+}
+
+TEST_F(SwitchTraceTest, RecordThatDoesNotKnowTheProbeDoesNotHold) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(kernel_.Write(6, 12, kernel_.now));
+  ASSERT_TRUE(kernel_.Write(7, 12, kernel_.now + 2 * kMs));
+  kernel_.now += 50 * kMs;
+  const auto none = AskRecord(*trace_, 11, MonotonicNow() - kSecond, 20 * kMs);
+  ASSERT_TRUE(none.has_value());
+  EXPECT_FALSE(none->holds);
+  EXPECT_NE(none->found.find("does not tell"), std::string::npos) << none->found;
+}
+
+TEST_F(SwitchTraceTest, RecordOfMoreThanTheTimeThatPassedDoesNotHold) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(kernel_.Write(6, 11, kernel_.now));
+  kernel_.now += 3600 * kSecond;
+  ASSERT_TRUE(kernel_.Write(7, 11, kernel_.now));
+  kernel_.now += 50 * kMs;
+  const auto more = AskRecord(*trace_, 11, MonotonicNow() - kSecond, 0);
+  ASSERT_TRUE(more.has_value());
+  EXPECT_FALSE(more->holds);
+  EXPECT_NE(more->found.find("of card time in"), std::string::npos) << more->found;
+}
+
+TEST_F(SwitchTraceTest, RecordThatCannotBeReadSaysNothing) {
+  ASSERT_TRUE(Start().ok());
+  kernel_.header.recordPut = SwitchTrace::kRecords;
+  EXPECT_FALSE(AskRecord(*trace_, 11, MonotonicNow() - kSecond, 0).has_value());
 }
 
 }  // namespace
