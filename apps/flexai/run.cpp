@@ -1,6 +1,7 @@
 // flexai run: asks for a slice, then becomes the program. What is between the two must stay short:
 // it is what every start of a program pays.
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -94,6 +95,14 @@ void Prepend(const char* variable, const std::string& item) {
   setenv(variable, PutInFront(item, before ? before : "").c_str(), 1);
 }
 
+// Programs read the variable themselves, and count the cards of the host without it. What a person
+// chose stays, for the libraries in the program to judge; what a slice around us said does not.
+void NameCard(const std::string& variable, const std::string& uuid) {
+  const char* chosen = getenv(variable.c_str());
+  const bool nobody_chose = !chosen || strcmp(chosen, "0") == 0 || getenv("FLEXAI_SLICE");
+  if (!uuid.empty() && nobody_chose) setenv(variable.c_str(), uuid.c_str(), 1);
+}
+
 // What the libraries in the program need to find the daemon, and a later daemon to know us again.
 Status PrepareEnvironment(const operate::Client& client, const json& slice) {
   for (const WayIn& way : WaysIn()) {
@@ -107,6 +116,7 @@ Status PrepareEnvironment(const operate::Client& client, const json& slice) {
     Result<std::string> library = FindLibrary(preload.backend, preload.library);
     if (!library.ok()) return library.status();
     Prepend("LD_PRELOAD", *library);
+    NameCard(std::string(preload.visible), TextField(slice, "card_uuid"));
     const std::string folder = library->substr(0, library->rfind('/') + 1);
     for (size_t at = 0; at < preload.folders.size();) {
       const size_t colon = std::min(preload.folders.find(':', at), preload.folders.size());

@@ -27,6 +27,7 @@ struct Preload {
   std::string_view backend;
   std::string_view library;  // file name of what is preloaded
   std::string_view folders;  // beside it, with colons between
+  std::string_view visible;  // the variable by which programs are told which cards they may see
 };
 
 /// One for each backend that has one; made from the build's list of backends.

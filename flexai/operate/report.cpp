@@ -58,6 +58,7 @@ json Daemon::DescribeSlice(const SliceRecord& slice) const {
   return {{"slice", slice.id},
           {"card", slice.spec.card},
           {"backend", cards_[slice.card].backend},
+          {"card_uuid", cards_[slice.card].uuid},
           {"owner", UserName(slice.owner)},
           {"owner_uid", slice.owner},
           {"command", slice.command},

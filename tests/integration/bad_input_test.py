@@ -53,10 +53,10 @@ HOSTS = {
 
 
 def books(daemon):
-    """The daemon's status, but for whether the card's record could be read: that is found out at some time."""
+    """The daemon's status, but for what is found out at some time: whether the card's record can be read, and which levers hold."""
     status = daemon.status()
     for card in status["cards"]:
-        del card["trace_refused"]
+        del card["trace_refused"], card["levers"]
     return status
 
 
@@ -213,6 +213,21 @@ class VisibleCards(unittest.TestCase):
                 sentence = f"flexai: CUDA_VISIBLE_DEVICES={chosen} names no card of this slice, so the program sees none; the slice"
                 self.assertEqual(sentence in ran.stderr, told, ran)
                 self.assertEqual(len(ran.stderr.splitlines()), int(told), ran)
+
+    def test_programs_read_it_themselves(self):
+        """PyTorch counts the cards of the host by another library, and those that the variable leaves: they must be as many as there are."""
+        daemon = Daemon(env=FAKE).start()
+        self.addCleanup(daemon.stop)
+        run = [FLEXAI, "run", "--quiet", "--share", "30%", "--"]
+        say = ["sh", "-c", "echo $CUDA_VISIBLE_DEVICES"]
+        for chosen, words, said in ((None, run, CARD), ("0", run, CARD), ("", run, ""), ("1", run, "1"), (CARD[:9], run, CARD[:9]),
+                                    (None, [*run, *run], CARD)):
+            with self.subTest(chosen=chosen, words=words):
+                env = {key: value for key, value in daemon.env.items() if key != "CUDA_VISIBLE_DEVICES"}
+                if chosen is not None:
+                    env["CUDA_VISIBLE_DEVICES"] = chosen
+                ran = subprocess.run([*words, *say], env=env, capture_output=True, text=True, timeout=DEADLINE_S, stdin=subprocess.DEVNULL)
+                self.assertEqual((ran.returncode, ran.stdout), (0, said + "\n"), ran)
 
 
 if __name__ == "__main__":
