@@ -102,7 +102,9 @@ json Daemon::DescribeCard(size_t card) const {
     ++count;
   }
   const auto watch = meter_.watches().find(c.uuid);
-  const json trace_refused = watch == meter_.watches().end() ? json() : json(watch->second);
+  json trace_refused = watch == meter_.watches().end() ? json() : json(watch->second);
+  if (RecordDropped(c.uuid))
+    trace_refused = "the probe found that the driver's record does not hold";
   return {{"card", c.id},
           {"backend", c.backend},
           {"kind", c.kind},
