@@ -34,6 +34,7 @@ ASKED = [
     (["--memory", "0"], 125, "memory '0' is 0 B, less than the smallest slice of 1 MiB"),
     (["--memory", "99999999Ti"], 125, "memory '99999999Ti'"),
     (["--memory", "65Gi"], 125, "memory 65.0 GiB is more than card 0 has, 64.0 GiB"),
+    (["--memory", "300Mi"], 125, "memory 300 MiB is less than what a program holds on card 0 by using it at all, 400 MiB; ask for more than 400Mi"),
     (["--priority", "urgent"], 125, "priority 'urgent'"),
     (["--wait", "--nowait"], 125, "--wait and --nowait exclude each other"),
     (["--report", "/nonexistent/report"], 125, "cannot write the report '/nonexistent/report'"),
@@ -68,7 +69,10 @@ class BadInput(unittest.TestCase):
         # Everything of this test's own, so that its writes would show.
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        daemon = Daemon(env={**FAKE, "FLEXAI_FAKE_SHARED": self.folder.name + "/card", **env})
+        state = pathlib.Path(self.folder.name, "state")
+        state.mkdir()
+        (state / "contexts.json").write_text(json.dumps({"version": 1, "contexts": [["flexai fake card", "580.0.0", 400 << 20]]}))
+        daemon = Daemon(env={**FAKE, "FLEXAI_FAKE_SHARED": self.folder.name + "/card", "STATE_DIRECTORY": str(state), **env})
         self.addCleanup(daemon.stop)
         return daemon.start()
 

@@ -170,7 +170,7 @@ class Daemons(WithRandom):
     def still(program):
         before, end = worker_time(program.pid), time.monotonic() + 0.3
         reach(end)
-        return worker_time(program.pid) == before
+        return worker_time(program.pid) - before < 1_000_000  # one that is held looks each second whether it still is
 
     def test_who_ends_between_two_daemons_is_forgotten(self):
         one = self.run_program("--share", "30%", "--memory", str(64 * UNIT))

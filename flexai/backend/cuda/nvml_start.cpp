@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 
 #include "flexai/backend/cuda/nvml_exported.h"
 #include "flexai/base/log.h"
@@ -43,6 +45,7 @@ class ViewStage : public intercept::Stage {
   static void ShowMemory(M* memory, const slice::Region& region);
 
   slice::Tenant* tenant_;
+  std::array<std::atomic<bool>, api::kFunctionCount> told_ = {};  // by function: of its refusal
 };
 
 bool ViewStage::IsOurs(const slice::Region& region, uint64_t device) {
@@ -152,7 +155,9 @@ void ViewStage::ShowSamples(Call& call, const slice::Region& region) {
 
 bool ViewStage::Before(Call& call) {
   if (!Changes(call.info()) || !tenant_->region()) return true;
-  Notice("%s refused: %s; do it outside of flexai run", call.info().name, call.info().reason);
+  if (!told_[call.info().index].exchange(true)) {
+    Notice("%s refused: %s; do it outside of flexai run", call.info().name, call.info().reason);
+  }
   call.Refuse(Code::kPermissionDenied);
   return false;
 }
