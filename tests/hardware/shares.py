@@ -36,7 +36,7 @@ class Shares:
     def limit(self, kinds, twins):
         """Each alone under hard limits. `twins` run without us, too: beside them is seen what a slice without a limit costs."""
         tenants = {kind: Tenant(self.machine, kind, kind, 1) for kind in dict.fromkeys([*kinds, *twins])}
-        at_once(tenants.values(), lambda tenant: tenant.ready().pause(True))
+        at_once(tenants.values(), lambda tenant: rest(tenant.ready(), True))
         # Nothing shares the card with these while they begin.
         natives = {kind: Tenant(self.machine, f"{kind}-native", kind, 0, native=True) for kind in twins}
         at_once(natives.values(), lambda native: os.kill(native.ready().child.pid, signal.SIGSTOP))
@@ -47,16 +47,11 @@ class Shares:
             self.limit_of(kind, tenants[kind])
         for kind in twins:
             self.cost(kind, natives[kind], tenants[kind])
-        # Nobody ends while the card is kept from it.
-        for native in natives.values():
-            os.kill(native.child.pid, signal.SIGCONT)
-        for tenant in tenants.values():
-            tenant.pause(False)
         for tenant in [*tenants.values(), *natives.values()]:
-            tenant.stop()
+            tenant.end()
 
     def limit_of(self, kind, tenant):
-        tenant.pause(False)
+        rest(tenant, False)
         whole = rate_alone([tenant], tenant, self.seconds)
         alone = tenant.clock
         got, card, clocks = [], [], []
@@ -66,7 +61,7 @@ class Shares:
             card.append(tenant.card_percent)
             clocks.append(tenant.clock / alone if alone and tenant.clock else None)
         tenant.set(1, 100)
-        tenant.pause(True)
+        rest(tenant, True)
         print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got))
         print(f"{'  card':8}" + "".join(f"{value:9.2f}" for value in card), flush=True)
         if any(clocks):
@@ -78,14 +73,12 @@ class Shares:
     def cost(self, kind, native, sliced):
         """Without a limit beside the same program without us, in turns; the other is stopped."""
         sliced.pause(False)
-        os.kill(sliced.child.pid, signal.SIGSTOP)
         pair, got = (native, sliced), [[], []]
         # One before the other as often as the other before the one: the card gets warmer.
         for i in (0, 1, 1, 0) * (3 if kind not in SPIN else 2):
             os.kill(pair[i].child.pid, signal.SIGCONT)
             got[i].append(progress([pair[i]], 0.5, settle=0.1)[0])
             os.kill(pair[i].child.pid, signal.SIGSTOP)
-        os.kill(sliced.child.pid, signal.SIGCONT)
         sliced.pause(True)
         ratio = statistics.mean(got[1]) / statistics.mean(got[0])
         noise = statistics.stdev(got[0]) / statistics.mean(got[0])
@@ -215,6 +208,16 @@ class Shares:
         tenant.stop()
         print("live    " + ", ".join(f"{what} acts after {ms:.1f} ms" for what, ms in took), flush=True)
         self.note("live", "pause, resume", got=[round(ms, 2) for _, ms in took])
+
+
+def rest(tenant, yes):
+    """Paused, and stopped besides: who waits for the card may do so on a core."""
+    if yes:
+        tenant.pause(True)
+        os.kill(tenant.child.pid, signal.SIGSTOP)
+    else:
+        os.kill(tenant.child.pid, signal.SIGCONT)
+        tenant.pause(False)
 
 
 def at_once(tenants, what):
