@@ -29,6 +29,12 @@ std::vector<TypicalJob> TypicalJobs(std::span<const Request> seen, int cover_per
   return kinds;
 }
 
+bool PartsAskForMemory(std::span<const TypicalJob> typical) {
+  return std::any_of(typical.begin(), typical.end(), [](const TypicalJob& job) {
+    return job.cards == 1 && job.share < kWholeCard && job.card_memory_mib > 0;
+  });
+}
+
 Fragmentation::Fragmentation(std::span<const TypicalJob> typical, int64_t outrun_permille)
     : outrun_permille_(outrun_permille) {
   for (const TypicalJob& job : typical) {

@@ -27,6 +27,9 @@ struct TypicalJob {
 /// kinds in the order of their values.
 std::vector<TypicalJob> TypicalJobs(std::span<const Request> seen, int cover_percent = 95);
 
+/// Whether any of them takes a part of a card and asks for memory of it.
+bool PartsAskForMemory(std::span<const TypicalJob> typical);
+
 class Fragmentation {
  public:
   /// `outrun_permille`: of cards that are idle when the node's CPU is used up, had only one kind of

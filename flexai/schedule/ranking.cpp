@@ -71,14 +71,14 @@ NodeId RankedPlacer::First(const Ranking& ranking) const {
   return static_cast<NodeId>(i - leaves_);
 }
 
-std::optional<NodeId> RankedPlacer::Best(const Ranking& ranking,
+std::optional<NodeId> RankedPlacer::Best(const Request& request, const Ranking& ranking,
                                          std::span<const NodeId> nodes) const {
   std::optional<NodeId> best;
   int64_t most = 0;
   const auto consider = [&](NodeId node) {
     const int32_t score = ranking.tree[leaves_ + node];
     if (score == kNoRoom) return;
-    const int64_t drawn = score + scorer_->Points(gain_of_[node]);
+    const int64_t drawn = score + scorer_->Points(request, gain_of_[node]);
     if (best && (drawn < most || (drawn == most && node >= *best))) return;
     best = node;
     most = drawn;
@@ -109,7 +109,7 @@ std::optional<Placement> RankedPlacer::FindFor(const Request& request, const Bon
   gains_.clear();
   scorer_->Draw(request, bonds, &gains_);
   for (const Gain& gain : gains_) gain_of_[gain.node] += gain.gain;
-  const std::optional<NodeId> node = Best(ranking, nodes);
+  const std::optional<NodeId> node = Best(request, ranking, nodes);
   for (const Gain& gain : gains_) gain_of_[gain.node] = 0;
   if (!node) return std::nullopt;
   return Placement{*node, scorer_->Judge(*node, request).cards};

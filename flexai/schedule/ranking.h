@@ -30,8 +30,8 @@ class Scorer {
   virtual Choice Judge(NodeId node, const Request& request) = 0;
   /// What draws the job to some nodes; as Pull::Gains.
   virtual void Draw(const Request&, const Bonds&, std::vector<Gain>*) {}
-  /// How much better a score is by a gain.
-  virtual int64_t Points(int64_t) const { return 0; }
+  /// How much better a score of this request is by a gain.
+  virtual int64_t Points(const Request&, int64_t) const { return 0; }
 };
 
 class RankedPlacer : public Placer {
@@ -58,7 +58,8 @@ class RankedPlacer : public Placer {
   void Update(NodeId node, const Request& request, Ranking* ranking);
   void CatchUp(const Request& request, Ranking* ranking);
   NodeId First(const Ranking& ranking) const;
-  std::optional<NodeId> Best(const Ranking& ranking, std::span<const NodeId> nodes) const;
+  std::optional<NodeId> Best(const Request& request, const Ranking& ranking,
+                             std::span<const NodeId> nodes) const;
 
   const Snapshot* snapshot_;
   std::unique_ptr<Scorer> scorer_;

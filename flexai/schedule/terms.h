@@ -35,6 +35,8 @@ class Pull {
 
 /// How much more of the node's idle cards is of no use to the jobs that usually come.
 std::unique_ptr<Term> FragmentationTerm(const PolicyInput& input);
+/// What is left of the card beside a part, by what the usual jobs can make of it.
+std::unique_ptr<Term> PairingTerm(const PolicyInput& input);
 /// Use of a card model that other jobs, which can use no other, will ask for.
 std::unique_ptr<Term> ScarcityTerm(const PolicyInput& input);
 /// What a task loses if its cards are not closely linked.

@@ -117,6 +117,36 @@ TEST_F(Terms, InterferenceIsWhatBothSidesLose) {
   EXPECT_EQ(term->Loss(0, Ask(1, 500, 1), 1), (500 * 200) + (100 * 300));
 }
 
+TEST_F(Terms, PairingIsWhatTheRestIsWorthLess) {
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .cards = 3}).ok());
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .cards = 1, .model = 1}).ok());
+  Put(Ask(1, 470), {0, 1});
+  Put(Ask(1, 650), {0, 2});
+  // Halves two by two, and more thirds than stand beside 650: 500, 667 and 333 of a card.
+  const std::vector<TypicalJob> typical = {
+      {1000, 1, 1, 470, 20, 0}, {1000, 1, 1, 650, 10, 0}, {1000, 1, 1, 320, 30, 0}};
+  const auto term = PairingTerm({&snapshot_, &fragmentation_, typical, 0});
+  EXPECT_EQ(term->Loss(0, Ask(1, 320), 1), 1000 * (500 - 0 - 320)) << "the half's place is gone";
+  EXPECT_EQ(term->Loss(0, Ask(1, 320), 2), 1000 * (333 - 0 - 320));
+  EXPECT_EQ(term->Loss(0, Ask(1, 320), 4), 1000 * (1000 - 667 - 320));
+  EXPECT_EQ(term->Loss(0, Ask(1, 470), 1), 1000 * (500 - 0 - 470));
+  EXPECT_EQ(term->Loss(1, Ask(1, 320), 1), 1000 * (1000 - 0 - 320)) << "nobody else comes there";
+  EXPECT_EQ(term->Loss(0, Ask(1, 1000), 4), 0);
+  EXPECT_EQ(PairingTerm(Input())->Loss(0, Ask(1, 320), 4), 0) << "no job is known";
+}
+
+TEST_F(Terms, FragmentsOfPartsCountInFullWhereTheyAskForMemory) {
+  ASSERT_TRUE(snapshot_.AddNode({.cpu_milli = 64000, .card_memory_mib = 1000, .cards = 1}).ok());
+  std::vector<TypicalJob> typical = {{1000, kAnyModel, 1, 700, 1, 0}};
+  const auto loss = [&](const Request& request) {
+    return FragmentationTerm({&snapshot_, &fragmentation_, typical, 0})->Loss(0, request, 1);
+  };
+  // 600 are left, too little for the usual job.
+  EXPECT_EQ(loss(Ask(1, 400)), 600 * 100);
+  typical[0].card_memory_mib = 100;
+  EXPECT_EQ(loss(Ask(1, 400)), 600 * 1000) << "pairing does not see memory";
+}
+
 std::vector<std::pair<NodeId, int64_t>> Sum(const std::vector<Gain>& gains) {
   std::map<NodeId, int64_t> sum;
   for (const Gain& gain : gains) sum[gain.node] += gain.gain;

@@ -12,6 +12,7 @@ namespace flexai::schedule {
 namespace {
 
 constexpr int64_t kStep = 40 * 1000;       // 40 milli-cards
+constexpr int64_t kStepOfParts = 1000;     // of which card is left with what, every bit tells
 constexpr int32_t kTies = kMostCards + 1;  // numbers of idle cards
 constexpr int64_t kMostSteps = INT32_MAX / kTies - 1;
 
@@ -19,6 +20,7 @@ class Flexai : public Scorer {
  public:
   explicit Flexai(const PolicyInput& input) : snapshot_(*input.snapshot) {
     Add(FragmentationTerm(input));
+    Add(PairingTerm(input));
     Add(ScarcityTerm(input));
     Add(InterferenceTerm(input));
     of_boards_.push_back(LinkTerm(input));
@@ -61,7 +63,7 @@ class Flexai : public Scorer {
       }
     }
     // Rounded down: a gain that is less than a step is a step, a loss is none.
-    const int64_t steps = FloorDivide(least, kStep);
+    const int64_t steps = FloorDivide(least, StepOf(request));
     const auto ties = static_cast<int32_t>(snapshot_.idle_cards(node));
     const auto coarse = static_cast<int32_t>(std::clamp(steps, -kMostSteps, kMostSteps));
     return {-coarse * kTies - ties, best};
@@ -72,12 +74,16 @@ class Flexai : public Scorer {
   }
 
   // Rounded up, as losses are rounded down: a gain that is less than a step is a step.
-  int64_t Points(int64_t gain) const override { return (gain + kStep - 1) / kStep * kTies; }
+  int64_t Points(const Request& request, int64_t gain) const override {
+    const int64_t step = StepOf(request);
+    return (gain + step - 1) / step * kTies;
+  }
 
  private:
   void Add(std::unique_ptr<Term> term) {
     if (term != nullptr) terms_.push_back(std::move(term));
   }
+  static int64_t StepOf(const Request& request) { return IsPart(request) ? kStepOfParts : kStep; }
   static int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
   const Snapshot& snapshot_;
