@@ -188,7 +188,9 @@ class Surroundings(WithDaemon):
         alone = ("unshare", "-m", "sh", "-c", script, "sh")
         if (tried := subprocess.run([*alone, "true"], capture_output=True, text=True)).returncode != 0:
             self.skipTest(f"mounts of our own are not permitted here: {tried.stderr.strip()}")
-        program = self.run_program(*SLICE, prefix=alone, flexai="/mnt/bin/flexai", command=[f"/mnt/test/{PROGRAM.name}", "-"])
+        # The build may lie in a folder that is hidden now.
+        there = [f"{key}={value}".replace(str(BUILD), "/mnt") for key, value in self.daemon.env.items() if str(BUILD) in value]
+        program = self.run_program(*SLICE, prefix=(*alone, "env", *there), flexai="/mnt/bin/flexai", command=[f"/mnt/test/{PROGRAM.name}", "-"])
         self.assertEqual(program.do(f"alloc {ALLOC} {LIMIT}"), "ok 0")
         self.assertEqual(program.do(f"alloc {ALLOC} 4"), REFUSED)
         self.assertEqual(program.leave(), 0)
