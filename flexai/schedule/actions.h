@@ -22,11 +22,8 @@ void Reclaim(Session* session);
 /// Makes room for gangs by taking it from lower priorities of their own queue.
 void Preempt(Session* session);
 
-/// Starts gangs with a reservation at the expense of those that Backfill let past it and that have
-/// not ended in time.
-void Claim(Session* session);
-
-/// Starts what can run beside the reservation of the first gang that has no room.
+/// Starts what can run beside the reservation of the first gang that has no room, and gangs that
+/// have a reservation at the expense of those that were let past it.
 void Backfill(Session* session);
 
 /// All of the above, in this order; Restore comes first, and again last.

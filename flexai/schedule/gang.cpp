@@ -262,16 +262,24 @@ bool PlaceInRoom(Session* session, GangId gang, JobId job, std::span<const NodeI
   return session->Place(job, apart, gang).ok();
 }
 
-bool PlaceGang(Session* session, GangId id, const PlaceTask& place) {
+bool TakesAll(const Session& session, JobId job) {
+  const Part& part = session.workload().part(job);
+  return session.workload().Placed(part) <= part.minimum;
+}
+
+bool PlaceMinimum(Session* session, GangId id, const PlaceTask& place) {
   const Gang& gang = session->workload()[id];
-  bool placed = false;
-  for (Level level = std::min(gang.preferred, gang.required); !placed;
+  for (Level level = std::min(gang.preferred, gang.required);;
        level = static_cast<Level>(static_cast<int>(level) + 1)) {
-    placed = PlaceWithin(session, id, level, place);
-    if (level == gang.required) break;
+    if (PlaceWithin(session, id, level, place)) return true;
+    if (level == gang.required) return false;
   }
-  if (placed) PlaceExtras(session, id);
-  return placed;
+}
+
+bool PlaceGang(Session* session, GangId id, const PlaceTask& place) {
+  if (!PlaceMinimum(session, id, place)) return false;
+  PlaceExtras(session, id);
+  return true;
 }
 
 }  // namespace flexai::schedule

@@ -25,6 +25,9 @@ struct NoRoom {
 /// tell. Costs one look at each node per part.
 std::optional<NoRoom> ProveNoRoom(const Session& session, GangId gang, bool empty = false);
 
+/// Whether the gang of this task, which is placed, falls below its minimum without it.
+bool TakesAll(const Session& session, JobId job);
+
 /// What binds the task to places: others of its gang, those before it first. Not all of a large
 /// gang, enough to tell where it is. `others` keeps what the answer looks at.
 Bonds BondsOf(const Session& session, JobId job, std::vector<NodeId>* others);
@@ -39,7 +42,10 @@ using PlaceTask =
 bool PlaceInRoom(Session* session, GangId gang, JobId job, std::span<const NodeId> nodes);
 
 /// Brings every part to its minimum, near to each other as required, nearer if preferred: all or
-/// nothing. Then places the tasks beyond the minimum for which there is room and allowance.
+/// nothing.
+bool PlaceMinimum(Session* session, GangId gang, const PlaceTask& place = PlaceInRoom);
+
+/// The same; then places the tasks beyond the minimum for which there is room and allowance.
 bool PlaceGang(Session* session, GangId gang, const PlaceTask& place = PlaceInRoom);
 
 }  // namespace flexai::schedule

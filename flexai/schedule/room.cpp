@@ -26,12 +26,6 @@ struct Plan {
   auto Rank() const { return std::tuple(highest, lost, steps.size(), node); }
 };
 
-// A task that is below its part's minimum without it takes the whole gang with it.
-bool TakesAll(const Session& session, JobId job) {
-  const Part& part = session.workload().part(job);
-  return session.workload().Placed(part) <= part.minimum;
-}
-
 // What one node would have left if some of its jobs made room.
 class Trial {
  public:

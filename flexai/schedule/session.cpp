@@ -14,6 +14,7 @@ Session::Session(Snapshot* snapshot, Workload* workload, Placer* placer,
       now_s_(now_s),
       statement_(snapshot),
       waiting_(snapshot->queues().size()),
+      fresh_(workload->size()),
       verdicts_(workload->size()) {
   for (NodeId node = 0; node < snapshot->nodes(); ++node) {
     const CardSet cards = snapshot->cards(node) == kMostCards
@@ -43,11 +44,8 @@ void Session::CollectGangs() {
     if (running < tasks) waiting_[(*workload_)[id].queue].push_back(id);
   }
   for (std::vector<GangId>& gangs : waiting_) {
-    std::stable_sort(gangs.begin(), gangs.end(), [this](GangId a, GangId b) {
-      const Gang &first = (*workload_)[a], &second = (*workload_)[b];
-      if (first.priority != second.priority) return first.priority > second.priority;
-      return first.arrived_s < second.arrived_s;
-    });
+    std::sort(gangs.begin(), gangs.end(),
+              [this](GangId a, GangId b) { return workload_->Before(a, b); });
   }
   // Of one node, the oldest first.
   std::stable_sort(placed.begin(), placed.end(),
@@ -67,6 +65,17 @@ void Session::ShareOut(const UsageHistory& history) {
     for (const Part& part : gang.parts) wanted[gang.queue] += part.tasks * CardDemand(part.request);
   }
   due_ = FairShares(snapshot_->queues(), wanted, all_cards_, history);
+}
+
+void Session::QueueAgain() {
+  for (const GangId id : ended_) {
+    std::vector<GangId>& gangs = waiting_[(*workload_)[id].queue];
+    const auto at = std::lower_bound(gangs.begin(), gangs.end(), id, [this](GangId a, GangId b) {
+      return workload_->Before(a, b);
+    });
+    if (at == gangs.end() || *at != id) gangs.insert(at, id);
+  }
+  ended_.clear();
 }
 
 std::span<const GangId> Session::waiting(QueueId queue) const { return waiting_[queue]; }
@@ -93,21 +102,38 @@ void Session::Commit() {
     const Decision& decision = decisions_[committed_];
     const GangId gang = workload_->gang(decision.job);
     if (decision.act == Act::kEvict) workload_->SetWas(decision.job, decision.place.node);
+    // Who starts again in the same round has started now.
+    if (decision.ends) {
+      workload_->SetStarted(gang, now_s_);
+      ended_.push_back(gang);
+    }
+    if (decision.act == Act::kMove) {
+      // Who was let past once has no better right to its new place.
+      const bool passes = passing_ != Passing::kNobody && (*workload_)[gang].preemptible;
+      workload_->SetPast(decision.job, passes || workload_->past(decision.job) != 0);
+    }
     if (decision.act == Act::kStart && gang == decision.cause) {
+      const bool passes = passing_ == Passing::kMovedAndStarted;
+      workload_->SetPast(decision.job, passes);
       // What joins a gang that runs does not make it younger.
       const bool joins =
           workload_->started_s(gang) < now_s_ &&
           std::any_of(running_.begin(), running_.end(), [gang](GangId id) { return id == gang; });
       if (joins) continue;
       workload_->SetStarted(gang, now_s_);
-      workload_->SetReserved(gang, Workload::kNever);
-      workload_->SetLetPast(gang, let_past_);
+      fresh_[gang] = true;
+      if (!passes) workload_->DropReservation(gang);
     }
   }
 }
 
-void Session::Reserve(GangId gang) {
-  if (workload_->reserved_s(gang) == Workload::kNever) workload_->SetReserved(gang, now_s_);
+bool Session::MayClaim(GangId head, JobId task) const {
+  const uint64_t reserved = workload_->reserved(head);
+  if (reserved == 0 || workload_->past(task) < reserved || !snapshot_->placed(task)) return false;
+  const GangId gang = workload_->gang(task);
+  const Gang& its = (*workload_)[gang];
+  if (!its.preemptible || fresh_[gang] || workload_->Before(gang, head)) return false;
+  return !options_.claim_waits || now_s_ - workload_->started_s(gang) >= its.least_run_s;
 }
 
 Status Session::Place(JobId job, const Placement& place, GangId cause, Act act) {
@@ -123,7 +149,8 @@ void Session::EvictTask(JobId job, GangId cause) {
   // It waits for what it asked for: a share that was lowered is the full one again.
   statement_.Remove(job);
   statement_.Reset(job, workload_->asked(job).share);
-  decisions_.push_back({Act::kEvict, job, place, 0, cause});
+  const bool ends = !workload_->Running(workload_->gang(job));
+  decisions_.push_back({Act::kEvict, job, place, 0, cause, ends});
 }
 
 void Session::Evict(GangId gang, GangId cause) {

@@ -22,7 +22,10 @@ struct Options {
   int64_t restart_s = 60;          // what a checkpointable job loses by a restart
   uint32_t most_moves = 16;        // of one consolidation, per task of the gang that waits
   bool consolidate = true;         // in every round; else only when asked (actions.h)
-  RemoteLinks links = {};          // between nodes
+  // Whom a reservation was passed by keeps its least run time even against it; then nobody is let
+  // past whose least run time would outlast the wait.
+  bool claim_waits = true;
+  RemoteLinks links = {};  // between nodes
 };
 
 enum class Act : uint8_t { kStart, kResume, kDegrade, kSuspend, kMove, kEvict };
@@ -30,9 +33,10 @@ enum class Act : uint8_t { kStart, kResume, kDegrade, kSuspend, kMove, kEvict };
 struct Decision {
   Act act = Act::kStart;
   JobId job = 0;
-  Placement place;   // where the job is afterwards; of kEvict where it was
-  Milli share = 0;   // of each card, afterwards
-  GangId cause = 0;  // for whom
+  Placement place;    // where the job is afterwards; of kEvict where it was
+  Milli share = 0;    // of each card, afterwards
+  GangId cause = 0;   // for whom
+  bool ends = false;  // of kEvict: its gang has less than its minimum then
 };
 
 /// Why a gang waits.
@@ -81,7 +85,9 @@ class Session {
 
   /// Gangs that wait, oldest first within the priority, of one queue's own.
   std::span<const GangId> waiting(QueueId queue) const;
-  /// Gangs that run.
+  /// Those that were evicted in this round wait as well from now on.
+  void QueueAgain();
+  /// Gangs that ran when the session began.
   std::span<const GangId> running() const { return running_; }
   /// What the queue is due. Units: milli-cards.
   int64_t due(QueueId queue) const { return due_[queue]; }
@@ -100,10 +106,16 @@ class Session {
   int64_t End(GangId gang) const;
   int64_t RunTime(GangId gang) const;
 
-  /// The gang has a reservation, and keeps it until it starts.
-  void Reserve(GangId gang);
-  /// Whether those that start from now on go ahead of a reservation.
-  void LetPast(bool past) { let_past_ = past; }
+  /// The gang has a reservation, and keeps it until it starts in its own right.
+  void Reserve(GangId gang) { workload_->Reserve(gang); }
+  /// Who may not start for another reason holds nobody up.
+  void DropReservation(GangId gang) { workload_->DropReservation(gang); }
+  /// Who goes ahead of reservations from now on, when it is committed.
+  enum class Passing : uint8_t { kNobody, kMoved, kMovedAndStarted };
+  void LetPast(Passing who) { passing_ = who; }
+  /// Whether the task has to make room for this gang's reservation: it came to its place later, but
+  /// not in this round, is not before the gang in the order, and may be evicted.
+  bool MayClaim(GangId head, JobId task) const;
 
   void SetVerdict(GangId gang, const Verdict& verdict) { verdicts_[gang] = verdict; }
   const Verdict& verdict(GangId gang) const { return verdicts_[gang]; }
@@ -124,10 +136,12 @@ class Session {
   int64_t now_s_;
   Statement statement_;
   std::vector<Decision> decisions_;
-  bool let_past_ = false;
+  Passing passing_ = Passing::kNobody;
   size_t committed_ = 0;  // decisions that are final
   std::vector<std::vector<GangId>> waiting_;
   std::vector<GangId> running_;
+  std::vector<GangId> ended_;   // since QueueAgain
+  std::vector<uint8_t> fresh_;  // one per gang: started in this round
   std::vector<int64_t> due_;
   int64_t all_cards_ = 0;
   std::vector<Verdict> verdicts_;  // one per gang

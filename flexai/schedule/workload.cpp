@@ -1,6 +1,7 @@
 #include "flexai/schedule/workload.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace flexai::schedule {
 
@@ -27,8 +28,7 @@ Result<GangId> Workload::Add(Gang gang) {
     left_.push_back(true);
     started_.push_back(0);
     numbers_.push_back(0);
-    reserved_.push_back(kNever);
-    let_past_.push_back(false);
+    reserved_.push_back(0);
   } else {
     id = free_.back();
     free_.pop_back();
@@ -40,13 +40,13 @@ Result<GangId> Workload::Add(Gang gang) {
       gang_of_[job] = id;
       part_of_[job] = static_cast<uint16_t>(index);
       was_[job] = kNowhere;
+      past_[job] = 0;
     }
   }
   gangs_[id] = std::move(gang);
   left_[id] = false;
   started_[id] = 0;
-  reserved_[id] = kNever;
-  let_past_[id] = false;
+  reserved_[id] = 0;
   numbers_[id] = came_++;
   active_.push_back(id);
   return id;
@@ -70,6 +70,7 @@ JobId Workload::NewJobs(const Part& part, const Gang& gang) {
   gang_of_.resize(snapshot_->jobs());
   part_of_.resize(snapshot_->jobs());
   was_.resize(snapshot_->jobs(), kNowhere);
+  past_.resize(snapshot_->jobs());
   return first;
 }
 
@@ -90,6 +91,16 @@ void Workload::Leave(GangId id) {
                                  [this](GangId a, GangId b) { return numbers_[a] < numbers_[b]; }));
   free_.push_back(id);
   for (const Part& part : gangs_[id].parts) free_jobs_[part.tasks].push_back(part.first);
+}
+
+bool Workload::Before(GangId first, GangId second) const {
+  const Gang &a = gangs_[first], &b = gangs_[second];
+  return a.queue == b.queue && std::tuple(-int64_t{a.priority}, a.arrived_s, numbers_[first]) <
+                                   std::tuple(-int64_t{b.priority}, b.arrived_s, numbers_[second]);
+}
+
+void Workload::Reserve(GangId id) {
+  if (reserved_[id] == 0) reserved_[id] = ++turn_;
 }
 
 uint32_t Workload::Placed(const Part& part) const {

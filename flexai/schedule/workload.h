@@ -89,13 +89,18 @@ class Workload {
   bool Degraded(JobId job) const;
 
   void SetPriority(GangId id, int32_t priority) { gangs_[id].priority = priority; }
-  /// When a gang that waits first got a reservation, or kNever.
-  static constexpr int64_t kNever = INT64_MIN;
-  int64_t reserved_s(GangId id) const { return reserved_[id]; }
-  void SetReserved(GangId id, int64_t now_s) { reserved_[id] = now_s; }
-  /// Whether it was started ahead of another's reservation.
-  bool let_past(GangId id) const { return let_past_[id]; }
-  void SetLetPast(GangId id, bool past) { let_past_[id] = past; }
+  /// Whether the first comes before the second of the same queue: by priority, then by age.
+  bool Before(GangId first, GangId second) const;
+
+  /// Reservations, and who was let past them, share one count: the higher number came later.
+  /// The number of a gang's reservation; 0: it has none.
+  uint64_t reserved(GangId id) const { return reserved_[id]; }
+  /// A gang that has one keeps its number.
+  void Reserve(GangId id);
+  void DropReservation(GangId id) { reserved_[id] = 0; }
+  /// When the task came to its place ahead of a reservation; 0: it did not.
+  uint64_t past(JobId job) const { return past_[job]; }
+  void SetPast(JobId job, bool past) { past_[job] = past ? ++turn_ : 0; }
 
   int64_t started_s(GangId id) const { return started_[id]; }
   void SetStarted(GangId id, int64_t now_s) { started_[id] = now_s; }
@@ -118,14 +123,15 @@ class Workload {
   std::vector<Gang> gangs_;
   std::vector<uint8_t> left_;
   std::vector<uint64_t> numbers_;
-  std::vector<int64_t> reserved_;
-  std::vector<uint8_t> let_past_;
+  std::vector<uint64_t> reserved_;
   std::vector<int64_t> started_;
   // One entry per job.
   std::vector<GangId> gang_of_;
   std::vector<uint16_t> part_of_;
   std::vector<NodeId> was_;
+  std::vector<uint64_t> past_;
 
+  uint64_t turn_ = 0;           // of the last reservation or start ahead of one
   std::vector<GangId> active_;  // by rising number
   uint64_t came_ = 0;
   // Of those that left: gangs, and the first of so many jobs in a row.

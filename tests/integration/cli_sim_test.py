@@ -138,7 +138,7 @@ class Sim(unittest.TestCase):
         done = self.philly(text, "--scale", "0.05", "--policy", "all", "-o", "json")[1]
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         found = {one["policy"]: one for one in json.loads(done.stdout)["policies"]}
-        self.assertEqual(list(found), ["flexai", "cycle", "fifo", "fifo-skip", "sjf", "srtf", "backfill"])
+        self.assertEqual(list(found), ["flexai", "fifo", "fifo-skip", "sjf", "srtf", "backfill"])
         page = (REFERENCE / "json-fields.md").read_text()
         for one in found.values():
             self.assertEqual((one["jobs"], one["jobs_refused"], one["jobs_outside"], one["scale"]), (200, 0, 0, 0.05))

@@ -1,6 +1,7 @@
 // Random events hit a cluster that the scheduler runs: gangs arrive and leave, nodes and cards fail
 // and heal, shares and quotas change. After every round all that was promised is counted anew from
-// the placements alone. Each seed is played twice; the decisions must be the same.
+// the placements alone, and who has a reservation must not wait for one that came after it. Each
+// seed is played twice; the decisions must be the same.
 //   schedule_events [EVENTS [SEED...]]
 #include <algorithm>
 #include <cstdio>
@@ -23,6 +24,7 @@ constexpr size_t kMostGangs = 48;
 
 struct Counts {
   uint64_t rounds = 0, starts = 0, evictions = 0, moves = 0, shrinks = 0, undone = 0;
+  uint64_t heads = 0;                      // times that one with a reservation was looked at
   uint64_t digest = 1469598103934665603u;  // of all decisions, FNV-1a
   std::vector<std::string> faults;
 };
@@ -30,6 +32,7 @@ struct Counts {
 class World {
  public:
   explicit World(uint64_t seed) : lots_(seed), workload_(&snapshot_), history_(3600, 500) {
+    options_.claim_waits = seed % 2 == 0;
     const BoardId board = snapshot_.AddBoard(*Board::Make({0x0f, 0xf0}, {0x33, 0xcc}));
     for (uint32_t i = 0; i < kNodes; ++i) {
       const Result<NodeId> added = snapshot_.AddNode({.cpu_milli = 32'000 + 32'000 * (i % 2),
@@ -205,15 +208,85 @@ class World {
       firm.push_back(snapshot_.queues().firm(id));
     }
     {
-      Session session(&snapshot_, &workload_, placer_.get(), &history_, {}, now_s_);
+      Session session(&snapshot_, &workload_, placer_.get(), &history_, options_, now_s_);
       if (Below(4) == 0) TryAndUndo(&session);
       RunCycle(&session);
       for (const Decision& decision : session.decisions()) Note(decision);
+      WatchReservations(&session);
     }
     ++counts_.rounds;
     CountCards();
     CountQueues(used, firm);
     CountGangs();
+  }
+
+  // Who has a reservation has no room even without those of its queue that come after it in the
+  // order, came to their places later, and may be evicted. Of unlike tasks only trying tells
+  // whether there is room, and may fail with more of it.
+  void WatchReservations(Session* session) {
+    since_.resize(workload_.size(), {kNever, 0});
+    came_.resize(snapshot_.jobs());
+    for (const Decision& decision : session->decisions()) {
+      // Who is moved keeps the right to a place that it had.
+      const bool comes = decision.act == Act::kStart ||
+                         (decision.act == Act::kMove && workload_.past(decision.job) != 0);
+      if (comes) came_[decision.job] = counts_.rounds;
+    }
+    for (const GangId id : workload_.active()) {
+      auto& [since, number] = since_[id];
+      if (number != workload_.number(id) || workload_.Running(id)) since = kNever;
+      number = workload_.number(id);
+      const Verdict& verdict = session->verdict(id);
+      const bool barred = verdict.wait == Wait::kLimit || verdict.wait == Wait::kQuota;
+      if (barred || ProveNoRoom(*session, id, /*empty=*/true)) since = kNever;
+      if (since == kNever && verdict.reserved_s >= 0) since = counts_.rounds;
+      if (since == kNever || workload_.Running(id) || verdict.wait == Wait::kReserved) continue;
+      if (workload_[id].parts.size() > 1) continue;
+      // Who cannot be made to give way at once has to mind the reservation of the first.
+      const bool firm =
+          !workload_[id].preemptible || (options_.claim_waits && workload_[id].least_run_s > 0);
+      if (firm && verdict.reserved_s < 0) continue;
+      ++counts_.heads;
+      const Session::Point point = session->Checkpoint();
+      const bool waits_for_nobody = PlaceMinimum(session, id);
+      session->Rollback(point);
+      if (waits_for_nobody) continue;
+      for (const GangId other : workload_.active()) {
+        if (MayBeAskedBy(id, other)) LiftLate(session, other, id);
+      }
+      if (PlaceMinimum(session, id)) {
+        Fault("gang " + std::to_string(id) + " waits for one let past its reservation");
+      }
+      session->Rollback(point);
+    }
+  }
+
+  bool MayBeAskedBy(GangId head, GangId other) const {
+    const Gang &first = workload_[head], &gang = workload_[other];
+    if (gang.queue != first.queue || !gang.preemptible || other == head) return false;
+    if (gang.priority > first.priority) return false;
+    if (gang.priority == first.priority && workload_.number(other) < workload_.number(head)) {
+      return false;
+    }
+    return !options_.claim_waits || now_s_ - workload_.started_s(other) >= gang.least_run_s;
+  }
+
+  // Its tasks that came to their places after the head got its reservation; none if others of the
+  // gang, that did not, would be left alone.
+  void LiftLate(Session* session, GangId id, GangId head) {
+    const Session::Point point = session->Checkpoint();
+    bool all = true;
+    workload_.ForEachTask(id, [&](JobId job) {
+      if (!snapshot_.placed(job)) return;
+      // Within the same round only the scheduler's own count tells.
+      const bool same = came_[job] == since_[head].first;
+      if (same ? workload_.past(job) > workload_.reserved(head) : came_[job] > since_[head].first) {
+        session->Lift(job);
+      } else {
+        all = false;
+      }
+    });
+    if (!all && !workload_.Running(id)) session->Rollback(point);
   }
 
   void Note(const Decision& decision) {
@@ -322,7 +395,10 @@ class World {
     }
   }
 
+  static constexpr uint64_t kNever = UINT64_MAX;
+
   std::mt19937_64 lots_;
+  Options options_;
   Snapshot snapshot_;
   Workload workload_;
   UsageHistory history_;
@@ -333,6 +409,9 @@ class World {
   RemoteLinks links_ = {.rack = {.round_trip_ns = 5'000}, .block = {}, .anywhere = {}};
   std::unique_ptr<Placer> placer_;
   int64_t now_s_ = 1;
+  // Of each gang, by id and number: the round since which it has a reservation.
+  std::vector<std::pair<uint64_t, uint64_t>> since_;
+  std::vector<uint64_t> came_;  // of each job: the round in which it came to its place
   Counts counts_;
 };
 
@@ -352,7 +431,8 @@ int main(int argc, char** argv) {
     const Counts second = flexai::schedule::World(seed).Play(events);
     std::printf("seed %lu: %lu rounds, %lu starts, %lu evictions, %lu moves, ", seed, first.rounds,
                 first.starts, first.evictions, first.moves);
-    std::printf("%lu shares lowered, %lu undone\n", first.shrinks, first.undone);
+    std::printf("%lu shares lowered, %lu undone, ", first.shrinks, first.undone);
+    std::printf("%lu looks at reservations\n", first.heads);
     for (const std::string& fault : first.faults) std::printf("  %s\n", fault.c_str());
     faults += static_cast<int>(first.faults.size());
     if (first.digest != second.digest) {

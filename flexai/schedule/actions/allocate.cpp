@@ -7,8 +7,10 @@ void Allocate(Session* session) {
   const auto place = [session](GangId id) { return PlaceGang(session, id); };
   Walk(session, place, [session](GangId id) {
     session->SetVerdict(id, {.wait = Wait::kNoRoom});
+    if (!ProveNoRoom(*session, id, /*empty=*/true)) return false;
     // A gang for which even the empty cluster has no room holds nobody up.
-    return ProveNoRoom(*session, id, /*empty=*/true).has_value();
+    session->DropReservation(id);
+    return true;
   });
 }
 
@@ -18,7 +20,6 @@ void RunCycle(Session* session) {
   if (session->options().consolidate) Consolidate(session);
   Reclaim(session);
   Preempt(session);
-  Claim(session);
   Backfill(session);
   Restore(session, /*all=*/true);
 }

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "flexai/schedule/actions.h"
 #include "flexai/schedule/order.h"
@@ -8,6 +7,8 @@
 
 namespace flexai::schedule {
 namespace {
+
+constexpr int kMostFailures = 16;  // of a queue in one round; the next goes on
 
 bool MayPreempt(const Session& session, const Gang& gang, GangId victim) {
   const Gang& other = session.workload()[victim];
@@ -39,6 +40,13 @@ bool EvictForLimit(Session* session, GangId id) {
   return session->Allowed(gang, session->Lacking(id), &verdict);
 }
 
+// Whom a limit stops, or who could not even run on the empty cluster, holds nobody up.
+bool HoldsUp(const Session& session, GangId id) {
+  Verdict verdict;
+  return session.Allowed(session.workload()[id], session.Lacking(id), &verdict) &&
+         !ProveNoRoom(session, id, /*empty=*/true);
+}
+
 bool PreemptFor(Session* session, GangId id) {
   const Gang& gang = session->workload()[id];
   const Session::Point point = session->Checkpoint();
@@ -64,21 +72,23 @@ void Preempt(Session* session) {
     entry->second = std::min(entry->second, gang.priority);
   }
   if (lowest.empty()) return;
+  session->LetPast(Session::Passing::kMoved);  // else they would have been evicted
   Order order(session);
-  std::set<QueueId> failed;
+  std::map<QueueId, int> failed;
   while (const std::optional<GangId> next = order.Next()) {
     const GangId id = *next;
     const Gang& gang = session->workload()[id];
-    if (failed.contains(gang.queue) || session->workload().Running(id)) continue;
+    if (failed[gang.queue] >= kMostFailures || session->workload().Running(id)) continue;
     const auto entry = lowest.find(gang.queue);
     if (entry == lowest.end() || entry->second >= gang.priority) continue;
     if (PreemptFor(session, id)) {
       session->Commit();
       order.Update(gang.queue);
     } else {
-      failed.insert(gang.queue);
+      failed[gang.queue] += HoldsUp(*session, id) ? kMostFailures : 1;
     }
   }
+  session->LetPast(Session::Passing::kNobody);
 }
 
 }  // namespace flexai::schedule

@@ -129,6 +129,7 @@ bool AnybodyOver(const Session& session) {
 
 void Reclaim(Session* session) {
   if (!AnybodyOver(*session)) return;
+  session->LetPast(Session::Passing::kMoved);  // else they would have been evicted
   Order order(session);
   std::set<QueueId> failed;
   while (const std::optional<GangId> next = order.Next()) {
@@ -142,9 +143,10 @@ void Reclaim(Session* session) {
       order.Update(gang.queue);
     } else {
       failed.insert(gang.queue);
-      if (failed.size() > kMostFailures) return;
+      if (failed.size() > kMostFailures) break;
     }
   }
+  session->LetPast(Session::Passing::kNobody);
 }
 
 }  // namespace flexai::schedule

@@ -21,6 +21,7 @@ void Walk(Session* session, Place place, Blocked blocked) {
     Verdict verdict;
     if (!session->Allowed(gang, session->Lacking(id), &verdict)) {
       session->SetVerdict(id, verdict);
+      session->DropReservation(id);
       continue;
     }
     const bool running = session->workload().Running(id);

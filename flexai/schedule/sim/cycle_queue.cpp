@@ -8,25 +8,23 @@
 namespace flexai::schedule::sim {
 namespace {
 
-constexpr uint32_t kNodeCards = 8;
-constexpr int64_t kSample = 6 * 3600;
-// As in pool_queue.cpp, so that the two can be compared.
+constexpr uint32_t kNodeCards = kPoolNodeCards;
+// What going on costs: memory goes out to the host and comes back.
+constexpr int64_t kResume = 60;
+// Who was started runs this long before it may be suspended for a younger one.
 constexpr int64_t kLeastRun = 600;
+// Who was suspended counts as new after this long, or after twice what it ran: nobody starves.
 constexpr int64_t kPatience = 7 * 24 * 3600;
+// A job gets older when it ran longer than these parts of its pool's jobs.
 constexpr std::array<int, 3> kAgePermille = {500, 800, 950};
+// Before that it is as old as this part of the jobs like it get.
 constexpr int kExpectedPermille = 500;
-constexpr int kSafePermille = 900;
 // A job keeps its CPUs while it has no share of its cards, so that who makes room for another is
 // taken off the node, and may go on elsewhere.
 constexpr int64_t kCpuPerCard = 1000;
 
 Request Ask(uint32_t cards) {
   return {.cpu_milli = kCpuPerCard * cards, .cards = cards, .share = kWholeCard};
-}
-
-bool Before(const Gang& a, const Gang& b) {
-  if (a.priority != b.priority) return a.priority > b.priority;
-  return a.arrived_s < b.arrived_s;
 }
 
 }  // namespace
@@ -38,9 +36,8 @@ CycleQueue::Cluster::Cluster(uint32_t count) : nodes(count) {
   placer = *MakePlacer("flexai", {&snapshot, &fragmentation, {}, 0});
 }
 
-CycleQueue::CycleQueue(std::span<const Pool> pools, std::span<const TimedJob> jobs,
-                       const QueueRules& rules)
-    : jobs_(jobs), rules_(rules), states_(jobs.size()) {
+CycleQueue::CycleQueue(std::span<const Pool> pools, std::span<const TimedJob> jobs)
+    : jobs_(jobs), states_(jobs.size()) {
   for (const Pool& pool : pools) clusters_.push_back(std::make_unique<Cluster>(pool.nodes));
 }
 
@@ -50,7 +47,8 @@ QueueingResult CycleQueue::Run() {
   while (next < jobs_.size() || !events_.empty()) {
     now_ = events_.empty() ? jobs_[next].submit_s : std::get<0>(events_.top());
     if (next < jobs_.size()) now_ = std::min(now_, jobs_[next].submit_s);
-    for (; sample_s <= now_; sample_s += kSample) result_.backlog.push_back({sample_s, waiting_});
+    for (; sample_s <= now_; sample_s += kBacklogEvery)
+      result_.backlog.push_back({sample_s, waiting_});
     while (!events_.empty() && std::get<0>(events_.top()) == now_) {
       const Event event = events_.top();
       events_.pop();
@@ -139,8 +137,8 @@ void CycleQueue::Round(Cluster* cluster) {
   Workload& workload = cluster->workload;
   for (const GangId id : workload.active()) workload.SetPriority(id, -Age(cluster->job_of[id]));
   Options options;
-  options.restart_s = rules_.resume_s;
-  options.consolidate = false;
+  options.restart_s = kResume;
+  options.claim_waits = false;  // so that no head waits for one that came after it
   Session session(&cluster->snapshot, &workload, cluster->placer.get(), &cluster->history, options,
                   now_);
   RunCycle(&session);
@@ -181,7 +179,7 @@ void CycleQueue::Stop(JobIndex job) {
 
 void CycleQueue::Start(JobIndex job) {
   State& state = states_[job];
-  if (state.ran_s > 0) state.left_s += rules_.resume_s;
+  if (state.ran_s > 0) state.left_s += kResume;
   state.started_s = now_;
   ++state.generation;
   --waiting_;
@@ -199,27 +197,22 @@ void CycleQueue::Start(JobIndex job) {
   }
 }
 
-// Who has a reservation is held up if it has no room, and would have it without those who were let
-// past it and are not before it in the order.
+// Who has a reservation is held up if it would have room without those who were let past it and are
+// not before it in the order.
 void CycleQueue::WatchHeads(Cluster* cluster, Session* session) {
   const Workload& workload = cluster->workload;
   for (const GangId id : session->waiting(kRoot)) {
     State& state = states_[cluster->job_of[id]];
     if (state.started_s >= 0) continue;
-    if (state.head_s < 0 && session->verdict(id).reserved_s >= 0) {
+    if (state.head_s < 0 && workload.reserved(id) != 0) {
       state.head_s = now_;
       ++result_.reservations;
     }
     if (state.head_s < 0 || state.held_up_s >= 0) continue;
     const Session::Point point = session->Checkpoint();
-    const bool room = PlaceGang(session, id);  // which the order keeps for others
-    session->Rollback(point);
-    if (room) continue;
     for (const GangId other : workload.active()) {
-      const State& theirs = states_[cluster->job_of[other]];
-      if (!workload.let_past(other) || theirs.started_s <= state.head_s) continue;
-      if (Before(workload[other], workload[id])) continue;
       workload.ForEachTask(other, [&](JobId task) {
+        if (workload.past(task) <= workload.reserved(id) || workload.Before(other, id)) return;
         if (cluster->snapshot.placed(task)) session->Lift(task);
       });
     }

@@ -1,5 +1,5 @@
-// SimulateQueue by the scheduler's own rounds: each pool is a cluster with one queue, and a job's
-// priority falls as it gets older.
+// SimulateQueue by the scheduler's own rounds, policy flexai: each pool is a cluster with one
+// queue, and a job's priority falls as it gets older.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ namespace flexai::schedule::sim {
 
 class CycleQueue {
  public:
-  CycleQueue(std::span<const Pool> pools, std::span<const TimedJob> jobs, const QueueRules& rules);
+  CycleQueue(std::span<const Pool> pools, std::span<const TimedJob> jobs);
   QueueingResult Run();
 
  private:
@@ -64,7 +64,6 @@ class CycleQueue {
   std::array<std::string, 4> KeysOf(JobIndex job) const;
 
   std::span<const TimedJob> jobs_;
-  QueueRules rules_;
   RunTimes run_times_;
   std::vector<State> states_;
   std::vector<std::unique_ptr<Cluster>> clusters_;

@@ -7,18 +7,7 @@
 namespace flexai::schedule::sim {
 namespace {
 
-constexpr uint32_t kNodeCards = 8;
-constexpr int64_t kSample = 6 * 3600;
-// Who was started runs this long before it may be suspended for a younger one.
-constexpr int64_t kLeastRun = 600;
-// Who was suspended counts as new after this long, or after twice what it ran: nobody starves.
-constexpr int64_t kPatience = 7 * 24 * 3600;
-// A job gets older when it ran longer than these parts of its pool's jobs.
-constexpr std::array<int, 3> kAgePermille = {500, 800, 950};
-// Before that it is as old as this part of the jobs like it get.
-constexpr int kExpectedPermille = 500;
-// Backfill believes in the time within which this part of the jobs ended.
-constexpr int kSafePermille = 900;
+constexpr uint32_t kNodeCards = kPoolNodeCards;
 constexpr int64_t kUnknownRun = 24 * 3600;
 
 }  // namespace
@@ -43,7 +32,8 @@ Status PoolQueue::Run() {
     while (!events_.empty() && std::get<0>(events_.top()) == now_) {
       const Event event = events_.top();
       events_.pop();
-      if (std::get<3>(event) == states_[std::get<2>(event)].generation) Handle(event);
+      const auto& [end_s, job, generation] = event;
+      if (generation == states_[job].generation) End(job);
     }
     while (next < jobs_.size() && jobs_[next].submit_s == now_) Submit(next++);
     for (const uint32_t pool : touched_) FLEXAI_RETURN_IF_ERROR(Schedule(&pools_[pool]));
@@ -60,7 +50,7 @@ QueueingResult PoolQueue::Take() {
 }
 
 void PoolQueue::Sample() {
-  for (; next_sample_s_ <= now_; next_sample_s_ += kSample) {
+  for (; next_sample_s_ <= now_; next_sample_s_ += kBacklogEvery) {
     result_.backlog.push_back({next_sample_s_, waiting_});
   }
 }
@@ -74,19 +64,7 @@ void PoolQueue::Submit(JobIndex job) {
   states_[job].left_s = asked.run_s;
   const bool by_time =
       rules_.order == QueueRules::Order::kRunTime || rules_.order == QueueRules::Order::kTimeLeft;
-  if (rules_.order == QueueRules::Order::kAge) {
-    states_[job].expected_s = run_times_.Estimate(KeysOf(job), kExpectedPermille);
-    Remember(job);
-  }
-  Enqueue(job, by_time ? asked.run_s : Age(job));
-}
-
-void PoolQueue::Remember(JobIndex job) {
-  const std::array<std::string, 4> keys = KeysOf(job);
-  const std::array<std::string, 2> of_pool = {keys[1], keys[3]};
-  for (size_t i = 0; i < kAges; ++i) {
-    states_[job].ages[i] = run_times_.Estimate(of_pool, kAgePermille[i]);
-  }
+  Enqueue(job, by_time ? asked.run_s : 0);
 }
 
 void PoolQueue::Enqueue(JobIndex job, int64_t place) {
@@ -96,22 +74,9 @@ void PoolQueue::Enqueue(JobIndex job, int64_t place) {
   ++waiting_;
 }
 
-void PoolQueue::Handle(const Event& event) {
-  const JobIndex job = std::get<2>(event);
+void PoolQueue::End(JobIndex job) {
   const TimedJob& asked = jobs_[job];
-  State& state = states_[job];
   touched_.insert(asked.pool);
-  if (std::get<1>(event) == What::kOlder) return;
-  if (std::get<1>(event) == What::kPatience) {
-    PoolState& pool = pools_[asked.pool];
-    if (pool.kept.head == job) return;
-    pool.waiting[asked.cards].erase({state.place, job});
-    --waiting_;
-    state.young_s = state.ran_s;
-    state.expected_s = 0;
-    Enqueue(job, 0);
-    return;
-  }
   Stop(job);
   run_times_.Learn(KeysOf(job), asked.run_s);
   result_.queue_s.push_back(now_ - asked.submit_s - asked.run_s);
@@ -123,21 +88,9 @@ int64_t PoolQueue::Ran(JobIndex job) const {
   return state.ran_s + (state.started_s < 0 ? 0 : now_ - state.started_s);
 }
 
-int64_t PoolQueue::Age(JobIndex job) const {
-  const State& state = states_[job];
-  const int64_t run_s = std::max(Ran(job) - state.young_s, state.expected_s);
-  return std::count_if(state.ages.begin(), state.ages.end(),
-                       [&](int64_t age) { return age > 0 && run_s >= age; });
-}
-
-bool PoolQueue::MakesRoom(JobIndex victim, JobIndex job, bool head) const {
-  if (!rules_.suspend) return false;
+bool PoolQueue::MakesRoom(JobIndex victim, JobIndex job) const {
   const State& state = states_[victim];
-  if (head && state.beside) return true;
-  if (rules_.order == QueueRules::Order::kTimeLeft) {
-    return state.left_s - (now_ - state.started_s) > states_[job].place;
-  }
-  return now_ - state.started_s >= kLeastRun && Age(victim) > states_[job].place;
+  return rules_.suspend && state.left_s - (now_ - state.started_s) > states_[job].place;
 }
 
 std::array<std::string, 4> PoolQueue::KeysOf(JobIndex job) const {
@@ -207,7 +160,7 @@ Result<bool> PoolQueue::TryStart(JobIndex job, PoolState* pool) {
     pool->waiting[jobs_[job].cards].erase({states_[job].place, job});
   }
   --waiting_;
-  FLEXAI_RETURN_IF_ERROR(Start(job, *offers, pool));
+  FLEXAI_RETURN_IF_ERROR(Start(job, *offers));
   return true;
 }
 
@@ -245,10 +198,10 @@ std::optional<PoolQueue::Offer> PoolQueue::OfferOf(NodeId node, uint32_t cards, 
   if (idle < cards && rules_.suspend) {
     std::vector<JobIndex> can;
     for (const JobIndex other : on_node_[node]) {
-      if (MakesRoom(other, job, head)) can.push_back(other);
+      if (MakesRoom(other, job)) can.push_back(other);
     }
     std::sort(can.begin(), can.end(), [&](JobIndex a, JobIndex b) {
-      return std::tuple(Age(a), Ran(a), a) > std::tuple(Age(b), Ran(b), b);
+      return std::tuple(Ran(a), a) > std::tuple(Ran(b), b);
     });
     for (const JobIndex victim : can) {
       if (idle >= cards) break;
@@ -262,7 +215,7 @@ std::optional<PoolQueue::Offer> PoolQueue::OfferOf(NodeId node, uint32_t cards, 
   return offer;
 }
 
-Status PoolQueue::Start(JobIndex job, const std::vector<Offer>& offers, PoolState* pool) {
+Status PoolQueue::Start(JobIndex job, const std::vector<Offer>& offers) {
   for (const Offer& offer : offers) {
     for (const JobIndex victim : offer.victims) {
       if (states_[victim].started_s >= 0) Suspend(victim);  // not yet for another of its nodes
@@ -279,18 +232,10 @@ Status PoolQueue::Start(JobIndex job, const std::vector<Offer>& offers, PoolStat
     }
     state.parts.push_back({id, node, sizes[i]});
     on_node_[node].push_back(job);
-    state.beside = state.beside || pool->kept.nodes.count(node) != 0;
   }
-  if (state.ran_s > 0) state.left_s += rules_.resume_s;
   state.started_s = now_;
   ++state.generation;
-  events_.push({now_ + state.left_s, What::kEnd, job, state.generation});
-  if (rules_.order != QueueRules::Order::kAge) return Status();
-  Remember(job);
-  for (size_t i = 0; i < kAges; ++i) {
-    const int64_t in = std::max(kLeastRun, state.ages[i] - (state.ran_s - state.young_s));
-    if (state.ages[i] > 0) events_.push({now_ + in, What::kOlder, job, state.generation});
-  }
+  events_.push({now_ + state.left_s, job, state.generation});
   return Status();
 }
 
@@ -306,21 +251,15 @@ void PoolQueue::Stop(JobIndex job) {
   state.left_s -= now_ - state.started_s;
   state.ran_s += now_ - state.started_s;
   state.started_s = -1;
-  state.beside = false;
   ++state.generation;
   Reservation& kept = pools_[jobs_[job].pool].kept;
   if (kept.blockers.erase(job) != 0 && kept.blockers.empty()) kept.clear_s = now_;
 }
 
 void PoolQueue::Suspend(JobIndex job) {
-  const int64_t age = Age(job);
   Stop(job);
-  State& state = states_[job];
   ++result_.suspensions;
-  if (rules_.order != QueueRules::Order::kAge) return Enqueue(job, state.left_s);
-  Enqueue(job, age);
-  const int64_t patience = std::max(kPatience, 2 * (state.ran_s - state.young_s));
-  events_.push({now_ + patience, What::kPatience, job, state.generation});
+  Enqueue(job, states_[job].left_s);
 }
 
 void PoolQueue::Reserve(JobIndex job, PoolState* pool) {
@@ -334,8 +273,7 @@ void PoolQueue::Reserve(JobIndex job, PoolState* pool) {
       if (kept.nodes.count(node) != 0) continue;
       std::vector<std::pair<int64_t, JobIndex>> ends;
       for (const JobIndex other : on_node_[node]) {
-        const bool yields = MakesRoom(other, job, true);
-        ends.emplace_back(yields ? now_ : EstimatedEnd(other), other);
+        ends.emplace_back(EstimatedEnd(other), other);
       }
       std::sort(ends.begin(), ends.end());
       uint32_t idle = snapshot_.idle_cards(node);
@@ -346,7 +284,7 @@ void PoolQueue::Reserve(JobIndex job, PoolState* pool) {
         for (const Part& part : states_[ends[i].second].parts) {
           idle += part.node == node ? part.cards : 0;
         }
-        if (!MakesRoom(ends[i].second, job, true)) blockers.push_back(ends[i].second);
+        blockers.push_back(ends[i].second);
       }
       if (at >= soonest) continue;
       soonest = at;
@@ -368,9 +306,6 @@ void PoolQueue::StartHead(PoolState* pool) {
   if (late > 0) ++result_.late_heads;
   result_.longest_late_s = std::max(result_.longest_late_s, late);
   pool->kept = {};
-  for (NodeId node = pool->first; node < pool->first + pool->nodes; ++node) {
-    for (const JobIndex other : on_node_[node]) states_[other].beside = false;
-  }
 }
 
 }  // namespace flexai::schedule::sim

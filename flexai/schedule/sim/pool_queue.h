@@ -1,5 +1,5 @@
-// The machinery of SimulateQueue: events in the order of time, and after each the pools that it
-// touched look for what can start.
+// SimulateQueue by the rules of the rivals: events in the order of time, and after each the pools
+// that it touched look for what can start.
 #pragma once
 
 #include <array>
@@ -27,7 +27,6 @@ class PoolQueue {
 
  private:
   static constexpr uint32_t kNobody = UINT32_MAX;
-  static constexpr size_t kAges = 3;
   using JobIndex = uint32_t;
   using Key = std::pair<int64_t, JobIndex>;  // place in the order; less comes first
 
@@ -38,14 +37,10 @@ class PoolQueue {
   };
   struct State {
     int64_t left_s = 0;
-    int64_t ran_s = 0;                  // until it was last started
-    int64_t young_s = 0;                // ran_s when its age began
-    int64_t started_s = -1;             // -1: does not run
-    uint32_t generation = 0;            // counts starts and stops: older events are void
-    bool beside = false;                // started on nodes that are kept for another
-    int64_t place = 0;                  // in the order, while it waits
-    int64_t expected_s = 0;             // how long it will run, as far as others tell
-    std::array<int64_t, kAges> ages{};  // run times of its pool at which it gets older; 0: unknown
+    int64_t ran_s = 0;        // until it was last started
+    int64_t started_s = -1;   // -1: does not run
+    uint32_t generation = 0;  // counts starts and stops: older events are void
+    int64_t place = 0;        // in the order, while it waits
     std::vector<Part> parts;
   };
   struct Reservation {
@@ -61,8 +56,7 @@ class PoolQueue {
     std::map<uint32_t, std::set<Key>> waiting;  // by cards
     Reservation kept;
   };
-  enum class What { kEnd, kOlder, kPatience };
-  using Event = std::tuple<int64_t, What, JobIndex, uint32_t>;  // time, job, its generation
+  using Event = std::tuple<int64_t, JobIndex, uint32_t>;  // a job's end, its generation
 
   // A way to have some cards of one node.
   struct Offer {
@@ -72,25 +66,23 @@ class PoolQueue {
   };
 
   void Submit(JobIndex job);
-  void Handle(const Event& event);
+  void End(JobIndex job);
   void Sample();
   Status Schedule(PoolState* pool);
   Result<bool> TryStart(JobIndex job, PoolState* pool);
   std::optional<std::vector<Offer>> FindOffers(JobIndex job, const PoolState& pool);
   std::optional<Offer> OfferOf(NodeId node, uint32_t cards, JobIndex job, const PoolState& pool,
                                bool may_use_kept);
-  Status Start(JobIndex job, const std::vector<Offer>& offers, PoolState* pool);
+  Status Start(JobIndex job, const std::vector<Offer>& offers);
   void Stop(JobIndex job);
   void Suspend(JobIndex job);
   void Reserve(JobIndex job, PoolState* pool);
   void StartHead(PoolState* pool);
-  void Remember(JobIndex job);
   void Enqueue(JobIndex job, int64_t place);
   std::optional<JobIndex> First(const PoolState& pool, const std::set<uint32_t>& blocked) const;
 
   int64_t Ran(JobIndex job) const;
-  int64_t Age(JobIndex job) const;
-  bool MakesRoom(JobIndex victim, JobIndex job, bool head) const;
+  bool MakesRoom(JobIndex victim, JobIndex job) const;
   int64_t EstimatedEnd(JobIndex job) const;
   std::array<std::string, 4> KeysOf(JobIndex job) const;
   static std::vector<uint32_t> PartsOf(uint32_t cards);

@@ -10,16 +10,8 @@
 namespace flexai::schedule::sim {
 namespace {
 
-constexpr int64_t kResume = 60;  // seconds: memory goes out to the host and comes back
-
-constexpr std::array<QueueRules, 7> kPolicies = {{
-    {.name = "flexai",
-     .order = QueueRules::Order::kAge,
-     .skip = true,
-     .reserve = true,
-     .suspend = true,
-     .resume_s = kResume},
-    {.name = "cycle", .resume_s = kResume, .cycle = true},
+constexpr std::array<QueueRules, 6> kPolicies = {{
+    {.name = "flexai", .cycle = true},
     {.name = "fifo"},
     {.name = "fifo-skip", .skip = true},
     {.name = "sjf", .order = QueueRules::Order::kRunTime},
@@ -47,7 +39,7 @@ Result<QueueingResult> SimulateQueue(std::span<const Pool> pools, std::span<cons
     if (job.pool < pools.size() && job.cards > 0) continue;
     return Status(Code::kInvalidArgument, "a job is of a pool that is not listed, or of no cards");
   }
-  if (rules.cycle) return CycleQueue(pools, jobs, rules).Run();
+  if (rules.cycle) return CycleQueue(pools, jobs).Run();
   PoolQueue queue(pools, jobs, rules);
   FLEXAI_RETURN_IF_ERROR(queue.Run());
   return queue.Take();

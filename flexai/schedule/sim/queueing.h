@@ -17,17 +17,20 @@ struct QueueRules {
     kArrival,
     kRunTime,   // the true one, which no scheduler knows
     kTimeLeft,  // likewise
-    kAge,       // how long it ran or jobs like it do, in quantiles of its pool; then arrival
   };
   std::string_view name;
   Order order = Order::kArrival;
   bool skip = false;     // who has no room lets others pass
   bool reserve = false;  // but keeps nodes, on which nobody may hold it up
-  bool suspend = false;  // who comes later in the order makes room, and goes on later
-  int64_t resume_s = 0;  // what going on costs
-  bool cycle =
-      false;  // by the scheduler's own rounds (actions.h); of the above resume_s alone counts
+  bool suspend = false;  // who comes later in the order makes room, and goes on later at no cost
+  bool cycle = false;    // by the scheduler's own rounds (actions.h); none of the above counts
 };
+
+/// What all of them share. Units: seconds, permille.
+inline constexpr uint32_t kPoolNodeCards = 8;
+inline constexpr int64_t kBacklogEvery = 6 * 3600;
+/// Who is let past a reservation is believed to end within the time in which so many like it did.
+inline constexpr int kSafePermille = 900;
 
 /// In the order in which tables show them.
 std::span<const QueueRules> QueuePolicies();

@@ -56,12 +56,24 @@ TEST(Queueing, BackfillLetsPassWhoWasShortBefore) {
 }
 
 TEST(Queueing, FlexaiSuspendsWhoWasLetPass) {
-  // The long one may use what is idle beside the head, but leaves when the head can start.
-  const std::vector<TimedJob> jobs = {{0, 100, 6, 0}, {1, 50, 8, 0}, {2, 1000, 1, 0}};
+  // What ran before makes the last one look short, so it may use what is idle beside the head; it
+  // leaves when the head can start.
+  std::vector<TimedJob> jobs;
+  for (int64_t i = 0; i < 5; ++i) jobs.push_back({i * 20, 10, 1, 0});
+  for (int64_t i = 0; i < 5; ++i) jobs.push_back({1000 + i * 1000, 1000, 6, 0});
+  jobs.push_back({7000, 100, 6, 0});
+  jobs.push_back({7001, 50, 8, 0});
+  jobs.push_back({7002, 1000, 1, 0});
   const QueueingResult result = Simulate(kOneNode, jobs, "flexai");
   EXPECT_EQ(result.suspensions, 1u);
   EXPECT_EQ(result.late_heads, 0u);
-  EXPECT_EQ(result.queue_s, (std::vector<int64_t>{0, 99, 50 + 60}));  // and 60 to go on
+  // In the order of their ends: the head waited for the six, the last for the head and 60 to go on.
+  EXPECT_EQ(std::vector<int64_t>(result.queue_s.end() - 2, result.queue_s.end()),
+            (std::vector<int64_t>{99, 50 + 60}));
+}
+
+TEST(Queueing, SkippingLetsTheHeadWait) {
+  const std::vector<TimedJob> jobs = {{0, 100, 6, 0}, {1, 50, 8, 0}, {2, 1000, 1, 0}};
   EXPECT_EQ(Simulate(kOneNode, jobs, "fifo-skip").queue_s, (std::vector<int64_t>{0, 0, 1001}));
 }
 
@@ -71,8 +83,8 @@ TEST(Queueing, SrtfPrefersTheShortest) {
   EXPECT_EQ(Simulate(kOneNode, jobs, "sjf").queue_s, (std::vector<int64_t>{0, 90, 105}));
 }
 
-TEST(Queueing, CycleKeepsTheNodeForTheFirstInLine) {
-  const QueueingResult result = Simulate(kOneNode, kHeadAndShort, "cycle");
+TEST(Queueing, FlexaiKeepsTheNodeForTheFirstInLine) {
+  const QueueingResult result = Simulate(kOneNode, kHeadAndShort, "flexai");
   EXPECT_EQ(Sum(result), 99 + 148);
   EXPECT_EQ(result.reservations, 1u + 1u);
   EXPECT_EQ(result.late_heads, 0u);
@@ -106,8 +118,7 @@ TEST(Queueing, HeadsAreNeverLateWithDrawnJobs) {
     EXPECT_EQ(result.queue_s.size() + result.refused, jobs.size());
     for (const int64_t queue : result.queue_s) EXPECT_GE(queue, 0);
     EXPECT_EQ(result.queue_s, Simulate(pools, jobs, "flexai").queue_s);
-    for (const std::string_view policy :
-         {"cycle", "fifo", "fifo-skip", "sjf", "srtf", "backfill"}) {
+    for (const std::string_view policy : {"fifo", "fifo-skip", "sjf", "srtf", "backfill"}) {
       EXPECT_EQ(Simulate(pools, jobs, policy).queue_s.size(), result.queue_s.size()) << policy;
     }
   }

@@ -152,6 +152,7 @@ class Reader {
     block.Whole("restart_s", 0, kMostTime, &found_.options.restart_s);
     block.Whole("most_moves", 0, 1000, &most_moves);
     block.Flag("consolidate", &found_.options.consolidate);
+    block.Flag("claim_waits", &found_.options.claim_waits);
     block.Whole("half_life_s", 0, kMostTime, &found_.half_life_s);
     block.Decimal("history", 1000, 1'000'000, &found_.k_permille);
     block.Whole("every_s", 0, kMostTime, &found_.every_s);

@@ -263,7 +263,7 @@ class Engine {
     Session session(&snapshot_, &workload_, placer_.get(), &history_, scenario_.options, now_s_);
     all_cards_ = session.all_cards();
     RunCycle(&session);
-    std::set<GangId> evicted, moved, suspended;
+    std::set<GangId> evicted, ended, moved, suspended;
     for (const Decision& decision : session.decisions()) {
       const GangId gang = workload_.gang(decision.job);
       Outcome& outcome = tracks_[job_of_[gang]].outcome;
@@ -271,6 +271,7 @@ class Engine {
         outcome.started_s = now_s_;
       }
       if (decision.act == Act::kEvict && evicted.insert(gang).second) ++outcome.evictions;
+      if (decision.ends) ended.insert(gang);
       if (decision.act == Act::kSuspend && suspended.insert(gang).second) ++outcome.suspensions;
       if (decision.act == Act::kMove) {
         ++outcome.moves;
@@ -278,9 +279,7 @@ class Engine {
         moved.insert(gang);
       }
     }
-    for (const GangId gang : evicted) {
-      if (!workload_.Running(gang)) LoseWork(job_of_[gang]);
-    }
+    for (const GangId gang : ended) LoseWork(job_of_[gang]);
     for (const GangId gang : moved) LoseWork(job_of_[gang]);
     result_.evictions += static_cast<int64_t>(evicted.size());
     result_.suspensions += static_cast<int64_t>(suspended.size());
