@@ -43,6 +43,7 @@ std::vector<slice::Arbiter> MakeArbiters(const std::vector<model::Card>& cards) 
 
 std::vector<uint64_t> FindAll(const ContextStore& contexts, const std::vector<model::Card>& cards) {
   std::vector<uint64_t> all;
+  all.reserve(cards.size());
   for (const model::Card& card : cards) all.push_back(contexts.Find(card));
   return all;
 }
