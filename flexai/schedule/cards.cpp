@@ -22,6 +22,20 @@ CardSet TightestCards(const Snapshot& snapshot, NodeId node, const Request& requ
   return taken;
 }
 
+CardSet FittingCards(const Snapshot& snapshot, NodeId node, const Request& request, bool alike) {
+  const std::span<const Milli> shares = snapshot.shares(node);
+  CardSet fitting = 0;
+  for (uint32_t i = 0; i < shares.size(); ++i) {
+    if (!snapshot.CardFits(node, i, request)) continue;
+    bool seen = false;
+    for (CardSet left = alike ? fitting : 0; left != 0 && !seen; left &= left - 1) {
+      seen = shares[static_cast<size_t>(std::countr_zero(left))] == shares[i];
+    }
+    if (!seen) fitting |= CardSet{1} << i;
+  }
+  return fitting;
+}
+
 namespace {
 
 // Cards one by one, each the nearest to those before, beginning with the tightest of the group.

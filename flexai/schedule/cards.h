@@ -12,6 +12,10 @@ namespace flexai::schedule {
 /// lowest index. For whole cards these are the first that are idle. The node must fit the request.
 CardSet TightestCards(const Snapshot& snapshot, NodeId node, const Request& request);
 
+/// The cards that fit a request for a part of one; with `alike`, of those with equally much left
+/// the first alone.
+CardSet FittingCards(const Snapshot& snapshot, NodeId node, const Request& request, bool alike);
+
 /// The sets of cards that a task might prefer where the node's board is known: for each group of
 /// linked cards and each NUMA node, its own cards and then those nearest to them, the tightest
 /// first. Besides TightestCards, which may be among them. Appends to `sets`, each set once.

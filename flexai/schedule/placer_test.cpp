@@ -61,6 +61,17 @@ TEST(Placer, EveryPolicyGivesNothingWhereNothingFits) {
   }
 }
 
+TEST(Placer, AFailedCardHidesNoneThatIsLikeIt) {
+  for (const std::string_view policy : PolicyNames()) {
+    World world(policy, {{.cpu_milli = 64000, .cards = 4}}, {Ask(1, 500)});
+    world.snapshot.SetHealth(0, /*open=*/true, 0b1100);
+    const std::optional<Placement> place = world.Find(Ask(1, 500));
+    ASSERT_TRUE(place.has_value()) << policy;
+    EXPECT_NE(place->cards & 0b1100, 0u) << policy;
+    EXPECT_EQ(place->cards & 0b0011, 0u) << policy;
+  }
+}
+
 TEST(Placer, EqualNodesGoToTheFirst) {
   for (const std::string_view policy : PolicyNames()) {
     if (policy == "random") continue;

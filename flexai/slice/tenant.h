@@ -42,7 +42,8 @@ class Tenant {
 
   /// Has the daemon compare the books of the card's processes with what the driver says now, and
   /// waits until it has, or for two seconds. False if nobody can tell.
-  /// Thread: any. Costs a connection: for what happens once in a program.
+  /// Thread: any. Costs a connection and a question to the driver, some milliseconds: for what is
+  /// rare.
   bool CompareBooks();
 
   /// In the child of a fork: forgets the parent's slot.

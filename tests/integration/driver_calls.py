@@ -10,7 +10,8 @@ nothing of slices.
     environment NAME        what the environment, as the driver would read it, says
 """
 import ctypes
-import sys
+
+from line_calls import answer_lines
 
 
 class Calls:
@@ -60,12 +61,5 @@ class Calls:
         return "not set" if value is None else f"={value.decode()}"
 
 
-def main():
-    calls = Calls()
-    for line in sys.stdin:
-        command, *words = line.split()
-        print(getattr(calls, command)(*words), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    answer_lines(Calls())

@@ -10,7 +10,8 @@ nothing of slices. Only what a handle's life takes is called: on the fake card n
     destroy KIND
 """
 import ctypes
-import sys
+
+from line_calls import answer_lines
 
 # What a new handle is, the functions that make and end it, and what comes between.
 KINDS = {"blas": (ctypes.c_void_p, "cublasCreate_v2", "cublasDestroy_v2"),
@@ -68,12 +69,5 @@ class Calls:
         return f"error {code}" if code else "ok"
 
 
-def main():
-    calls = Calls()
-    for line in sys.stdin:
-        command, *words = line.split()
-        print(getattr(calls, command)(*words), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    answer_lines(Calls())

@@ -9,7 +9,7 @@
 #include <atomic>
 #include <utility>
 
-#include "flexai/backend/cuda/fake_objects.h"
+#include "flexai/backend/cuda/fake_bodies.h"
 #include "flexai/backend/cuda/fake_tables.h"
 #include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/look_up_row.h"
@@ -290,16 +290,7 @@ void LookUp(C& call) {
 
 namespace flexai::fake {
 
-namespace cu = ::flexai::api::cuda;
-using namespace ::flexai::backend::cuda::fake_driver;  // NOLINT: the bodies below are its own
-
 const intercept::LibraryInfo& Library() { return cu::kLibrary; }
-
-#define FAKE(Name) \
-  template <>      \
-  void Run<cu::Name##Call>(cu::Name##Call & call)
-#define FAKE_AS(Name, Body) \
-  FAKE(Name) { Body(call); }
 
 FAKE_AS(CuCtxCreate, CreateContext)
 FAKE_AS(CuCtxCreate_v2, CreateContext)

@@ -6,8 +6,7 @@
 
 #include <algorithm>
 
-#include "flexai/backend/cuda/fake_objects.h"
-#include "flexai/backend/cuda/holdings.h"
+#include "flexai/backend/cuda/fake_bodies.h"
 
 namespace flexai::backend::cuda::fake_driver {
 namespace {
@@ -282,17 +281,6 @@ void SettlePools() {
 }  // namespace flexai::backend::cuda::fake_driver
 
 namespace flexai::fake {
-
-namespace cu = ::flexai::api::cuda;
-using namespace ::flexai::backend::cuda::fake_driver;  // NOLINT: the bodies below are its own
-using ::flexai::backend::cuda::kBlock;
-using ::flexai::backend::cuda::RoundUp;
-
-#define FAKE(Name) \
-  template <>      \
-  void Run<cu::Name##Call>(cu::Name##Call & call)
-#define FAKE_AS(Name, Body) \
-  FAKE(Name) { Body(call); }
 
 FAKE_AS(CuMemAlloc, AllocateLinear)
 FAKE_AS(CuMemAlloc_v2, AllocateLinear)

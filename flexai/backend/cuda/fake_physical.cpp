@@ -5,8 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "flexai/backend/cuda/fake_objects.h"
-#include "flexai/backend/cuda/holdings.h"
+#include "flexai/backend/cuda/fake_bodies.h"
 
 namespace flexai::backend::cuda::fake_driver {
 namespace {
@@ -54,14 +53,6 @@ std::shared_ptr<Physical> Behind(int fd) {
 }  // namespace flexai::backend::cuda::fake_driver
 
 namespace flexai::fake {
-
-namespace cu = ::flexai::api::cuda;
-using namespace ::flexai::backend::cuda::fake_driver;  // NOLINT: the bodies below are its own
-using ::flexai::backend::cuda::kBlock;
-
-#define FAKE(Name) \
-  template <>      \
-  void Run<cu::Name##Call>(cu::Name##Call & call)
 
 FAKE(CuMemGetAllocationGranularity) {
   *call.granularity = kBlock;

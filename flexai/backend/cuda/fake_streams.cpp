@@ -2,7 +2,7 @@
 // which it was made, and each context has a default one.
 #include <mutex>
 
-#include "flexai/backend/cuda/fake_objects.h"
+#include "flexai/backend/cuda/fake_bodies.h"
 
 namespace flexai::backend::cuda::fake_driver {
 namespace {
@@ -149,18 +149,6 @@ void Wait(Queue& stream) { fake::Card::Instance().Drain(stream.queue); }
 }  // namespace flexai::backend::cuda::fake_driver
 
 namespace flexai::fake {
-
-namespace cu = ::flexai::api::cuda;
-using namespace ::flexai::backend::cuda::fake_driver;  // NOLINT: the bodies below are its own
-
-#define FAKE(Name) \
-  template <>      \
-  void Run<cu::Name##Call>(cu::Name##Call & call)
-#define FAKE_AS(Name, Body) \
-  FAKE(Name) { Body(call); }
-#define FAKE_BOTH(Name, Stream, Body) \
-  FAKE_AS(Name, Body)                 \
-  FAKE_AS(Name##Stream, Body)
 
 FAKE_AS(CuStreamDestroy, DestroyStream)
 FAKE_AS(CuStreamDestroy_v2, DestroyStream)

@@ -6,8 +6,7 @@
 
 #include <algorithm>
 
-#include "flexai/backend/cuda/fake_objects.h"
-#include "flexai/backend/cuda/holdings.h"
+#include "flexai/backend/cuda/fake_bodies.h"
 #include "flexai/backend/cuda/probe_kernel.h"
 
 namespace flexai::backend::cuda::fake_driver {
@@ -230,18 +229,6 @@ std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes) {
 }  // namespace flexai::backend::cuda::fake_driver
 
 namespace flexai::fake {
-
-namespace cu = ::flexai::api::cuda;
-using namespace ::flexai::backend::cuda::fake_driver;  // NOLINT: the bodies below are its own
-
-#define FAKE(Name) \
-  template <>      \
-  void Run<cu::Name##Call>(cu::Name##Call & call)
-#define FAKE_AS(Name, Body) \
-  FAKE(Name) { Body(call); }
-#define FAKE_BOTH(Name, Stream, Body) \
-  FAKE_AS(Name, Body)                 \
-  FAKE_AS(Name##Stream, Body)
 
 FAKE_AS(CuMemcpyHtoD, CopyIn)
 FAKE_BOTH(CuMemcpyHtoD_v2, _ptds, CopyIn)

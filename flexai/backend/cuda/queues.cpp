@@ -142,10 +142,8 @@ void Queues::ContextGone(uint64_t context) {
   std::lock_guard<std::mutex> lock(ask_mu_);
   const bool several = several_.load(std::memory_order_relaxed);
   const uint64_t group = several ? GroupOf(context) : 0;
-  for (uint32_t at = 0; at < behind_.size(); ++at) {
-    slice::QueueWatch::Work work;
-    // The event went with its context.
-    if (!watch_->IsFull(at, &work) || work.group == group) behind_[at] = nullptr;
+  for (Behind& behind : behind_) {
+    if (!several || behind.group == group) behind = {};  // the event went with its context
   }
   several ? watch_->GroupGone(group) : watch_->AllGone();
   // The next one may be the only one again.
@@ -173,7 +171,7 @@ void Queues::Before(Call& call) {
     case Does::kEndCapture:
       return Capture(QueueIn(call).name, /*begin=*/false);
     case Does::kDestroyStream:
-      return Abandon(QueueIn(call).name);
+      return Abandon(QueueIn(call));
     case Does::kDestroyContext: {
       std::lock_guard<std::mutex> lock(ask_mu_);
       ++endings_;
@@ -216,17 +214,20 @@ void Queues::After(Call& call) {
 }
 
 // A stream may be destroyed before its work is done, which goes on. An event behind it tells when.
-void Queues::Abandon(uint64_t queue) {
-  if (!IsHandle(queue)) return;
-  std::lock_guard<std::mutex> lock(ask_mu_);
-  const uint64_t before = watch_->Before(queue);
-  const auto stream = reinterpret_cast<api::CUstream>(queue);
+void Queues::Abandon(Queue queue) {
+  if (!IsHandle(queue.name)) return;
+  const CaptureSafe safe;
   const api::Real& real = Real();
-  if (real.cuStreamQuery && real.cuStreamQuery(stream) == api::CUDA_SUCCESS) {
-    watch_->Waited(queue, before);
-  }
-  const int at = watch_->Unnamed(queue);
-  if (at >= 0) behind_[static_cast<size_t>(at)] = EventBehind(stream);
+  const auto stream = reinterpret_cast<api::CUstream>(queue.name);
+  std::lock_guard<std::mutex> lock(ask_mu_);
+  const uint64_t before = watch_->Before(queue.name);
+  const bool asks = !IsCaptured(queue.name) && real.cuStreamQuery;
+  if (asks && real.cuStreamQuery(stream) == api::CUDA_SUCCESS) watch_->Waited(queue.name, before);
+  const int at = watch_->Unnamed(queue.name);
+  if (at < 0) return;
+  Behind& behind = behind_[static_cast<size_t>(at)];
+  if (behind.event) real.cuEventDestroy_v2(behind.event);
+  behind = {asks ? EventBehind(stream) : nullptr, queue.group};
 }
 
 // A stream that a program launched to and never waits for, as one that it only captures from, would
@@ -245,9 +246,11 @@ void Queues::AskForOthers() {
     if (captures_.load(std::memory_order_relaxed) != 0) return;
     if (!watch_->IsFull(at, &work)) continue;
     if (work.queue == slice::QueueWatch::kNoName) {
-      if (!behind_[at] || real.cuEventQuery(behind_[at]) == api::CUDA_ERROR_NOT_READY) continue;
-      real.cuEventDestroy_v2(std::exchange(behind_[at], nullptr));
+      api::CUevent& event = behind_[at].event;
+      if (!event || real.cuEventQuery(event) == api::CUDA_ERROR_NOT_READY) continue;
+      real.cuEventDestroy_v2(std::exchange(event, nullptr));
       watch_->Done(at, work.launches);
+      continue;
     }
     if (!IsHandle(work.queue)) continue;
     const auto stream = reinterpret_cast<api::CUstream>(work.queue);

@@ -49,7 +49,7 @@ class Queues {
   };
   Queue QueueIn(const intercept::Call& call) const;
   uint64_t GroupOf(uint64_t context) const;
-  void Abandon(uint64_t queue);
+  void Abandon(Queue queue);
   bool IsCaptured(uint64_t queue) const;
   void Capture(uint64_t queue, bool begin);
   void AskForOthers();
@@ -66,8 +66,12 @@ class Queues {
   std::atomic<bool> several_{false};
   std::mutex ask_mu_;     // guards what follows; who is asked about does not go away meanwhile
   uint32_t endings_ = 0;  // calls under way that may end a context: nobody asks meanwhile
-  // Behind the work of streams that were destroyed before it was done; by place of the watch.
-  std::array<api::CUevent, slice::QueueWatch::kQueues> behind_ = {};
+  // Behind the work of a stream that was destroyed before it was done, and whose stream it was.
+  struct Behind {
+    api::CUevent event = nullptr;
+    uint64_t group = 0;
+  };
+  std::array<Behind, slice::QueueWatch::kQueues> behind_;  // by place of the watch
 };
 
 }  // namespace flexai::backend::cuda

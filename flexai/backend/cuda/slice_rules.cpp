@@ -48,6 +48,32 @@ thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) =
 // Between Drop and Dropped.
 thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
 
+// Of the card, which others use, too: enough to tell whether to ask what this process holds.
+uint64_t FreeOnCard() {
+  const CaptureSafe safe;
+  size_t free = 0, total = 0;
+  const api::Real& real = Real();
+  return real.cuMemGetInfo_v2 && real.cuMemGetInfo_v2(&free, &total) == api::CUDA_SUCCESS ? free
+                                                                                          : 0;
+}
+
+// Code that was only asked about stays, with an answer that it does not fit.
+void UnloadCode(const Call& call) {
+  if (call.created() == 0) return;
+  const std::string_view name = BaseName(call.info().name);
+  if (name.substr(0, 12) == "cuModuleLoad") {
+    Real().cuModuleUnload(reinterpret_cast<api::CUmodule>(call.created()));
+  } else if (name.substr(0, 13) == "cuLibraryLoad") {
+    Real().cuLibraryUnload(reinterpret_cast<api::CUlibrary>(call.created()));
+  }
+}
+
+// What may live on elsewhere counts until the driver has been asked.
+void Count(const Let& let, slice::Ledger& ledger) {
+  ledger.Release(let.freed);
+  if (let.shared) ledger.Advance(let.exported);
+}
+
 }  // namespace
 
 SliceRules::SliceRules(slice::Tenant* tenant, slice::QueueWatch* queues)
@@ -204,15 +230,6 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
   return *bytes > 0;
 }
 
-// Of the card, which others use, too: enough to tell whether to ask what this process holds.
-static uint64_t FreeOnCard() {
-  const CaptureSafe safe;
-  size_t free = 0, total = 0;
-  const api::Real& real = Real();
-  return real.cuMemGetInfo_v2 && real.cuMemGetInfo_v2(&free, &total) == api::CUDA_SUCCESS ? free
-                                                                                          : 0;
-}
-
 void SliceRules::BeforeWatched(Call& call) {
   queues_.Before(call);
   if (DoesOf(call) == Does::kLoadCode) t_free_before = FreeOnCard();
@@ -290,17 +307,6 @@ void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
   }
 }
 
-// Code that was only asked about stays, with an answer that it does not fit.
-static void UnloadCode(const Call& call) {
-  if (call.created() == 0) return;
-  const std::string_view name = BaseName(call.info().name);
-  if (name.substr(0, 12) == "cuModuleLoad") {
-    Real().cuModuleUnload(reinterpret_cast<api::CUmodule>(call.created()));
-  } else if (name.substr(0, 13) == "cuLibraryLoad") {
-    Real().cuLibraryUnload(reinterpret_cast<api::CUlibrary>(call.created()));
-  }
-}
-
 void SliceRules::Undo(Call& call) {
   const CaptureSafe safe;
   const auto address = static_cast<api::CUdeviceptr_v2>(call.created());
@@ -343,12 +349,6 @@ void SliceRules::Drop(Call& call, slice::Ledger&) {
     default:
       return;
   }
-}
-
-// What may live on elsewhere counts until the driver has been asked.
-static void Count(const Let& let, slice::Ledger& ledger) {
-  ledger.Release(let.freed);
-  if (let.shared) ledger.Advance(let.exported);
 }
 
 void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {

@@ -30,12 +30,10 @@ class Fgd : public Scorer {
       return {ScoreOf(node, request, cards), cards};
     }
     Choice best;
-    const std::span<const Milli> shares = snapshot_.shares(node);
-    for (uint32_t i = 0; i < shares.size(); ++i) {
-      const bool seen =
-          std::find(shares.begin(), shares.begin() + i, shares[i]) != shares.begin() + i;
-      if (!snapshot_.CardFits(node, i, request) || (seen && request.card_memory_mib == 0)) continue;
-      const CardSet card = CardSet{1} << i;
+    const bool alike = request.card_memory_mib == 0;
+    for (CardSet left = FittingCards(snapshot_, node, request, alike); left != 0;
+         left &= left - 1) {
+      const CardSet card = left & -left;
       const int32_t score = ScoreOf(node, request, card);
       if (best.cards == 0 || score > best.score) best = {score, card};
     }

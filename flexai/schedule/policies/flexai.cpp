@@ -47,12 +47,9 @@ class Flexai : public Scorer {
     };
     if (IsPart(request)) {
       const bool alike = request.card_memory_mib == 0 && request.load == 0 && !known;
-      const std::span<const Milli> shares = snapshot_.shares(node);
-      for (uint32_t i = 0; i < shares.size(); ++i) {
-        const auto end = shares.begin() + i;
-        const bool seen = std::find(shares.begin(), end, shares[i]) != end;
-        if (!snapshot_.CardFits(node, i, request)) continue;
-        if (!seen || !alike) consider(CardSet{1} << i);
+      for (CardSet left = FittingCards(snapshot_, node, request, alike); left != 0;
+           left &= left - 1) {
+        consider(left & -left);
       }
     } else {
       consider(TightestCards(snapshot_, node, request));
