@@ -5,6 +5,12 @@
 
 namespace flexai::schedule {
 
+RunKind RunKindOf(const Gang& gang) {
+  RunKind kind{gang.user, gang.image, gang.queue, 0};
+  for (const Part& part : gang.parts) kind.cards += part.tasks * part.request.cards;
+  return kind;
+}
+
 Result<GangId> Workload::Add(Gang gang) {
   if (gang.parts.empty() || gang.parts.size() > UINT16_MAX) {
     return Status(Code::kInvalidArgument, "a gang without tasks");

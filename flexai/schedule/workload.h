@@ -10,6 +10,7 @@
 
 #include "flexai/base/status.h"
 #include "flexai/schedule/remote_use.h"
+#include "flexai/schedule/run_times.h"
 #include "flexai/schedule/snapshot.h"
 
 namespace flexai::schedule {
@@ -37,12 +38,17 @@ struct Gang {
   bool preemptible = true;
   bool checkpointable = false;  // goes on where it was after a restart
   int64_t arrived_s = 0;
+  uint32_t user = 0;  // whose it is and what it runs, as numbers; 0: unknown
+  uint32_t image = 0;
   int64_t estimate_s = 0;   // how long it probably runs; 0: nobody knows
   int64_t least_run_s = 0;  // is left alone for so long after its start
   Level required = Level::kAnywhere;
   Level preferred = Level::kAnywhere;
   std::vector<Part> parts;
 };
+
+/// What its run time may be learnt from.
+RunKind RunKindOf(const Gang& gang);
 
 class Workload {
  public:

@@ -73,12 +73,12 @@ void CycleQueue::Submit(JobIndex job) {
   }
   State& state = states_[job];
   state.left_s = asked.run_s;
-  state.expected_s = run_times_.Estimate(KeysOf(job), kExpectedPermille);
+  state.expected_s = run_times_.Estimate(KindOf(job), kExpectedPermille);
   Remember(job);
   Gang gang;
   gang.checkpointable = true;
   gang.arrived_s = now_;
-  gang.estimate_s = run_times_.Estimate(KeysOf(job), kSafePermille);
+  gang.estimate_s = run_times_.Estimate(KindOf(job), kSafePermille);
   gang.least_run_s = kLeastRun;
   const uint32_t whole = asked.cards / kNodeCards, rest = asked.cards % kNodeCards;
   if (whole > 0)
@@ -105,14 +105,13 @@ void CycleQueue::Handle(const Event& event) {
   Stop(job);
   --waiting_;
   clusters_[asked.pool]->workload.Leave(state.gang);
-  run_times_.Learn(KeysOf(job), asked.run_s);
+  run_times_.Learn(KindOf(job), asked.run_s);
   result_.queue_s.push_back(now_ - asked.submit_s - asked.run_s);
   jct_s_ += static_cast<double>(now_ - asked.submit_s);
 }
 
 void CycleQueue::Remember(JobIndex job) {
-  const std::array<std::string, 4> keys = KeysOf(job);
-  const std::array<std::string, 2> of_pool = {keys[1], keys[3]};
+  const RunKind of_pool{.queue = jobs_[job].pool};
   for (size_t i = 0; i < kAges; ++i) {
     states_[job].ages[i] = run_times_.Estimate(of_pool, kAgePermille[i]);
   }
@@ -127,10 +126,8 @@ int32_t CycleQueue::Age(JobIndex job) const {
                     [run_s](int64_t age) { return age > 0 && run_s >= age; }));
 }
 
-std::array<std::string, 4> CycleQueue::KeysOf(JobIndex job) const {
-  const std::string cards = std::to_string(jobs_[job].cards);
-  const std::string pool = "pool " + std::to_string(jobs_[job].pool);
-  return {pool + ", cards " + cards, pool, "cards " + cards, "all"};
+RunKind CycleQueue::KindOf(JobIndex job) const {
+  return {.queue = jobs_[job].pool, .cards = jobs_[job].cards};
 }
 
 void CycleQueue::Round(Cluster* cluster) {

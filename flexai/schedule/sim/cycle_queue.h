@@ -61,7 +61,7 @@ class CycleQueue {
   void WatchHeads(Cluster* cluster, Session* session);
   void Remember(JobIndex job);
   int32_t Age(JobIndex job) const;
-  std::array<std::string, 4> KeysOf(JobIndex job) const;
+  RunKind KindOf(JobIndex job) const;
 
   std::span<const TimedJob> jobs_;
   RunTimes run_times_;

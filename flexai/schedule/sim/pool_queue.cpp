@@ -78,7 +78,7 @@ void PoolQueue::End(JobIndex job) {
   const TimedJob& asked = jobs_[job];
   touched_.insert(asked.pool);
   Stop(job);
-  run_times_.Learn(KeysOf(job), asked.run_s);
+  run_times_.Learn(KindOf(job), asked.run_s);
   result_.queue_s.push_back(now_ - asked.submit_s - asked.run_s);
   jct_s_ += static_cast<double>(now_ - asked.submit_s);
 }
@@ -93,15 +93,13 @@ bool PoolQueue::MakesRoom(JobIndex victim, JobIndex job) const {
   return rules_.suspend && state.left_s - (now_ - state.started_s) > states_[job].place;
 }
 
-std::array<std::string, 4> PoolQueue::KeysOf(JobIndex job) const {
-  const std::string cards = std::to_string(jobs_[job].cards);
-  const std::string pool = "pool " + std::to_string(jobs_[job].pool);
-  return {pool + ", cards " + cards, pool, "cards " + cards, "all"};
+RunKind PoolQueue::KindOf(JobIndex job) const {
+  return {.queue = jobs_[job].pool, .cards = jobs_[job].cards};
 }
 
 int64_t PoolQueue::EstimatedEnd(JobIndex job) const {
   const int64_t ran = Ran(job);
-  const int64_t run = run_times_.Estimate(KeysOf(job), kSafePermille);
+  const int64_t run = run_times_.Estimate(KindOf(job), kSafePermille);
   // Who ran longer than that may run as long again.
   const int64_t whole = run == 0 ? kUnknownRun : run;
   return now_ + (whole > ran ? whole - ran : ran);
@@ -169,8 +167,8 @@ std::optional<std::vector<PoolQueue::Offer>> PoolQueue::FindOffers(JobIndex job,
   // Without suspending, only who is expected to be gone in time may use what is kept.
   const bool may_use_kept =
       rules_.suspend || pool.kept.head == kNobody || pool.kept.head == job ||
-      (run_times_.Estimate(KeysOf(job), kSafePermille) > 0 &&
-       now_ + run_times_.Estimate(KeysOf(job), kSafePermille) <= pool.kept.due_s);
+      (run_times_.Estimate(KindOf(job), kSafePermille) > 0 &&
+       now_ + run_times_.Estimate(KindOf(job), kSafePermille) <= pool.kept.due_s);
   std::vector<Offer> chosen;
   for (const uint32_t cards : PartsOf(jobs_[job].cards)) {
     std::optional<Offer> best;

@@ -84,7 +84,7 @@ class PoolQueue {
   int64_t Ran(JobIndex job) const;
   bool MakesRoom(JobIndex victim, JobIndex job) const;
   int64_t EstimatedEnd(JobIndex job) const;
-  std::array<std::string, 4> KeysOf(JobIndex job) const;
+  RunKind KindOf(JobIndex job) const;
   static std::vector<uint32_t> PartsOf(uint32_t cards);
   JobId PartOf(uint32_t cards);
 

@@ -63,6 +63,14 @@ class Reader {
     return 0;
   }
 
+  // A name that stands for itself, as a number above 0; 0: none.
+  static uint32_t ReadName(const char* field, Index* known, Block* block) {
+    std::string name;
+    block->Text(field, &name);
+    if (name.empty()) return 0;
+    return known->emplace(name, static_cast<uint32_t>(known->size() + 1)).first->second;
+  }
+
   // "n0:0,2" as a node and its cards.
   Placement ReadPlace(const std::string& text, Block* block) {
     const size_t colon = text.find(':');
@@ -307,7 +315,8 @@ class Reader {
     gang.priority = static_cast<int32_t>(priority);
     block.Flag("preemptible", &gang.preemptible);
     block.Flag("checkpointable", &gang.checkpointable);
-    block.Text("user", &job.user);
+    gang.user = ReadName("user", &users_, &block);
+    gang.image = ReadName("image", &images_, &block);
     block.Whole("arrives_s", 0, kMostTime, &gang.arrived_s);
     block.Whole("estimate_s", 1, kMostTime, &gang.estimate_s);
     block.Whole("runs_s", 1, kMostTime, &job.runs_s);
@@ -441,7 +450,7 @@ class Reader {
   }
 
   Scenario found_;
-  Index nodes_, queues_, jobs_;
+  Index nodes_, queues_, jobs_, users_, images_;
   size_t tasks_ = 0;
 };
 

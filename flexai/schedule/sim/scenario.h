@@ -27,7 +27,6 @@ struct ScenarioQueue {
 
 struct ScenarioJob {
   std::string name;
-  std::string user;       // run times are learnt of users and queues
   Gang gang;              // arrived_s is when it comes
   int64_t runs_s = 0;     // 0: until it is told to leave
   int64_t started_s = 0;  // of a job that runs when the story begins

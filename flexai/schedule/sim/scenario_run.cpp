@@ -74,7 +74,8 @@ class Engine {
   Status Admit(size_t index) {
     Track& track = tracks_[index];
     Gang gang = scenario_.jobs[index].gang;
-    if (gang.estimate_s == 0) gang.estimate_s = run_times_.Estimate(Keys(index), kEstimatePermille);
+    if (gang.estimate_s == 0)
+      gang.estimate_s = run_times_.Estimate(RunKindOf(gang), kEstimatePermille);
     const Result<GangId> id = workload_.Add(std::move(gang));
     if (!id.ok()) return id.status();
     track.arrived = true;
@@ -180,7 +181,7 @@ class Engine {
       track.done += elapsed * Speed(track.gang);
       const ScenarioJob& job = scenario_.jobs[i];
       if (job.runs_s > 0 && track.done >= job.runs_s * 1000 && workload_.Running(track.gang)) {
-        run_times_.Learn(Keys(i), now_s_ - track.outcome.started_s);
+        run_times_.Learn(RunKindOf(job.gang), now_s_ - track.outcome.started_s);
         End(i);
       }
     }
@@ -322,14 +323,6 @@ class Engine {
       }
       result_.jobs.push_back(outcome);
     }
-  }
-
-  std::vector<std::string> Keys(size_t index) const {
-    const ScenarioJob& job = scenario_.jobs[index];
-    std::vector<std::string> keys;
-    if (!job.user.empty()) keys.push_back("user " + job.user);
-    keys.push_back("queue " + std::to_string(job.gang.queue));
-    return keys;
   }
 
   const Scenario& scenario_;
