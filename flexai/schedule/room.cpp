@@ -15,6 +15,7 @@ struct Step {
   JobId job;
   Rung rung;
   int64_t lost;
+  int64_t end_s;  // when it would probably end if it were left alone
 };
 
 struct Plan {
@@ -22,8 +23,9 @@ struct Plan {
   std::vector<Step> steps;
   Rung highest = kUntouched;
   int64_t lost = 0;
+  int64_t end_s = INT64_MAX;  // of the first that would have ended
 
-  auto Rank() const { return std::tuple(highest, lost, steps.size(), node); }
+  auto Rank() const { return std::tuple(highest, lost, steps.size(), -end_s, node); }
 };
 
 // What one node would have left if some of its jobs made room.
@@ -89,14 +91,15 @@ void AddSteps(const Session& session, const RoomRules& rules, JobId job, std::ve
   const Part& part = workload.part(job);
   const Milli share = session.snapshot().request(job).share;
   const int64_t lost = LostWork(session, job);
+  const int64_t end_s = session.End(workload.gang(job));
   if (rules.shrink && part.least_share > 0 && share > part.least_share) {
-    steps->push_back({job, kDegrade, 0});
+    steps->push_back({job, kDegrade, 0, end_s});
   }
   // A gang that waits for one of its tasks holds its other cards for nothing.
   const bool alone = gang.parts.size() == 1 && part.tasks == 1;
-  if (rules.shrink && alone && share > 0) steps->push_back({job, kSuspend, share});
+  if (rules.shrink && alone && share > 0) steps->push_back({job, kSuspend, share, end_s});
   if (rules.move && (gang.preemptible || gang.checkpointable)) {
-    steps->push_back({job, kMove, lost});
+    steps->push_back({job, kMove, lost, end_s});
   }
   if (rules.evict && gang.preemptible) {
     int64_t all = lost;
@@ -106,7 +109,7 @@ void AddSteps(const Session& session, const RoomRules& rules, JobId job, std::ve
         if (session.snapshot().placed(task)) all += LostWork(session, task);
       });
     }
-    steps->push_back({job, kEvict, all});
+    steps->push_back({job, kEvict, all, end_s});
   }
 }
 
@@ -125,7 +128,8 @@ std::optional<Plan> PlanFor(const Session& session, const RoomRules& rules, Node
     if (rules.may_touch(job)) AddSteps(session, rules, job, &possible);
   }
   std::stable_sort(possible.begin(), possible.end(), [](const Step& a, const Step& b) {
-    return std::tie(a.rung, a.lost) < std::tie(b.rung, b.lost);
+    // Of those that lose as much, who would end last goes.
+    return std::tie(a.rung, a.lost, b.end_s) < std::tie(b.rung, b.lost, a.end_s);
   });
   Trial trial(session, node, request);
   std::vector<Step> taken;
@@ -148,10 +152,11 @@ std::optional<Plan> PlanFor(const Session& session, const RoomRules& rules, Node
       trial.Change(taken[i].job, kUntouched, taken[i].rung);
     }
   }
-  Plan plan{node, std::move(taken), kUntouched, 0};
+  Plan plan{.node = node, .steps = std::move(taken)};
   for (const Step& step : plan.steps) {
     plan.highest = std::max(plan.highest, step.rung);
     plan.lost += step.lost;
+    plan.end_s = std::min(plan.end_s, step.end_s);
   }
   return plan;
 }

@@ -200,8 +200,8 @@ int64_t Session::RunTime(GangId gang) const {
 }
 
 int64_t Session::End(GangId gang) const {
-  // One that runs longer than it should may end at any time.
-  return std::max(workload_->started_s(gang) + RunTime(gang), now_s_ + 1);
+  const int64_t ran = now_s_ - workload_->started_s(gang), run = RunTime(gang);
+  return now_s_ + std::max<int64_t>(1, run > ran ? run - ran : ran);
 }
 
 }  // namespace flexai::schedule

@@ -102,7 +102,8 @@ class Session {
   /// Amounts of the tasks that its minimum still lacks.
   Amounts Lacking(GangId gang) const;
 
-  /// When a running gang probably ends; later than now.
+  /// When a running gang probably ends; later than now. Who ran for longer than it should is taken
+  /// to run as long again.
   int64_t End(GangId gang) const;
   int64_t RunTime(GangId gang) const;
 

@@ -16,11 +16,11 @@ bool MayPreempt(const Session& session, const Gang& gang, GangId victim) {
          session.now_s() - session.workload().started_s(victim) >= other.least_run_s;
 }
 
-// Where the queue's limit stands in the way: the lowest priority, then the least lost work, goes
-// until the limit does not.
+// Where the queue's limit stands in the way: the lowest priority, then the least lost work, then
+// who would end last, goes until the limit does not.
 bool EvictForLimit(Session* session, GangId id) {
   const Gang& gang = session->workload()[id];
-  std::vector<std::tuple<int32_t, int64_t, uint64_t, GangId>>
+  std::vector<std::tuple<int32_t, int64_t, int64_t, uint64_t, GangId>>
       victims;  // by age, if all else is equal
   for (const GangId other : session->running()) {
     if (!MayPreempt(*session, gang, other)) continue;
@@ -29,11 +29,12 @@ bool EvictForLimit(Session* session, GangId id) {
       if (session->snapshot().placed(job)) lost += LostWork(*session, job);
     });
     const Workload& workload = session->workload();
-    victims.push_back({workload[other].priority, lost, workload.number(other), other});
+    victims.push_back(
+        {workload[other].priority, lost, -session->End(other), workload.number(other), other});
   }
   std::sort(victims.begin(), victims.end());
   Verdict verdict;
-  for (const auto& [priority, lost, number, victim] : victims) {
+  for (const auto& [priority, lost, end, number, victim] : victims) {
     if (session->Allowed(gang, session->Lacking(id), &verdict)) return true;
     session->Evict(victim, id);
   }
