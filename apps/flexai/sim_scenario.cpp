@@ -90,8 +90,11 @@ std::string AsText(const Scenario& scenario, const ScenarioResult& result) {
                ".\n  It would run with: " + Printable(job.why.remedy) + ".\n";
     for (const std::string& line : job.why.cards) reasons += "  " + Printable(line) + "\n";
   }
-  return table.Render() + reasons + "\n" + std::to_string(scenario.expectations.size()) +
-         " expectations, " + std::to_string(result.missed.size()) + " missed\n";
+  return table.Render() + reasons + "\n" + std::to_string(result.rounds) + " rounds, " +
+         std::to_string(result.evictions) + " evictions, " + std::to_string(result.moves) +
+         " moves, " + std::to_string(result.suspensions) + " suspensions\n" +
+         std::to_string(scenario.expectations.size()) + " expectations, " +
+         std::to_string(result.missed.size()) + " missed\n";
 }
 
 Result<Scenario> ReadFile(const std::string& path, bool skip) {

@@ -26,7 +26,11 @@ void Preempt(Session* session);
 /// have a reservation at the expense of those that were let past it.
 void Backfill(Session* session);
 
-/// All of the above, in this order; Restore comes first, and again last.
+/// If it is time again and nobody has a reservation: moves jobs to places where less idle card is
+/// of no use to the usual jobs (Options::usual).
+void Defragment(Session* session);
+
+/// All of the above, in this order; Restore comes first, and again before Defragment.
 void RunCycle(Session* session);
 
 }  // namespace flexai::schedule

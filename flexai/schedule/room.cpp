@@ -9,7 +9,15 @@ namespace {
 
 constexpr size_t kMostNodesTried = 32;
 
-enum Rung : uint8_t { kUntouched, kDegrade, kSuspend, kMove, kEvict };
+enum Rung : uint8_t {
+  kUntouched,
+  kDegrade,
+  kSuspend,
+  kMoveIdle,
+  kMoveCheckpointable,
+  kMoveAny,
+  kEvict
+};
 
 struct Step {
   JobId job;
@@ -54,7 +62,7 @@ class Trial {
   // Changes what the job does for the newcomer from one rung to another.
   void Change(JobId job, Rung from, Rung to) {
     const Holding held = snapshot_.held(job, node_);
-    const bool was_gone = from >= kMove, gone = to >= kMove;
+    const bool was_gone = from >= kMoveIdle, gone = to >= kMoveIdle;
     const Milli freed = Freed(job, to) - Freed(job, from);
     const int sign = static_cast<int>(gone) - static_cast<int>(was_gone);
     cpu_ += sign * held.cpu_milli;
@@ -98,8 +106,11 @@ void AddSteps(const Session& session, const RoomRules& rules, JobId job, std::ve
   // A gang that waits for one of its tasks holds its other cards for nothing.
   const bool alone = gang.parts.size() == 1 && part.tasks == 1;
   if (rules.shrink && alone && share > 0) steps->push_back({job, kSuspend, share, end_s});
-  if (rules.move && (gang.preemptible || gang.checkpointable)) {
-    steps->push_back({job, kMove, lost, end_s});
+  if (const Movable movable = MovableOf(session, job); rules.move && movable != Movable::kNever) {
+    const Rung rung = movable == Movable::kIdle             ? kMoveIdle
+                      : movable == Movable::kCheckpointable ? kMoveCheckpointable
+                                                            : kMoveAny;
+    steps->push_back({job, rung, lost, end_s});
   }
   if (rules.evict && gang.preemptible) {
     int64_t all = lost;
@@ -178,7 +189,9 @@ bool CarryOut(Session* session, const RoomRules& rules, const Plan& plan, GangId
       case kSuspend:
         if (!session->Resize(step.job, 0, Act::kSuspend, gang).ok()) return false;
         break;
-      case kMove:
+      case kMoveIdle:
+      case kMoveCheckpointable:
+      case kMoveAny:
         session->Lift(step.job);
         homeless.push_back(step.job);
         break;
@@ -230,6 +243,13 @@ bool MakeRoom(Session* session, const RoomRules& rules, GangId gang, JobId job,
 }
 
 }  // namespace
+
+Movable MovableOf(const Session& session, JobId job) {
+  const Gang& gang = session.workload()[session.workload().gang(job)];
+  if (!gang.preemptible && !gang.checkpointable) return Movable::kNever;
+  if (session.workload().idle(job)) return Movable::kIdle;
+  return gang.checkpointable ? Movable::kCheckpointable : Movable::kLosesWork;
+}
 
 int64_t LostWork(const Session& session, JobId job) {
   const GangId id = session.workload().gang(job);

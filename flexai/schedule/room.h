@@ -19,6 +19,10 @@ struct RoomRules {
   std::function<bool()> holds = [] { return true; };
 };
 
+/// How little it matters if a task is moved: who comes first is moved first.
+enum class Movable : uint8_t { kIdle, kCheckpointable, kLosesWork, kNever };
+Movable MovableOf(const Session& session, JobId job);
+
 /// What is lost if the task has to start anew. Units: milli-card-seconds.
 int64_t LostWork(const Session& session, JobId job);
 

@@ -112,6 +112,7 @@ void Session::Commit() {
       const bool passes = passing_ != Passing::kNobody && (*workload_)[gang].preemptible;
       workload_->SetPast(decision.job, passes || workload_->past(decision.job) != 0);
     }
+    if (decision.act == Act::kStart) workload_->SetIdle(decision.job, false);
     if (decision.act == Act::kStart && gang == decision.cause) {
       const bool passes = passing_ == Passing::kMovedAndStarted;
       workload_->SetPast(decision.job, passes);

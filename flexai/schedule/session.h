@@ -26,6 +26,11 @@ struct Options {
   // past whose least run time would outlast the wait.
   bool claim_waits = true;
   RemoteLinks links = {};  // between nodes
+  // Moves for nobody in particular: so often in the time that is given (0: never), at most so many
+  // at a time, and what they are to be of use to (none: never).
+  int64_t defragment_every_s = 0;
+  uint32_t defragment_moves = 16;
+  const Fragmentation* usual = nullptr;
 };
 
 enum class Act : uint8_t { kStart, kResume, kDegrade, kSuspend, kMove, kEvict };
@@ -111,6 +116,7 @@ class Session {
   void Reserve(GangId gang) { workload_->Reserve(gang); }
   /// Who may not start for another reason holds nobody up.
   void DropReservation(GangId gang) { workload_->DropReservation(gang); }
+  void SetDefragmented() { workload_->SetDefragmented(now_s_); }
   /// Who goes ahead of reservations from now on, when it is committed.
   enum class Passing : uint8_t { kNobody, kMoved, kMovedAndStarted };
   void LetPast(Passing who) { passing_ = who; }

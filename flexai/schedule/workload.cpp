@@ -47,6 +47,7 @@ Result<GangId> Workload::Add(Gang gang) {
       part_of_[job] = static_cast<uint16_t>(index);
       was_[job] = kNowhere;
       past_[job] = 0;
+      idle_[job] = false;
     }
   }
   gangs_[id] = std::move(gang);
@@ -77,6 +78,7 @@ JobId Workload::NewJobs(const Part& part, const Gang& gang) {
   part_of_.resize(snapshot_->jobs());
   was_.resize(snapshot_->jobs(), kNowhere);
   past_.resize(snapshot_->jobs());
+  idle_.resize(snapshot_->jobs());
   return first;
 }
 

@@ -84,6 +84,10 @@ class Workload {
   }
   void SetWas(JobId job, NodeId node) { was_[job] = node; }
 
+  /// Whether the task leaves its cards unused, as far as the caller told since its last start.
+  bool idle(JobId job) const { return idle_[job]; }
+  void SetIdle(JobId job, bool idle) { idle_[job] = idle; }
+
   uint32_t Placed(const Part& part) const;
   /// Whether each part has its minimum.
   bool Running(GangId id) const;
@@ -107,6 +111,10 @@ class Workload {
   /// When the task came to its place ahead of a reservation; 0: it did not.
   uint64_t past(JobId job) const { return past_[job]; }
   void SetPast(JobId job, bool past) { past_[job] = past ? ++turn_ : 0; }
+
+  /// When moves for nobody in particular were last made.
+  int64_t defragmented_s() const { return defragmented_s_; }
+  void SetDefragmented(int64_t now_s) { defragmented_s_ = now_s; }
 
   int64_t started_s(GangId id) const { return started_[id]; }
   void SetStarted(GangId id, int64_t now_s) { started_[id] = now_s; }
@@ -136,7 +144,9 @@ class Workload {
   std::vector<uint16_t> part_of_;
   std::vector<NodeId> was_;
   std::vector<uint64_t> past_;
+  std::vector<uint8_t> idle_;
 
+  int64_t defragmented_s_ = 0;
   uint64_t turn_ = 0;           // of the last reservation or start ahead of one
   std::vector<GangId> active_;  // by rising number
   uint64_t came_ = 0;

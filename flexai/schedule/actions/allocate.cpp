@@ -22,6 +22,7 @@ void RunCycle(Session* session) {
   Preempt(session);
   Backfill(session);
   Restore(session, /*all=*/true);
+  Defragment(session);
 }
 
 }  // namespace flexai::schedule

@@ -156,20 +156,25 @@ class Reader {
       found_.policy = "flexai";
     }
     int64_t most_moves = found_.options.most_moves;
+    int64_t defragment_moves = found_.options.defragment_moves;
     block.Whole("unknown_run_s", 1, kMostTime, &found_.options.unknown_run_s);
     block.Whole("restart_s", 0, kMostTime, &found_.options.restart_s);
     block.Whole("most_moves", 0, 1000, &most_moves);
+    block.Whole("defragment_every_s", 0, kMostTime, &found_.options.defragment_every_s);
+    block.Whole("defragment_moves", 0, 1000, &defragment_moves);
     block.Flag("consolidate", &found_.options.consolidate);
     block.Flag("claim_waits", &found_.options.claim_waits);
     block.Whole("half_life_s", 0, kMostTime, &found_.half_life_s);
     block.Decimal("history", 1000, 1'000'000, &found_.k_permille);
     block.Whole("every_s", 0, kMostTime, &found_.every_s);
     block.Whole("until_s", 0, kMostTime, &found_.until_s);
-    if (found_.every_s > 0 && found_.until_s / found_.every_s > kMostCount) {
+    for (int64_t* every_s : {&found_.every_s, &found_.options.defragment_every_s}) {
+      if (*every_s == 0 || found_.until_s / *every_s <= kMostCount) continue;
       block.Fail("more than 10000 rounds until until_s");
-      found_.every_s = 0;
+      *every_s = 0;
     }
     found_.options.most_moves = static_cast<uint32_t>(most_moves);
+    found_.options.defragment_moves = static_cast<uint32_t>(defragment_moves);
     block.Finish(&found_.bad);
   }
 
@@ -379,9 +384,11 @@ class Reader {
     about("heal", nodes_, "node", What::kHeal);
     about("drain", nodes_, "node", What::kDrain);
     about("leave", jobs_, "job", What::kLeave);
+    about("idle", jobs_, "job", What::kIdle);
+    about("busy", jobs_, "job", What::kBusy);
     about("queue", queues_, "queue", What::kQueue);
     if (named != 1) {
-      block.Fail("an event is one of fail_node, fail_card, heal, drain, leave, queue");
+      block.Fail("an event is one of fail_node, fail_card, heal, drain, leave, idle, busy, queue");
     } else if (event.what == What::kQueue && event.index > 0) {
       event.queue = found_.queues[event.index - 1].queue;
       ReadLimits(&block, &event.queue);

@@ -34,7 +34,7 @@ struct ScenarioJob {
 };
 
 struct ScenarioEvent {
-  enum class What : uint8_t { kFailNode, kFailCard, kHeal, kDrain, kLeave, kQueue };
+  enum class What : uint8_t { kFailNode, kFailCard, kHeal, kDrain, kLeave, kIdle, kBusy, kQueue };
   int64_t at_s = 0;
   What what = What::kLeave;
   uint32_t index = 0;  // of the node, job or queue

@@ -27,6 +27,7 @@ class Engine {
  public:
   explicit Engine(const Scenario& scenario)
       : scenario_(scenario),
+        options_(scenario.options),
         workload_(&snapshot_),
         history_(scenario.half_life_s, scenario.k_permille),
         tracks_(scenario.jobs.size()) {}
@@ -63,6 +64,7 @@ class Engine {
     }
     typical_ = TypicalJobs(seen);
     fragmentation_.emplace(typical_);
+    options_.usual = &*fragmentation_;
     Result<std::unique_ptr<Placer>> placer =
         MakePlacer(scenario_.policy, {&snapshot_, &*fragmentation_, typical_, 0,
                                       &scenario_.interference, &scenario_.options.links});
@@ -116,8 +118,8 @@ class Engine {
     for (const Expectation& expect : scenario_.expectations) {
       if (expect.at_s >= 0) times_.insert(expect.at_s);
     }
-    if (scenario_.every_s > 0) {
-      for (int64_t at = 0; at <= scenario_.until_s; at += scenario_.every_s) times_.insert(at);
+    for (const int64_t every_s : {scenario_.every_s, options_.defragment_every_s}) {
+      for (int64_t at = 0; every_s > 0 && at <= scenario_.until_s; at += every_s) times_.insert(at);
     }
   }
 
@@ -194,6 +196,12 @@ class Engine {
     track.outcome.ended_s = now_s_;
   }
 
+  void SetIdle(size_t index, bool idle) {
+    const Track& track = tracks_[index];
+    if (!track.arrived || Gone(track)) return;
+    workload_.ForEachTask(track.gang, [&](JobId job) { workload_.SetIdle(job, idle); });
+  }
+
   void Arrive() {
     for (size_t i = 0; i < tracks_.size(); ++i) {
       if (tracks_[i].arrived || scenario_.jobs[i].gang.arrived_s > now_s_) continue;
@@ -252,6 +260,10 @@ class Engine {
         case What::kLeave:
           End(event.index);
           break;
+        case What::kIdle:
+        case What::kBusy:
+          SetIdle(event.index, event.what == What::kIdle);
+          break;
         case What::kQueue:
           (void)snapshot_.mutable_queues()->Change(event.index, event.queue);
           break;
@@ -261,7 +273,7 @@ class Engine {
 
   void Round() {
     ++result_.rounds;
-    Session session(&snapshot_, &workload_, placer_.get(), &history_, scenario_.options, now_s_);
+    Session session(&snapshot_, &workload_, placer_.get(), &history_, options_, now_s_);
     all_cards_ = session.all_cards();
     RunCycle(&session);
     std::set<GangId> evicted, ended, moved, suspended;
@@ -326,6 +338,7 @@ class Engine {
   }
 
   const Scenario& scenario_;
+  Options options_;
   Snapshot snapshot_;
   Workload workload_;
   UsageHistory history_;
