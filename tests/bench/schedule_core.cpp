@@ -129,6 +129,7 @@ class Cluster {
   GangId Add(QueueId queue, uint32_t tasks, uint32_t cards, int64_t estimate_s = 3'600) {
     Gang gang;
     gang.queue = queue;
+    gang.checkpointable = checkpointable;
     gang.arrived_s = now_s_;
     gang.estimate_s = estimate_s;
     gang.parts.push_back({.request = Ask(cards), .tasks = tasks, .minimum = tasks});
@@ -141,6 +142,9 @@ class Cluster {
   void Round() {
     Options options;
     options.links = links_;
+    options.usual = &*fragmentation_;
+    options.defragment_every_s = defragment_every_s;
+    options.defragment_moves = 1'000;
     Session session(&snapshot_, &workload_, placer_.get(), &history_, options, ++now_s_);
     RunCycle(&session);
     counts_ = {};
@@ -163,6 +167,8 @@ class Cluster {
   }
 
   Workload& workload() { return workload_; }
+  int64_t defragment_every_s = 0;
+  bool checkpointable = false;  // those that are added
   /// Of all cards, what is held. Units: percent.
   int64_t Filled() const {
     int64_t idle = 0, all = 0;
@@ -242,16 +248,30 @@ void TakeBack() {
            " taken back");
 }
 
-// Every node runs one job of one card; gangs want whole nodes, of which there is none.
-void Consolidate41() {
-  Cluster cluster(500, 1, {});
+// Every node runs one job of one card.
+void Scatter(Cluster* cluster, size_t nodes) {
   std::vector<GangId> jobs;
-  for (int i = 0; i < 4'000; ++i) jobs.push_back(cluster.Add(1, 1, 1));
-  cluster.Round();
+  for (size_t i = 0; i < nodes * 8; ++i) jobs.push_back(cluster->Add(1, 1, 1));
+  cluster->Round();
   // Jobs were packed node by node: all but the first of each leave.
   for (size_t i = 0; i < jobs.size(); ++i) {
-    if (i % 8 != 0) cluster.workload().Leave(jobs[i]);
+    if (i % 8 != 0) cluster->workload().Leave(jobs[i]);
   }
+}
+
+void DefragmentScattered(const char* question, uint32_t nodes) {
+  Cluster cluster(nodes, 1, {});
+  cluster.checkpointable = true;
+  Scatter(&cluster, nodes);
+  cluster.defragment_every_s = 1;
+  const double seconds = Timed([&] { cluster.Round(); });
+  Tell(question, seconds, std::to_string(cluster.Count(Act::kMove)) + " moves");
+}
+
+// Gangs want whole nodes, of which there is none.
+void Consolidate41() {
+  Cluster cluster(500, 1, {});
+  Scatter(&cluster, 500);
   for (int i = 0; i < 41; ++i) cluster.Add(1, 10, 8);
   const double seconds = Timed([&] { cluster.Round(); });
   Tell("consolidate for 41 gangs of 10 x 8, a job on each of 500 nodes", seconds,
@@ -393,8 +413,10 @@ int main() {
   FillAndAskAGang();
   TakeBack();
   Consolidate41();
+  DefragmentScattered("  the same by the timer, for nobody in particular", 500);
   ManyQueues();
   Large();
+  DefragmentScattered("move by the timer on 50,000 nodes with a job on each", 50'000);
   FillByMemory(false);
   FillByMemory(true);
   AllTerms(1'213, 500);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -24,6 +25,7 @@ constexpr size_t kMostGangs = 48;
 
 struct Counts {
   uint64_t rounds = 0, starts = 0, evictions = 0, moves = 0, shrinks = 0, undone = 0;
+  uint64_t tidied = 0;                     // moves for nobody in particular
   uint64_t heads = 0;                      // times that one with a reservation was looked at
   uint64_t digest = 1469598103934665603u;  // of all decisions, FNV-1a
   std::vector<std::string> faults;
@@ -53,6 +55,9 @@ class World {
     for (int i = 0; i < 30; ++i) seen_.push_back(RandomRequest());
     typical_ = TypicalJobs(seen_);
     fragmentation_.emplace(typical_);
+    options_.usual = &*fragmentation_;
+    options_.defragment_every_s = 100;
+    options_.defragment_moves = 3;
     pairs_.Declare(1, 2, 300);
     auto placer =
         MakePlacer("flexai", {&snapshot_, &*fragmentation_, typical_, 0, &pairs_, &links_});
@@ -155,9 +160,15 @@ class World {
     });
   }
 
+  void Idle() {
+    const std::optional<GangId> id = Any();
+    if (!id) return;
+    workload_.ForEachTask(*id, [&](JobId job) { workload_.SetIdle(job, Below(2) == 0); });
+  }
+
   void Happen() {
     const NodeId node = static_cast<NodeId>(Below(kNodes));
-    switch (Below(16)) {
+    switch (Below(17)) {
       case 0:
         return Fail(node, 0, /*open=*/false);
       case 1:
@@ -172,6 +183,8 @@ class World {
       }
       case 5:
         return Resize();
+      case 9:
+        return Idle();
       case 6:
       case 7:
       case 8:
@@ -212,6 +225,7 @@ class World {
       if (Below(4) == 0) TryAndUndo(&session);
       RunCycle(&session);
       for (const Decision& decision : session.decisions()) Note(decision);
+      CountMoves(session);
       WatchReservations(&session);
     }
     ++counts_.rounds;
@@ -300,6 +314,27 @@ class World {
     counts_.evictions += decision.act == Act::kEvict;
     counts_.moves += decision.act == Act::kMove;
     counts_.shrinks += decision.act == Act::kDegrade || decision.act == Act::kSuspend;
+  }
+
+  // Moves for nobody in particular: few, each of another single task, of nobody who would lose
+  // work.
+  void CountMoves(const Session& session) {
+    std::map<JobId, int> touched;
+    uint32_t moves = 0;
+    for (const Decision& decision : session.decisions()) {
+      ++touched[decision.job];
+      const GangId id = workload_.gang(decision.job);
+      if (decision.act != Act::kMove || decision.cause != id) continue;
+      ++moves;
+      const bool firm = !workload_[id].preemptible && !workload_[id].checkpointable;
+      if (firm || (!workload_[id].checkpointable && !workload_.idle(decision.job))) {
+        Fault("a busy job lost its work for nobody");
+      }
+      if (touched[decision.job] > 1) Fault("a job that this round touched was moved for nobody");
+      if (workload_[id].parts[0].tasks > 1) Fault("one of several tasks was moved for nobody");
+    }
+    counts_.tidied += moves;
+    if (moves > options_.defragment_moves) Fault("too many moves for nobody");
   }
 
   void Fault(const std::string& what) {
@@ -431,6 +466,7 @@ int main(int argc, char** argv) {
     const Counts second = flexai::schedule::World(seed).Play(events);
     std::printf("seed %lu: %lu rounds, %lu starts, %lu evictions, %lu moves, ", seed, first.rounds,
                 first.starts, first.evictions, first.moves);
+    std::printf("%lu of them by the timer, ", first.tidied);
     std::printf("%lu shares lowered, %lu undone, ", first.shrinks, first.undone);
     std::printf("%lu looks at reservations\n", first.heads);
     for (const std::string& fault : first.faults) std::printf("  %s\n", fault.c_str());
