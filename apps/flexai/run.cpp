@@ -97,10 +97,13 @@ void Prepend(const char* variable, const std::string& item) {
 
 // Programs read the variable themselves, and count the cards of the host without it. What a person
 // chose stays, for the libraries in the program to judge; what a slice around us said does not.
-void NameCard(const std::string& variable, const std::string& uuid) {
+void NameCards(const std::string& variable, const std::vector<std::string>& uuids) {
   const char* chosen = getenv(variable.c_str());
-  const bool nobody_chose = !chosen || strcmp(chosen, "0") == 0 || getenv("FLEXAI_SLICE");
-  if (!uuid.empty() && nobody_chose) setenv(variable.c_str(), uuid.c_str(), 1);
+  const bool only_first = chosen && strcmp(chosen, "0") == 0 && uuids.size() == 1;
+  if (chosen && !only_first && !getenv("FLEXAI_SLICE")) return;
+  std::string list;
+  for (const std::string& uuid : uuids) list += (list.empty() ? "" : ",") + uuid;
+  if (!list.empty()) setenv(variable.c_str(), list.c_str(), 1);
 }
 
 // What the libraries in the program need to find the daemon, and a later daemon to know us again.
@@ -116,7 +119,7 @@ Status PrepareEnvironment(const operate::Client& client, const json& slice) {
     Result<std::string> library = FindLibrary(preload.backend, preload.library);
     if (!library.ok()) return library.status();
     Prepend("LD_PRELOAD", *library);
-    NameCard(std::string(preload.visible), TextField(slice, "card_uuid"));
+    NameCards(std::string(preload.visible), OfEachCard(slice, "card_uuid"));
     const std::string folder = library->substr(0, library->rfind('/') + 1);
     for (size_t at = 0; at < preload.folders.size();) {
       const size_t colon = std::min(preload.folders.find(':', at), preload.folders.size());
@@ -202,7 +205,9 @@ Command RunCommand() {
               {"share", "PERCENT", "guaranteed part of the card's compute time (default 100%)"},
               {"limit", "PERCENT", "most of it, using what others leave idle (default: the share)"},
               {"memory", "BYTES", "most of its memory, as 8Gi (default: the share's part)"},
-              {"card", "CARD", "which card (default auto: one that has room)", Offer::kCard},
+              {"card", "CARD", "which card, or several as 0,1 (default auto: one with room)",
+               Offer::kCard},
+              {"cards", "N", "how many cards, with that share and memory of each (default 1)"},
               {"priority", "PRIORITY",
                "high, normal or low: who gets idle time first (default normal)", Offer::kPriority},
               {"wait", nullptr, "wait until a card has room (the default)"},

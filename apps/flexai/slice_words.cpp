@@ -1,5 +1,7 @@
 #include "apps/flexai/slice_words.h"
 
+#include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "apps/flexai/output.h"
@@ -33,6 +35,21 @@ Result<model::SliceSpec> ParseSpec(const Arguments& arguments) {
     spec.priority = *priority;
   }
   spec.card = arguments.Text("card", "auto");
+  const auto named = static_cast<int>(std::count(spec.card.begin(), spec.card.end(), ',')) + 1;
+  spec.cards = named;
+  if (arguments.Has("cards")) {
+    const std::string text = arguments.Text("cards");
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), spec.cards);
+    if (read.ec != std::errc() || read.ptr != text.data() + text.size()) {
+      return Status(Code::kInvalidArgument, "cards '" + text + "' is not a number",
+                    "write a number such as --cards 2");
+    }
+    if (spec.card != "auto" && spec.cards != named) {
+      return Status(Code::kInvalidArgument,
+                    "--card names " + std::to_string(named) + " of " + text + " cards",
+                    "name as many as --cards says, or leave one of the two out");
+    }
+  }
   FLEXAI_RETURN_IF_ERROR(model::CheckSpec(spec));
   return spec;
 }
@@ -42,15 +59,27 @@ json ToRequest(const model::SliceSpec& spec) {
           {"limit_permille", spec.limit},
           {"memory_limit_bytes", spec.memory},
           {"card", spec.card},
+          {"cards", spec.cards},
           {"priority", std::string(model::PriorityName(spec.priority))}};
+}
+
+std::vector<std::string> OfEachCard(const json& slice, const char* field) {
+  const json parts = ListField(slice, "parts");
+  if (parts.empty()) return {TextField(slice, field)};
+  std::vector<std::string> all;
+  for (const json& part : parts) all.push_back(TextField(part, field));
+  return all;
 }
 
 std::string Promise(const json& slice, const std::string& model) {
   const auto share = static_cast<model::Permille>(NumberField(slice, "share_permille"));
   const auto limit = static_cast<model::Permille>(NumberField(slice, "limit_permille"));
-  std::string text = "card " + TextField(slice, "card");
+  const std::vector<std::string> cards = OfEachCard(slice, "card");
+  std::string text = cards.size() > 1 ? "cards " : "card ";
+  for (const std::string& card : cards) text += (&card == &cards.front() ? "" : ", ") + card;
   if (!model.empty()) text += " (" + model + ")";
-  text += ", " + model::FormatPercent(share) + " compute";
+  text += ", " + std::string(cards.size() > 1 ? "of each " : "") + model::FormatPercent(share) +
+          " compute";
   if (limit > share) text += " (up to " + model::FormatPercent(limit) + ")";
   text += ", " + model::FormatBytes(BytesField(slice, "memory_limit_bytes"));
   return text + ", slice " + TextField(slice, "slice");
@@ -63,6 +92,7 @@ std::string SliceVariable(const json& granted, pid_t leader) {
   spec.memory = BytesField(granted, "memory_limit_bytes");
   const auto priority = model::ParsePriority(TextField(granted, "priority"));
   if (priority.ok()) spec.priority = *priority;
+  spec.cards = static_cast<int>(NumberField(granted, "cards", 1));
   return slice::WriteSliceVariable(TextField(granted, "slice"), spec, leader);
 }
 

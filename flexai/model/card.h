@@ -17,6 +17,7 @@ struct Card {
   std::string driver;
   std::string tried_driver;  // the version with which published figures were taken; empty = none
   std::string uuid;          // stable over restarts
+  bool joins = false;        // may be one of several cards of a slice
   Bytes memory_bytes = 0;    // pinned when the daemon starts: drivers may change their answer
   int compute_units = 0;
   std::string driver_identity;  // what probed levers are remembered for; empty = there are none

@@ -41,6 +41,12 @@ Status CheckSpec(const SliceSpec& spec) {
         "memory " + FormatBytes(spec.memory) + " is less than the smallest slice of 1 MiB",
         "write an amount such as 512Mi");
   }
+  if (spec.cards < 1 || spec.cards > kMostCards) {
+    return Status(Code::kInvalidArgument,
+                  "a slice of " + std::to_string(spec.cards) + " cards is outside 1 to " +
+                      std::to_string(kMostCards),
+                  "write a number such as --cards 2");
+  }
   return Status();
 }
 

@@ -20,8 +20,12 @@ struct SliceSpec {
   Permille limit = kWholeCard;  // most of the card's time, share <= limit
   Bytes memory = 0;             // most of the card's memory; 0 = the share's part of the card
   Priority priority = Priority::kNormal;
-  std::string card = "auto";  // a card's id, or auto
+  std::string card = "auto";  // a card's id, several with commas between, or auto
+  int cards = 1;              // each gives what is above
 };
+
+/// The most cards that one slice has.
+inline constexpr int kMostCards = 16;
 
 /// Whether the parts of a spec agree with each other.
 /// Errors: kInvalidArgument (limit below share; share or memory out of range).

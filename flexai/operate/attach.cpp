@@ -77,8 +77,10 @@ void Daemon::OnAttach(Connection& peer, const slice::Frame& frame) {
                   -1);
   }
   memcpy(&request, frame.data.data(), sizeof(request));
-  if (!IsText(request.slice, sizeof(request.slice))) {
-    return answer(Status(Code::kInvalidArgument, "the slice's id is no text"), -1);
+  if (!IsText(request.slice, sizeof(request.slice)) || request.cards < 1 ||
+      request.cards > model::kMostCards || request.part < 0 || request.part >= request.cards) {
+    return answer(
+        Status(Code::kInvalidArgument, "the slice's id is no text, or it has no such card"), -1);
   }
   if (request.region_version != slice::kRegionVersion) {
     return answer(
@@ -119,17 +121,17 @@ bool Daemon::Attached(int connection) const {
 
 Result<SliceRecord*> Daemon::FindForAttach(const Connection& peer,
                                            const slice::AttachRequest& request, int region_fd) {
-  const auto known = slices_.find(request.slice);
+  const auto known = slices_.find(PartId(request.slice, request.part, request.cards));
   if (known == slices_.end()) return Adopt(peer, request, region_fd);
   SliceRecord& slice = *known->second;
   if (peer.uid() != slice.owner && peer.uid() != 0) {
     return Status(Code::kPermissionDenied,
-                  "slice " + slice.id + " belongs to user " + std::to_string(slice.owner),
+                  "slice " + slice.slice + " belongs to user " + std::to_string(slice.owner),
                   "start the program with flexai run under the user that it shall run as");
   }
   if (request.slot >= 0 && (region_fd < 0 || Inode(region_fd) != Inode(slice.region.fd()))) {
     return Status(Code::kAborted,
-                  "slice " + slice.id + " has a new region since the daemon changed",
+                  "slice " + slice.slice + " has a new region since the daemon changed",
                   "start the program again");
   }
   return &slice;
@@ -167,21 +169,30 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
   spec.priority = static_cast<model::Priority>(
       std::min<uint32_t>(old ? h.priority.load() : request.priority, 2));
   spec.card = old ? std::string(h.card, strnlen(h.card, sizeof(h.card))) : "auto";
+  const Parts others = PartsOf(request.slice);
   FLEXAI_RETURN_IF_ERROR(model::CheckSpec(spec));
   if (cards_.empty()) return Status(Code::kNotFound, "the daemon has no card");
   size_t card = 0;
   while (card + 1 < cards_.size() && cards_[card].id != spec.card) ++card;
   if (!old) {
-    const Result<size_t> picked = PickCard(spec);
+    const Result<std::vector<size_t>> picked = PickCards(spec, others);
     if (!picked.ok()) return picked.status();
-    card = *picked;
+    card = picked->front();
   } else if (spec.share > model::kWholeCard - GrantedShare(card, nullptr)) {
     // It was silent for so long that others have its room, or the page lies.
     return Status(Code::kResourceExhausted, "card " + cards_[card].id + " has no room any more");
   }
-  auto slice = std::make_unique<SliceRecord>(request.slice, next_number_++);
+  for (const SliceRecord* other : others) {
+    if (other->owner != (old ? h.owner_uid : peer.uid())) {
+      return Status(Code::kPermissionDenied, "the slice belongs to another user");
+    }
+  }
+  auto slice =
+      std::make_unique<SliceRecord>(request.slice, request.part, request.cards, next_number_++);
+  if (!others.empty()) slice->gang = others.front()->gang;
   slice->spec = spec;
   slice->spec.card = cards_[card].id;
+  slice->spec.cards = request.cards;
   slice->card = card;
   slice->owner = old ? h.owner_uid : peer.uid();
   slice->leader = old ? h.leader_pid : request.leader_pid;
@@ -199,7 +210,7 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
   Publish(*slice);
   if (old) slice->sweep_at = now;
   SliceRecord* adopted = slice.get();
-  slices_[request.slice] = std::move(slice);
+  slices_[adopted->id] = std::move(slice);
   SetWindows();
   return adopted;
 }
@@ -228,7 +239,7 @@ Result<uint32_t> Daemon::TakeSlot(SliceRecord& slice, pid_t pid,
     return slot;
   }
   return Status(Code::kResourceExhausted,
-                "slice " + slice.id + " has " + std::to_string(slice::kMaxProcesses) +
+                "slice " + slice.slice + " has " + std::to_string(slice::kMaxProcesses) +
                     " processes on the card, which is the most",
                 "use fewer processes, or a slice for each part of them");
 }
@@ -259,34 +270,58 @@ void Daemon::LeaderGone(SliceRecord& slice) {
   slice.leader_alive = false;
 }
 
-void Daemon::EndIfOver(const std::string& id) {
-  const auto found = slices_.find(id);
-  if (found == slices_.end()) return;
-  const SliceRecord& slice = *found->second;
-  if (slice.leader_alive || !slice.processes.empty()) return;
-  WriteReport(slice);
-  slices_.erase(found);
+Daemon::Parts Daemon::PartsOf(const std::string& slice) const {
+  Parts parts;
+  for (const auto& [id, part] : slices_) {
+    if (part->slice == slice) parts.push_back(part.get());
+  }
+  return parts;
+}
+
+void Daemon::EndIfOver(const std::string& slice) {
+  const Parts parts = PartsOf(slice);
+  for (const SliceRecord* part : parts) {
+    if (part->leader_alive || !part->processes.empty()) return;
+  }
+  if (parts.empty()) return;
+  WriteReport(parts);
+  for (const SliceRecord* part : parts) slices_.erase(std::string(part->id));
   SetWindows();
   ServeWaiting();
 }
 
-// Each tenant's part of the period for the time after our death: windows lie side by side.
+// Each tenant's part of the period for the time after our death: windows lie side by side, and
+// those of one slice at the same place on each of its cards.
 void Daemon::SetWindows() {
-  for (size_t card = 0; card < cards_.size(); ++card) {
-    int64_t sum = 0;
-    for (const auto& [id, slice] : slices_) {
-      if (slice->card == card) sum += slice->spec.limit;
-    }
-    const int64_t whole = std::max<int64_t>(sum, model::kWholeCard);
-    int64_t begin = 0;
+  std::vector<int64_t> filled(cards_.size(), 0);
+  std::map<const SliceRecord*, int64_t> begins;
+  for (const bool gangs : {true, false}) {
     for (auto& [id, slice] : slices_) {
-      if (slice->card != card) continue;
-      slice::RegionHeader& h = slice->header();
-      h.window_begin = slice::Arbiter::kPeriod * begin / whole;
-      h.window_length = slice::Arbiter::kPeriod * slice->spec.limit / whole;
-      h.window_period = slice::Arbiter::kPeriod;
-      begin += slice->spec.limit;
+      if ((slice->gang != 0) != gangs || begins.count(slice.get())) continue;
+      const Parts parts = PartsOf(slice->slice);
+      int64_t begin = 0;
+      for (const SliceRecord* part : parts) begin = std::max(begin, filled[part->card]);
+      for (const SliceRecord* part : parts) {
+        begins[part] = begin;
+        filled[part->card] = begin + part->spec.limit;
+      }
     }
+  }
+  // More than a period is scaled down, by the same on cards that one slice has.
+  for (int64_t& whole : filled) whole = std::max<int64_t>(whole, model::kWholeCard);
+  for (size_t joined = 0; joined < cards_.size(); ++joined) {
+    for (auto& [id, slice] : slices_) {
+      if (slice->gang == 0) continue;
+      for (const SliceRecord* part : PartsOf(slice->slice)) {
+        filled[part->card] = std::max(filled[part->card], filled[slice->card]);
+      }
+    }
+  }
+  for (auto& [id, slice] : slices_) {
+    slice::RegionHeader& h = slice->header();
+    h.window_begin = slice::Arbiter::kPeriod * begins[slice.get()] / filled[slice->card];
+    h.window_length = slice::Arbiter::kPeriod * slice->spec.limit / filled[slice->card];
+    h.window_period = slice::Arbiter::kPeriod;
   }
 }
 

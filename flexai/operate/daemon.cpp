@@ -33,12 +33,12 @@ constexpr Nanos kLeaveWithoutCards = 10 * kSecond;
 // What it costs to stop one tenant's channels and start another's, as measured on an H100.
 constexpr Nanos kHandOver = 250 * kMicrosecond;
 
-std::vector<slice::Arbiter> MakeArbiters(const std::vector<model::Card>& cards) {
-  std::vector<slice::Arbiter> arbiters;
-  arbiters.reserve(cards.size());
+std::vector<Nanos> HandOversOf(const std::vector<model::Card>& cards) {
+  std::vector<Nanos> times;
+  times.reserve(cards.size());
   // Threads of a card that is the host's cores stop and start within microseconds.
-  for (const model::Card& card : cards) arbiters.emplace_back(card.kind == "cpu" ? 0 : kHandOver);
-  return arbiters;
+  for (const model::Card& card : cards) times.push_back(card.kind == "cpu" ? 0 : kHandOver);
+  return times;
 }
 
 std::vector<uint64_t> FindAll(const ContextStore& contexts, const std::vector<model::Card>& cards) {
@@ -57,7 +57,7 @@ Daemon::Daemon(DaemonOptions options, std::vector<model::Card> cards)
       levers_(cards_, options_.start_probe, LeverBook(options_.state_folder, options_.version)),
       contexts_(options_.state_folder),
       context_bytes_(FindAll(contexts_, cards_)),
-      arbiters_(MakeArbiters(cards_)),
+      arbiter_(HandOversOf(cards_)),
       looked_at_(cards_.size(), MonotonicNow()),
       epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
       timer_fd_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
@@ -160,7 +160,7 @@ void Daemon::Drop(int fd) {
     for (size_t i = 0; i < slice->processes.size(); ++i) {
       if (slice->processes[i]->connection != fd) continue;
       slice->ForgetProcess(i);
-      return EndIfOver(std::string(id));
+      return EndIfOver(std::string(slice->slice));
     }
   }
 }
@@ -169,7 +169,7 @@ void Daemon::OnPidfd(int fd) {
   for (auto& [id, slice] : slices_) {
     if (slice->leader_pidfd == fd) {
       LeaderGone(*slice);
-      return EndIfOver(std::string(id));
+      return EndIfOver(std::string(slice->slice));
     }
     for (const auto& process : slice->processes) {
       // Its socket may live on in a child that it forked without our noticing.
@@ -180,7 +180,7 @@ void Daemon::OnPidfd(int fd) {
 }
 
 void Daemon::Tick(Nanos now) {
-  for (size_t card = 0; card < cards_.size(); ++card) ArbitrateCard(card, now);
+  Arbitrate(now);
   for (auto& [id, slice] : slices_) {
     slice->header().heartbeat.store(now, std::memory_order_relaxed);
     slice->CheckObedience(now);
@@ -189,19 +189,28 @@ void Daemon::Tick(Nanos now) {
   if (now >= next_second_) SecondTick(now);
 }
 
-void Daemon::ArbitrateCard(size_t card, Nanos now) {
-  std::vector<SliceRecord*> here;
+void Daemon::Arbitrate(Nanos now) {
+  std::vector<std::vector<SliceRecord*>> here(cards_.size());
+  std::vector<SliceRecord*> all;
   std::vector<slice::ArbiterInput> inputs;
   for (auto& [id, slice] : slices_) {
-    if (slice->card != card) continue;
-    here.push_back(slice.get());
+    all.push_back(slice.get());
+    here[slice->card].push_back(slice.get());
     const Nanos traced = slice->received.TakeCorrection();
     slice->trace_corrected += traced;
     inputs.push_back({slice->number, slice->spec.share, slice->spec.limit, slice->spec.priority,
-                      slice->paused, slice->Busy(now), slice->TakeCorrection() + traced});
+                      slice->paused, slice->Busy(now), slice->TakeCorrection() + traced,
+                      static_cast<uint32_t>(slice->card), slice->gang});
   }
-  Rest(card, here, now);
-  HandOver(card, here, arbiters_[card].Step(now, inputs), now);
+  for (size_t card = 0; card < cards_.size(); ++card) Rest(card, here[card], now);
+  const std::vector<slice::ArbiterAccount>& accounts = arbiter_.Step(now, inputs);
+  for (size_t i = 0; i < all.size(); ++i) {
+    SliceRecord& slice = *all[i];
+    slice.account = accounts[i];
+    const Nanos charged = slice.account.received - slice.trace_corrected;
+    slice.received.Charged(now, charged, slice.rested, slice.busy);
+  }
+  for (size_t card = 0; card < cards_.size(); ++card) HandOver(card, here[card], now);
 }
 
 // A tenant without work stays on the card until another has some. With several that rest, one of
@@ -216,26 +225,23 @@ void Daemon::Rest(size_t card, const std::vector<SliceRecord*>& here, Nanos now)
   }
 }
 
-void Daemon::HandOver(size_t card, const std::vector<SliceRecord*>& here,
-                      const std::vector<slice::ArbiterAccount>& accounts, Nanos now) {
+// As the accounts say.
+void Daemon::HandOver(size_t card, const std::vector<SliceRecord*>& here, Nanos now) {
   bool one_works = false, one_stops = false, changes = false;
-  for (size_t i = 0; i < here.size(); ++i) {
-    one_works |= here[i]->busy && accounts[i].run;
-    one_stops |= here[i]->busy && !accounts[i].run && here[i]->running();
-    changes |= here[i]->running() != accounts[i].run;
-    here[i]->account = accounts[i];
-    const Nanos charged = accounts[i].received - here[i]->trace_corrected;
-    here[i]->received.Charged(now, charged, here[i]->rested, here[i]->busy);
+  for (const SliceRecord* slice : here) {
+    one_works |= slice->busy && slice->account.run;
+    one_stops |= slice->busy && !slice->account.run && slice->running();
+    changes |= slice->running() != slice->account.run;
   }
   if (!changes) return;
   const bool on_cores = cards_[card].kind == "cpu" && here.size() > 1;
   Nanos all = 0;
-  for (size_t i = 0; on_cores && i < here.size(); ++i) all += here[i]->ProcessTime();
+  for (const SliceRecord* slice : here) all += on_cores ? slice->ProcessTime() : 0;
   // The next one starts before the last one stops: the card is never without work between them.
   for (const bool run : {true, false}) {
-    for (size_t i = 0; i < here.size(); ++i) {
-      SliceRecord& slice = *here[i];
-      if (accounts[i].run != run || slice.running() == run) continue;
+    for (SliceRecord* one : here) {
+      SliceRecord& slice = *one;
+      if (slice.account.run != run || slice.running() == run) continue;
       const Nanos others = on_cores ? all - slice.ProcessTime() : 0;
       if (on_cores && !run) slice.EndTurn(others, cards_[card].compute_units);
       slice.SetRun(run, run ? one_stops : one_works, now);
@@ -255,12 +261,12 @@ void Daemon::SecondTick(Nanos now) {
     // Kernels without pidfds do not tell of a leader's end.
     if (slice->leader_alive && slice->leader_pidfd < 0 && kill(slice->leader, 0) != 0) {
       LeaderGone(*slice);
-      over.push_back(id);
+      over.push_back(slice->slice);
     }
     for (auto& process : slice->processes) process->meter.Find(kWorkerThreadName);
     FenceIn(*slice, LookForBypass(*slice));
   }
-  for (const std::string& id : over) EndIfOver(id);
+  for (const std::string& slice : over) EndIfOver(slice);
 }
 
 void Daemon::RankSlices() {
@@ -328,10 +334,7 @@ Nanos Daemon::NextTick(Nanos now) const {
     const Nanos told = slice->below() ? kPromptTick : kToldTick;
     next = std::min(next, now + (slice->tells() ? told : kBusyTick));
   }
-  for (const slice::Arbiter& arbiter : arbiters_) {
-    if (arbiter.next_step() > now) next = std::min(next, arbiter.next_step());
-  }
-  return next;
+  return arbiter_.next_step() > now ? std::min(next, arbiter_.next_step()) : next;
 }
 
 bool Daemon::IdleForLong(Nanos now) {

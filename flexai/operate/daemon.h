@@ -60,6 +60,10 @@ class Daemon {
     bool asked;  // the question that is out left after it came
   };
 
+  // What there is of a slice: a record for each of its cards.
+  using Parts = std::vector<SliceRecord*>;
+  Parts PartsOf(const std::string& slice) const;
+
   // daemon.cpp: the loop
   void Accept();
   void Serve(int fd);
@@ -67,9 +71,8 @@ class Daemon {
   void OnPidfd(int fd);
   void Watch(int fd);
   void Tick(Nanos now);
-  void ArbitrateCard(size_t card, Nanos now);
-  void HandOver(size_t card, const std::vector<SliceRecord*>& here,
-                const std::vector<slice::ArbiterAccount>& accounts, Nanos now);
+  void Arbitrate(Nanos now);
+  void HandOver(size_t card, const std::vector<SliceRecord*>& here, Nanos now);
   void Rest(size_t card, const std::vector<SliceRecord*>& here, Nanos now);
   void SecondTick(Nanos now);
   void RankSlices();
@@ -98,19 +101,18 @@ class Daemon {
   Result<uint32_t> TakeSlot(SliceRecord& slice, pid_t pid, const slice::AttachRequest& request);
   void SweepSlots(SliceRecord& slice, Nanos now);
   void LeaderGone(SliceRecord& slice);
-  void EndIfOver(const std::string& id);
+  void EndIfOver(const std::string& slice);
   void SetWindows();
 
   // requests.cpp: people's questions
   void OnRequest(Connection& peer, slice::Frame& frame);
   Result<nlohmann::json> Answer(Connection& peer, const nlohmann::json& request, int fd);
   Result<nlohmann::json> Create(Connection& peer, const nlohmann::json& request, int fd);
-  Result<SliceRecord*> TryCreate(pid_t pid, uid_t uid, const nlohmann::json& request,
-                                 int report_fd);
+  Result<Parts> TryCreate(pid_t pid, uid_t uid, const nlohmann::json& request, int report_fd);
   Result<nlohmann::json> Set(const Connection& peer, const nlohmann::json& request);
   Result<nlohmann::json> Probe(const Connection& peer);
   Result<nlohmann::json> Pause(const Connection& peer, const nlohmann::json& request, bool pause);
-  Result<SliceRecord*> FindOwned(const Connection& peer, const nlohmann::json& request);
+  Result<Parts> FindOwned(const Connection& peer, const nlohmann::json& request);
   void ServeWaiting();
   void Reply(Connection& peer, const nlohmann::json& reply);
 
@@ -119,7 +121,10 @@ class Daemon {
 
   // room.cpp: what fits where
   Status RoomOn(size_t card, const model::SliceSpec& spec, const SliceRecord* without) const;
-  Result<size_t> PickCard(const model::SliceSpec& spec) const;
+  model::Bytes DefaultMemory(size_t card, model::Permille share) const;
+  Result<std::vector<size_t>> NamedCards(const model::SliceSpec& spec) const;
+  Result<std::vector<size_t>> PickCards(const model::SliceSpec& spec,
+                                        const Parts& others = {}) const;
   Status WhyNot(const std::string& card) const;
   model::Permille GrantedShare(size_t card, const SliceRecord* without) const;
   model::Bytes GrantedMemory(size_t card, const SliceRecord* without) const;
@@ -128,8 +133,9 @@ class Daemon {
   nlohmann::json Report() const;
   nlohmann::json DescribeCard(size_t card) const;
   bool TracedLately(const std::string& uuid) const;
-  nlohmann::json DescribeSlice(const SliceRecord& slice) const;
-  void WriteReport(const SliceRecord& slice) const;
+  nlohmann::json DescribePart(const SliceRecord& slice) const;
+  nlohmann::json DescribeSlice(const Parts& parts) const;
+  void WriteReport(const Parts& parts) const;
 
   DaemonOptions options_;
   std::vector<model::Card> cards_;
@@ -139,8 +145,8 @@ class Daemon {
   ContextStore contexts_;
   std::vector<uint64_t> context_bytes_;  // per card: the least that using it cost a process
   std::vector<Comparing> comparing_;
-  std::vector<slice::Arbiter> arbiters_;  // one for each card
-  std::vector<Nanos> looked_at_;          // per card: its last step
+  slice::Arbiter arbiter_;
+  std::vector<Nanos> looked_at_;  // per card: its last step
   std::map<std::string, std::unique_ptr<SliceRecord>> slices_;
   std::map<int, std::unique_ptr<Connection>> connections_;
   std::vector<Waiting> waiting_;

@@ -50,8 +50,8 @@ class PeersTest : public DaemonTest {
     return CodeOfReply(fd);
   }
   static AttachRequest RequestFor(const std::string& id) {
-    return slice::ReadSliceVariable((id + ":300:300:1048576:1:" + std::to_string(getpid())).c_str())
-        .value();
+    const std::string leader = std::to_string(getpid());
+    return slice::ReadSliceVariable((id + ":300:300:1048576:1:" + leader + ":1").c_str()).value();
   }
   /// Attaches over `socket`; the region goes to `map_`.
   AttachReply Attach(int socket, const AttachRequest& request, int pass_fd = -1) {

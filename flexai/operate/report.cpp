@@ -40,7 +40,17 @@ const char* State(const SliceRecord& slice) {
 
 }  // namespace
 
-json Daemon::DescribeSlice(const SliceRecord& slice) const {
+// What people asked about is a slice; of several cards it is told for each.
+json Daemon::DescribeSlice(const Parts& parts) const {
+  json whole = DescribePart(*parts.front());
+  if (parts.size() == 1) return whole;
+  json all = json::array();
+  for (const SliceRecord* part : parts) all.push_back(DescribePart(*part));
+  whole["parts"] = all;
+  return whole;
+}
+
+json Daemon::DescribePart(const SliceRecord& slice) const {
   json processes = json::array();
   json warnings = json::array();
   uint64_t refused = slice.refused_by_the_gone;
@@ -55,7 +65,9 @@ json Daemon::DescribeSlice(const SliceRecord& slice) const {
   }
   if (!slice.bypass_warning.empty()) warnings.push_back(slice.bypass_warning);
   if (!slice.fence_note.empty()) warnings.push_back(slice.fence_note);
-  return {{"slice", slice.id},
+  return {{"slice", slice.slice},
+          {"cards", slice.spec.cards},
+          {"part", slice.part},
           {"card", slice.spec.card},
           {"backend", cards_[slice.card].backend},
           {"card_uuid", cards_[slice.card].uuid},
@@ -141,12 +153,13 @@ json Daemon::Report() const {
     }
   }
   for (const auto& [id, slice] : slices_) {
-    slices.push_back(DescribeSlice(*slice));
+    slices.push_back(DescribePart(*slice));
   }
   for (const Waiting& w : waiting_) {
     waiting.push_back({{"position", waiting.size() + 1},
                        {"reason", w.reason},
                        {"command", w.command},
+                       {"cards", w.spec.cards},
                        {"share_permille", w.spec.share},
                        {"memory_limit_bytes", w.spec.memory}});
   }
@@ -161,15 +174,22 @@ json Daemon::Report() const {
           {"warnings", warnings}};
 }
 
-void Daemon::WriteReport(const SliceRecord& slice) const {
-  if (slice.report_fd < 0) return;
-  json report = DescribeSlice(slice);
-  const double age = Seconds(MonotonicNow() - slice.created);
-  report["state"] = "ended";
-  report["duration_seconds"] = age;
-  report["compute_received_ratio"] = age > 0 ? Seconds(slice.account.received) / age : 0;
+void Daemon::WriteReport(const Parts& parts) const {
+  const SliceRecord& first = *parts.front();
+  if (first.report_fd < 0) return;
+  json report = DescribeSlice(parts);
+  const double age = Seconds(MonotonicNow() - first.created);
+  const auto end = [&](json& entry, const SliceRecord& part) {
+    entry["state"] = "ended";
+    entry["duration_seconds"] = age;
+    entry["compute_received_ratio"] = age > 0 ? Seconds(part.account.received) / age : 0;
+  };
+  end(report, first);
+  for (size_t i = 0; report.contains("parts") && i < parts.size(); ++i) {
+    end(report["parts"][i], *parts[i]);
+  }
   const std::string text = report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-  [[maybe_unused]] const ssize_t written = write(slice.report_fd, text.data(), text.size());
+  [[maybe_unused]] const ssize_t written = write(first.report_fd, text.data(), text.size());
 }
 
 }  // namespace flexai::operate

@@ -67,6 +67,17 @@ Status ReadSpec(const json& request, model::SliceSpec* spec) {
   return model::CheckSpec(*spec);
 }
 
+// What a new slice shall be.
+Result<model::SliceSpec> ReadAsked(const json& request) {
+  model::SliceSpec spec;
+  const auto cards = Number(request, "cards", 1);
+  if (!cards.ok()) return cards.status();
+  spec.cards = static_cast<int>(std::min<uint64_t>(*cards, model::kMostCards + 1));
+  spec.card = Text(request, "card", "auto");
+  FLEXAI_RETURN_IF_ERROR(ReadSpec(request, &spec));
+  return spec;
+}
+
 }  // namespace
 
 void Daemon::Reply(Connection& peer, const json& reply) {
@@ -102,8 +113,8 @@ Result<json> Daemon::Answer(Connection& peer, const json& request, int fd) {
 
 Result<json> Daemon::Create(Connection& peer, const json& request, int fd) {
   // Read before anything else: nobody shall wait for an error.
-  model::SliceSpec spec;
-  Status status = ReadSpec(request, &spec);
+  const Result<model::SliceSpec> spec = ReadAsked(request);
+  Status status = spec.status();
   struct stat report;
   if (status.ok() && fd >= 0 && (fstat(fd, &report) != 0 || !S_ISREG(report.st_mode))) {
     // A pipe that nobody reads would stop the loop.
@@ -116,59 +127,63 @@ Result<json> Daemon::Create(Connection& peer, const json& request, int fd) {
                     "wait, or see who holds the card: flexai status");
   } else if (status.ok()) {
     const auto made = TryCreate(peer.pid(), peer.uid(), request, fd);
-    if (made.ok()) return json{{"slice", DescribeSlice(**made)}};
+    if (made.ok()) return json{{"slice", DescribeSlice(*made)}};
     status = made.status();
   }
   if (status.code() != Code::kResourceExhausted || !Flag(request, "wait", true)) {
     if (fd >= 0) close(fd);
     return status;
   }
-  waiting_.push_back({peer.fd(), next_number_++, request, spec, Text(request, "command"), fd,
+  waiting_.push_back({peer.fd(), next_number_++, request, *spec, Text(request, "command"), fd,
                       std::string(status.message())});
   Reply(peer, {{"waiting", {{"position", waiting_.size()}, {"reason", status.message()}}}});
   return json();
 }
 
-Result<SliceRecord*> Daemon::TryCreate(pid_t pid, uid_t uid, const json& request, int report_fd) {
-  model::SliceSpec spec;
-  spec.limit = spec.share;
-  FLEXAI_RETURN_IF_ERROR(ReadSpec(request, &spec));
-  spec.card = Text(request, "card", "auto");
-  const Result<size_t> card = PickCard(spec);
-  if (!card.ok()) return card.status();
-  spec.card = cards_[*card].id;
-  if (spec.memory == 0) {
-    spec.memory = cards_[*card].memory_bytes / 1000 * static_cast<uint64_t>(spec.share);
-  }
+Result<Daemon::Parts> Daemon::TryCreate(pid_t pid, uid_t uid, const json& request, int report_fd) {
+  const Result<model::SliceSpec> asked = ReadAsked(request);
+  if (!asked.ok()) return asked.status();
+  const model::SliceSpec& spec = *asked;
+  const Result<std::vector<size_t>> cards = PickCards(spec);
+  if (!cards.ok()) return cards.status();
   static std::mt19937_64 random{std::random_device{}()};
   char id[16];
   do {
     snprintf(id, sizeof(id), "s-%04x", static_cast<unsigned>(random() & 0xffff));
-  } while (slices_.count(id));
-  auto region = slice::RegionMap::Create(id);
-  if (!region.ok()) return region.status();
-  const int leader = OpenPidfd(pid);
-  if (leader < 0 && kill(pid, 0) != 0) {
-    return Status(Code::kAborted, "the program that asked has ended");
+  } while (!PartsOf(id).empty());
+  std::vector<std::unique_ptr<SliceRecord>> made;
+  const Nanos now = MonotonicNow();
+  for (const size_t card : *cards) {
+    const int part = static_cast<int>(made.size());
+    auto slice = std::make_unique<SliceRecord>(id, part, spec.cards, next_number_++);
+    if (part > 0) slice->gang = made.front()->gang;
+    slice->spec = spec;
+    slice->spec.card = cards_[card].id;
+    if (spec.memory == 0) slice->spec.memory = DefaultMemory(card, spec.share);
+    slice->card = card;
+    slice->owner = uid;
+    slice->leader = pid;
+    slice->leader_pidfd = OpenPidfd(pid);
+    slice->leader_alive = slice->leader_pidfd >= 0 || kill(pid, 0) == 0;
+    if (!slice->leader_alive) {
+      return Status(Code::kAborted, "the program that asked has ended");
+    }
+    slice->command = Text(request, "command");
+    slice->created = now;
+    auto region = slice::RegionMap::Create(slice->id);
+    if (!region.ok()) return region.status();
+    slice->region = std::move(region).value();
+    slice->header().heartbeat = now;
+    made.push_back(std::move(slice));
   }
-  auto slice = std::make_unique<SliceRecord>(id, next_number_++);
-  slice->spec = spec;
-  slice->card = *card;
-  slice->owner = uid;
-  slice->leader = pid;
-  slice->leader_pidfd = leader;
-  slice->leader_alive = true;
-  if (leader >= 0) Watch(leader);
-  slice->command = Text(request, "command");
-  slice->report_fd = report_fd;
-  slice->created = MonotonicNow();
-  slice->region = std::move(region).value();
-  slice->header().heartbeat = slice->created;
-  Publish(*slice);
-  SliceRecord* made = slice.get();
-  slices_[id] = std::move(slice);
+  made.front()->report_fd = report_fd;
+  for (auto& slice : made) {
+    if (slice->leader_pidfd >= 0) Watch(slice->leader_pidfd);
+    Publish(*slice);
+    slices_[std::string(slice->id)] = std::move(slice);
+  }
   SetWindows();
-  return made;
+  return PartsOf(id);
 }
 
 void Daemon::Publish(SliceRecord& slice) const {
@@ -203,7 +218,7 @@ void Daemon::ServeWaiting() {
       return;
     }
     if (made.ok()) {
-      Reply(peer, {{"slice", DescribeSlice(**made)}});
+      Reply(peer, {{"slice", DescribeSlice(*made)}});
     } else {
       if (first.report_fd >= 0) close(first.report_fd);
       Reply(peer, ErrorReply(made.status()));
@@ -212,51 +227,59 @@ void Daemon::ServeWaiting() {
   }
 }
 
-Result<SliceRecord*> Daemon::FindOwned(const Connection& peer, const json& request) {
+Result<Daemon::Parts> Daemon::FindOwned(const Connection& peer, const json& request) {
   const std::string id = Text(request, "slice");
-  const auto found = slices_.find(id);
-  if (found == slices_.end()) {
+  const Parts parts = PartsOf(id);
+  if (parts.empty()) {
     return Status(Code::kNotFound, "there is no slice '" + id + "'",
                   "flexai status lists the slices that run");
   }
-  if (peer.uid() != 0 && peer.uid() != found->second->owner) {
+  if (peer.uid() != 0 && peer.uid() != parts.front()->owner) {
     return Status(Code::kPermissionDenied,
-                  "slice " + id + " belongs to user " + std::to_string(found->second->owner),
+                  "slice " + id + " belongs to user " + std::to_string(parts.front()->owner),
                   "ask its owner or root");
   }
-  return found->second.get();
+  return parts;
 }
 
+// On each of its cards, or on none.
 Result<json> Daemon::Set(const Connection& peer, const json& request) {
-  Result<SliceRecord*> found = FindOwned(peer, request);
+  const Result<Parts> found = FindOwned(peer, request);
   if (!found.ok()) return found.status();
-  SliceRecord& slice = **found;
-  model::SliceSpec spec = slice.spec;
-  FLEXAI_RETURN_IF_ERROR(ReadSpec(request, &spec));
-  FLEXAI_RETURN_IF_ERROR(RoomOn(slice.card, spec, &slice));
-  const uint64_t used = slice.used_bytes();
-  if (spec.memory < used && spec.memory != slice.spec.memory &&
-      !Flag(request, "no_growth", false)) {
-    return Status(Code::kFailedPrecondition,
-                  "slice " + slice.id + " uses " + model::FormatBytes(used) + " (" +
-                      std::to_string(used) + " bytes), more than the new limit of " +
-                      model::FormatBytes(spec.memory),
-                  "free memory first, or add --no-growth: then it may only shrink");
+  std::vector<model::SliceSpec> specs;
+  for (const SliceRecord* slice : *found) {
+    model::SliceSpec spec = slice->spec;
+    FLEXAI_RETURN_IF_ERROR(ReadSpec(request, &spec));
+    FLEXAI_RETURN_IF_ERROR(RoomOn(slice->card, spec, slice));
+    const uint64_t used = slice->used_bytes();
+    if (spec.memory < used && spec.memory != slice->spec.memory &&
+        !Flag(request, "no_growth", false)) {
+      return Status(Code::kFailedPrecondition,
+                    "slice " + slice->slice + " uses " + model::FormatBytes(used) + " (" +
+                        std::to_string(used) + " bytes), more than the new limit of " +
+                        model::FormatBytes(spec.memory),
+                    "free memory first, or add --no-growth: then it may only shrink");
+    }
+    specs.push_back(spec);
   }
-  slice.spec = spec;
-  Publish(slice);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    (*found)[i]->spec = specs[i];
+    Publish(*(*found)[i]);
+  }
   SetWindows();
   ServeWaiting();
-  return json{{"slice", DescribeSlice(slice)}};
+  return json{{"slice", DescribeSlice(*found)}};
 }
 
 Result<json> Daemon::Pause(const Connection& peer, const json& request, bool pause) {
-  Result<SliceRecord*> found = FindOwned(peer, request);
+  const Result<Parts> found = FindOwned(peer, request);
   if (!found.ok()) return found.status();
-  (*found)->paused = pause;
-  Publish(**found);
+  for (SliceRecord* slice : *found) {
+    slice->paused = pause;
+    Publish(*slice);
+  }
   Tick(MonotonicNow());
-  return json{{"slice", DescribeSlice(**found)}};
+  return json{{"slice", DescribeSlice(*found)}};
 }
 
 }  // namespace flexai::operate

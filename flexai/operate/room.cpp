@@ -1,4 +1,8 @@
 // What fits where: the sum of shares and of memory limits on a card never passes the card.
+#include <algorithm>
+#include <map>
+#include <sstream>
+
 #include "flexai/operate/daemon.h"
 
 namespace flexai::operate {
@@ -20,6 +24,10 @@ model::Bytes Daemon::GrantedMemory(size_t card, const SliceRecord* without) cons
     if (slice->card == card && slice.get() != without) sum += slice->spec.memory;
   }
   return sum;
+}
+
+model::Bytes Daemon::DefaultMemory(size_t card, model::Permille share) const {
+  return cards_[card].memory_bytes / 1000 * static_cast<uint64_t>(share);
 }
 
 Status Daemon::RoomOn(size_t card, const model::SliceSpec& spec, const SliceRecord* without) const {
@@ -73,31 +81,70 @@ Status Daemon::WhyNot(const std::string& card) const {
                 first.cure);
 }
 
-Result<size_t> Daemon::PickCard(const model::SliceSpec& spec) const {
-  FLEXAI_RETURN_IF_ERROR(WhyNot(spec.card));
+// Those that the spec names, or all.
+Result<std::vector<size_t>> Daemon::NamedCards(const model::SliceSpec& spec) const {
   std::string known;
-  Status first;
-  size_t best = cards_.size();
-  for (size_t card = 0; card < cards_.size(); ++card) {
-    known += (card ? ", " : "") + cards_[card].id;
-    const bool named = spec.card == cards_[card].id || spec.card == cards_[card].uuid;
-    if (spec.card != "auto" && !named) continue;
-    model::SliceSpec here = spec;
-    if (here.memory == 0)
-      here.memory = cards_[card].memory_bytes / 1000 * static_cast<uint64_t>(spec.share);
-    const Status room = RoomOn(card, here, nullptr);
-    // The fullest card that still has room, so that large slices find an empty one.
-    if (room.ok() &&
-        (best == cards_.size() || GrantedShare(card, nullptr) > GrantedShare(best, nullptr))) {
-      best = card;
+  for (const model::Card& card : cards_) known += (known.empty() ? "" : ", ") + card.id;
+  std::vector<size_t> named;
+  std::istringstream names(spec.card);
+  for (std::string name; std::getline(names, name, ',');) {
+    FLEXAI_RETURN_IF_ERROR(WhyNot(name));
+    bool found = false;
+    for (size_t card = 0; card < cards_.size(); ++card) {
+      if (name != "auto" && name != cards_[card].id && name != cards_[card].uuid) continue;
+      found = true;
+      if (std::find(named.begin(), named.end(), card) == named.end()) named.push_back(card);
     }
+    if (found) continue;
+    return Status(Code::kInvalidArgument, "card '" + name + "' is unknown",
+                  "this host has card " + known + "; flexai cards describes them");
+  }
+  return named;
+}
+
+// Of several cards all are of one kind. The fullest that still have room, so that large slices find
+// empty ones.
+Result<std::vector<size_t>> Daemon::PickCards(const model::SliceSpec& spec,
+                                              const Parts& others) const {
+  const Result<std::vector<size_t>> named = NamedCards(spec);
+  if (!named.ok()) return named.status();
+  const auto count = static_cast<size_t>(spec.cards);
+  std::map<std::string, std::vector<size_t>> alike, fits;
+  Status first;
+  for (const size_t card : *named) {
+    const model::Card& c = cards_[card];
+    const bool taken = std::any_of(others.begin(), others.end(),
+                                   [&](const SliceRecord* part) { return part->card == card; });
+    if (taken || ((count > 1 || !others.empty()) && !c.joins)) continue;
+    const std::string kind = count > 1 ? c.backend + " " + c.model : "";
+    alike[kind].push_back(card);
+    model::SliceSpec here = spec;
+    if (here.memory == 0) here.memory = DefaultMemory(card, spec.share);
+    const Status room = RoomOn(card, here, nullptr);
+    if (room.ok()) fits[kind].push_back(card);
     // Of several refusals the one that waiting can cure counts.
     if (!room.ok() && (first.ok() || room.code() == Code::kResourceExhausted)) first = room;
   }
-  if (best < cards_.size()) return best;
-  if (!first.ok()) return first;
-  return Status(Code::kInvalidArgument, "card '" + spec.card + "' is unknown",
-                "this host has card " + known + "; flexai cards describes them");
+  size_t most = 0;
+  for (const auto& [kind, cards] : alike) most = std::max(most, cards.size());
+  if (most < count) {
+    return Status(Code::kOutOfRange,
+                  "a slice of " + std::to_string(count) +
+                      " cards needs as many of one model whose driver lets a program use several; "
+                      "there are " +
+                      std::to_string(most),
+                  "ask for fewer, or see which cards there are: flexai cards");
+  }
+  for (auto& [kind, cards] : fits) {
+    if (cards.size() < count) continue;
+    std::stable_sort(cards.begin(), cards.end(), [&](size_t a, size_t b) {
+      return GrantedShare(a, nullptr) > GrantedShare(b, nullptr);
+    });
+    cards.resize(count);
+    std::sort(cards.begin(), cards.end());
+    return cards;
+  }
+  return first;
 }
 
 }  // namespace flexai::operate

@@ -24,6 +24,10 @@ constexpr Nanos kDisobedience = 4 * kMillisecond;
 
 }  // namespace
 
+std::string PartId(const std::string& slice, int part, int cards) {
+  return cards > 1 ? slice + "." + std::to_string(part) : slice;
+}
+
 SliceRecord::~SliceRecord() {
   if (leader_pidfd >= 0) close(leader_pidfd);
   if (report_fd >= 0) close(report_fd);

@@ -40,9 +40,18 @@ struct Process {
   bool shown = false;     // the driver has named it once
 };
 
+/// The daemon's name for what a slice has of one of its `cards`, from 0.
+std::string PartId(const std::string& slice, int part, int cards);
+
+/// A slice; of one of several cards: what it has of one of them.
 class SliceRecord {
  public:
-  SliceRecord(std::string in_id, uint64_t in_number) : id(std::move(in_id)), number(in_number) {}
+  SliceRecord(const std::string& in_slice, int in_part, int cards, uint64_t in_number)
+      : id(PartId(in_slice, in_part, cards)),
+        slice(in_slice),
+        part(in_part),
+        number(in_number),
+        gang(cards > 1 ? in_number : 0) {}
   ~SliceRecord();
   SliceRecord(const SliceRecord&) = delete;
   SliceRecord& operator=(const SliceRecord&) = delete;
@@ -81,8 +90,11 @@ class SliceRecord {
 
   uint64_t used_bytes() const { return slice::UsedBytes(*region.get()); }
 
-  std::string id;
-  uint64_t number;  // the arbiter's name for it
+  std::string id;     // the daemon's name for it
+  std::string slice;  // as people know it
+  int part;           // which of its cards, from 0
+  uint64_t number;    // the arbiter's name for it
+  uint64_t gang;      // the same for all cards of a slice; 0 = it has one
   model::SliceSpec spec;
   size_t card = 0;
   uid_t owner = 0;

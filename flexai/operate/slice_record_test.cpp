@@ -29,7 +29,7 @@ class Lateness : public ::testing::Test {
   }
 
   static constexpr Nanos kStart = kSecond;
-  SliceRecord record_{"s-1", 1};
+  SliceRecord record_{"s-1", 0, 1, 1};
 };
 
 TEST_F(Lateness, AHoldIsChargedUntilItIsObeyed) {
@@ -85,7 +85,7 @@ class Turn : public ::testing::Test {
 
   TestWorker worker_{kWorkerThreadName};
   TestWorker other_{"other"};
-  SliceRecord record_{"s-1", 1};
+  SliceRecord record_{"s-1", 0, 1, 1};
 };
 
 TEST_F(Turn, GivesBackWhatOthersTook) {

@@ -71,12 +71,13 @@ void Arbiter::Fill(Tenant& tenant, Nanos elapsed) {
 void Arbiter::Charge(Nanos elapsed) {
   // One whose work was noticed only now is charged from the last step on: a limit is never passed.
   const auto ran = [](const Tenant& t) { return t.account.run && t.in.busy; };
-  const auto runners = std::count_if(tenants_.begin(), tenants_.end(), ran);
+  std::vector<Nanos> runners(hand_over_.size(), 0);
+  for (const Tenant& tenant : tenants_) runners[tenant.in.card] += ran(tenant);
   for (Tenant& tenant : tenants_) {
     Fill(tenant, elapsed);
     Nanos used = tenant.in.correction;
     if (ran(tenant)) {
-      used += elapsed / runners;
+      used += elapsed / runners[tenant.in.card];
     } else if (tenant.in.busy) {
       tenant.account.throttled += elapsed;
     }
@@ -94,16 +95,25 @@ void Arbiter::Spend(Tenant& tenant, Nanos used) {
   if (tenant.in.limit < model::kWholeCard && tenant.bucket <= 0) tenant.refilling = true;
 }
 
+// By card: the least virtual time of those that count; infinity where there is none.
+std::vector<double> Arbiter::LevelsOf(bool (*counts)(const Tenant&)) const {
+  std::vector<double> levels(hand_over_.size(), std::numeric_limits<double>::infinity());
+  for (const Tenant& t : tenants_) {
+    double& level = levels[t.in.card];
+    if (counts(t)) level = std::min(level, t.virtual_time);
+  }
+  return levels;
+}
+
 // One that comes back from idling or a pause starts level with those that worked: idle time earns
 // no credit.
 void Arbiter::WakeUp() {
   for (Tenant& t : tenants_) t.is_back = t.in.busy && (t.is_back || !t.was_busy);
-  double level = std::numeric_limits<double>::infinity();
-  for (const Tenant& t : tenants_) {
-    if (t.in.busy && t.was_busy && !t.in.paused) level = std::min(level, t.virtual_time);
-  }
-  if (level == std::numeric_limits<double>::infinity()) return;
+  const std::vector<double> levels =
+      LevelsOf([](const Tenant& t) { return t.in.busy && t.was_busy && !t.in.paused; });
   for (Tenant& t : tenants_) {
+    const double level = levels[t.in.card];
+    if (level == std::numeric_limits<double>::infinity()) continue;
     const double turn = static_cast<double>(kPeriod);
     // Held by its own limit, it may fall behind by one period at most.
     const double lag = t.was_busy && !t.in.paused ? level - turn : level;
@@ -125,61 +135,129 @@ Arbiter::Claim Arbiter::ClaimOf(const Tenant& t) {
 // Two that are always busy are owed next to nothing in turns, and would hand the card to and fro.
 // One that comes back from idling gets what it is owed at once.
 bool Arbiter::Presses(const Tenant& t) const {
+  const Nanos hand_over = hand_over_[t.in.card];
   const double turn = static_cast<double>(Turn(t.in.share));
   const double least =
-      std::min(kPressTurns * turn, kPressHandOvers * static_cast<double>(hand_over_));
-  return hand_over_ == 0 || t.is_back || t.floor >= least;
+      std::min(kPressTurns * turn, kPressHandOvers * static_cast<double>(hand_over));
+  return hand_over == 0 || t.is_back || t.floor >= least;
 }
 
-bool Arbiter::Outranks(const Tenant& a, const Tenant& holder) const {
-  if (!Presses(a)) return false;
-  const Claim claim = ClaimOf(a);
-  const Claim held = ClaimOf(holder);
-  if (held == Claim::kBorrows && claim != Claim::kBorrows) return true;
-  if (a.in.priority <= holder.in.priority || held == Claim::kOverdue) return false;
-  return claim <= held;
+struct Arbiter::Unit {
+  std::vector<Tenant*> parts;
+  Claim claim = Claim::kBorrows;  // of the part that has the strongest
+  bool presses = false;           // a part does
+  bool holds = true;              // every part has its card
+  bool turn_over = false;         // a part's
+  double behind = 0;              // virtual time above the card's least, of the part nearest to it
+
+  model::Priority priority() const { return parts[0]->in.priority; }
+  bool IsGang() const { return parts.size() > 1; }
+  bool FillsIn() const {
+    return std::any_of(parts.begin(), parts.end(), [](const Tenant* t) { return t->fills_in; });
+  }
+};
+
+bool Arbiter::Outranks(const Unit& a, const Unit& holder) {
+  if (!a.presses) return false;
+  if (holder.claim == Claim::kBorrows && a.claim != Claim::kBorrows) return true;
+  if (a.priority() <= holder.priority() || holder.claim == Claim::kOverdue) return false;
+  return a.claim <= holder.claim;
 }
 
-bool Arbiter::Before(const Tenant& a, const Tenant& b) {
-  const Claim claim = ClaimOf(a);
-  if (claim != ClaimOf(b)) return claim < ClaimOf(b);
+bool Arbiter::Before(const Unit& a, const Unit& b) {
+  if (a.claim != b.claim) return a.claim < b.claim;
   // What is overdue goes by weight alone: else the lowest priority would pay for all time lost.
-  if (claim != Claim::kOverdue && a.in.priority != b.in.priority) {
-    return a.in.priority > b.in.priority;
+  if (a.claim != Claim::kOverdue && a.priority() != b.priority()) {
+    return a.priority() > b.priority();
   }
-  if (a.virtual_time != b.virtual_time) return a.virtual_time < b.virtual_time;
-  return a.in.id < b.in.id;
+  if (a.behind != b.behind) return a.behind < b.behind;
+  return a.parts[0]->in.id < b.parts[0]->in.id;
 }
 
-Arbiter::Tenant* Arbiter::PickHolder() {
-  Tenant* best = nullptr;
-  Tenant* holder = nullptr;
+// Whatever holds one part of a gang back holds them all.
+std::vector<Arbiter::Unit> Arbiter::GatherUnits() {
+  const std::vector<double> levels =
+      LevelsOf([](const Tenant& t) { return t.in.busy && MayRun(t); });
+  std::vector<Unit> units;
   for (Tenant& t : tenants_) {
-    if (!t.in.busy || !MayRun(t)) continue;
-    if (t.in.id == holder_) holder = &t;
-    if (!best || Before(t, *best)) best = &t;
+    if (!t.in.busy) continue;
+    auto same = std::find_if(units.begin(), units.end(), [&](const Unit& unit) {
+      return t.in.gang != 0 && unit.parts[0]->in.gang == t.in.gang;
+    });
+    if (same == units.end()) same = units.emplace(same);
+    Unit& unit = *same;
+    const double behind = t.virtual_time - levels[t.in.card];
+    unit.behind = unit.parts.empty() ? behind : std::min(unit.behind, behind);
+    unit.claim = unit.parts.empty() ? ClaimOf(t) : std::min(unit.claim, ClaimOf(t));
+    unit.presses = unit.presses || Presses(t);
+    unit.holds = unit.holds && t.holds;
+    unit.turn_over = unit.turn_over || t.turn_used >= Turn(t.in.share);
+    unit.parts.push_back(&t);
   }
-  if (holder && best != holder) {
-    if (!Outranks(*best, *holder) && holder->turn_used < Turn(holder->in.share)) best = holder;
-  }
-  if (best && (best->in.id != holder_ || best->turn_used >= Turn(best->in.share))) {
-    best->turn_used = 0;
-  }
-  if (best) best->is_back = false;
-  holder_ = best ? best->in.id : 0;
-  return best;
+  std::erase_if(units, [](const Unit& unit) {
+    return !std::all_of(unit.parts.begin(), unit.parts.end(),
+                        [](const Tenant* t) { return MayRun(*t); });
+  });
+  return units;
 }
 
-void Arbiter::SetNextStep(const Tenant* holder) {
-  Nanos wait = kPeriod;
-  if (holder) {
-    wait = std::min(wait, Turn(holder->in.share) - holder->turn_used);
-    if (holder->in.limit < model::kWholeCard) {
-      const double drain = 1.0 - static_cast<double>(holder->in.limit) / model::kWholeCard;
-      wait = std::min(wait, static_cast<Nanos>(std::max(holder->bucket, 0.0) / drain));
+// In the order of their claims, each takes its cards unless one is taken, or held by somebody whose
+// turn is not over and who may keep it. Who gets the card of a gang that has to wait for another
+// has it until the gang can run: else two cards whose turns end at different times would never be
+// free together.
+void Arbiter::PickHolders() {
+  std::vector<Unit> units = GatherUnits();
+  std::sort(units.begin(), units.end(), Before);
+  std::vector<const Unit*> holder(hand_over_.size(), nullptr);
+  for (const Unit& unit : units) {
+    for (const Tenant* t : unit.parts) {
+      if (unit.holds) holder[t->in.card] = &unit;
     }
   }
+  for (Tenant& t : tenants_) t.holds = false;
+  std::vector<bool> taken(hand_over_.size(), false), waited_for(hand_over_.size(), false);
+  const auto fits = [&](const Unit& unit) {
+    return std::none_of(unit.parts.begin(), unit.parts.end(),
+                        [&](const Tenant* t) { return taken[t->in.card]; });
+  };
+  const auto take = [&](const Unit& unit) {
+    const bool begins = !unit.holds || unit.turn_over;
+    const bool fills_in = std::any_of(unit.parts.begin(), unit.parts.end(),
+                                      [&](const Tenant* t) { return waited_for[t->in.card]; });
+    for (Tenant* t : unit.parts) {
+      taken[t->in.card] = t->holds = true;
+      t->is_back = false;
+      if (!begins) continue;
+      t->turn_used = 0;
+      t->fills_in = fills_in;
+    }
+  };
+  for (const Unit& unit : units) {
+    for (const Tenant* t : unit.parts) {
+      const Unit* other = holder[t->in.card];
+      if (!other || other == &unit || other->turn_over || !fits(unit) || !fits(*other)) continue;
+      if (unit.IsGang() && other->FillsIn()) continue;
+      if (!Outranks(unit, *other)) take(*other);
+    }
+    if (fits(unit)) {
+      take(unit);
+    } else if (unit.IsGang()) {
+      for (const Tenant* t : unit.parts) waited_for[t->in.card] = true;
+    }
+  }
+}
+
+Nanos Arbiter::UntilTurnEnds(const Tenant& holder) const {
+  const Nanos turn = Turn(holder.in.share) - holder.turn_used;
+  if (holder.in.limit >= model::kWholeCard) return turn;
+  const double drain = 1.0 - static_cast<double>(holder.in.limit) / model::kWholeCard;
+  return std::min(turn, static_cast<Nanos>(std::max(holder.bucket, 0.0) / drain));
+}
+
+void Arbiter::SetNextStep() {
+  Nanos wait = kPeriod;
   for (const Tenant& t : tenants_) {
+    if (t.holds) wait = std::min(wait, UntilTurnEnds(t));
     if (!t.in.busy || !t.refilling || t.in.limit <= 0) continue;
     const double missing = Gathered(t.in.limit) - t.bucket;
     wait = std::min(wait, static_cast<Nanos>(missing * model::kWholeCard / t.in.limit) + 1);
@@ -193,14 +271,14 @@ const std::vector<ArbiterAccount>& Arbiter::Step(Nanos now, std::span<const Arbi
   Adopt(inputs);
   Charge(elapsed);
   WakeUp();
-  Tenant* holder = PickHolder();
+  PickHolders();
   result_.clear();
   for (Tenant& t : tenants_) {
     // The idle run too, unless they spent their limit or are paused.
-    t.account.run = &t == holder || (!t.in.busy && MayRun(t));
+    t.account.run = t.holds || (!t.in.busy && MayRun(t));
     result_.push_back(t.account);
   }
-  SetNextStep(holder);
+  SetNextStep();
   return result_;
 }
 

@@ -1,11 +1,14 @@
-// Who may compute on one card, decided from values alone: samples and the time go in, a set of
-// tenants that may run comes out. No clock, thread or file, so the same input gives the same
+// Who may compute on a host's cards, decided from values alone: samples and the time go in, a set
+// of tenants that may run comes out. No clock, thread or file, so the same input gives the same
 // decisions; the daemon runs it as often as it may matter, tests run it in virtual time.
 //
-// The card goes round in turns: one tenant runs, the others that want to are held. A turn lasts
+// Each card goes round in turns: one tenant runs, the others that want to are held. A turn lasts
 // share x kPeriod. Time is charged by residence: the wall time in which a tenant was let run and
 // was busy, split evenly where several ran. So work that leaves short gaps makes the same progress
 // per second of share as work that leaves none.
+// A tenant of several cards is one input for each. Those of them that have work run together or not
+// at all, because one that waits for another's card wastes its own; what each received is kept by
+// card.
 //   floors:  a tenant that has received less than its share goes before any that borrows;
 //   limits:  a bucket that fills at the limit's rate; empty means held until a turn has gathered;
 //   borrow:  what nobody is guaranteed goes by priority, then by weight;
@@ -15,6 +18,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "flexai/base/clock.h"
@@ -34,6 +38,10 @@ struct ArbiterInput {
   /// Time by which the card really received more (or less) work from this tenant than the arbiter
   /// has charged: measured lateness of holds, for instance. Units: ns of the whole card.
   Nanos correction = 0;
+  /// Counts from 0.
+  uint32_t card = 0;
+  /// What runs together has the same number, and a card each; 0 = runs by itself.
+  uint64_t gang = 0;
 };
 
 /// What the arbiter keeps about a tenant; read by tables and billing.
@@ -51,8 +59,8 @@ class Arbiter {
   /// No turn is shorter: handing the card over costs a fraction of a millisecond.
   static constexpr Nanos kShortestTurn = 2 * kMillisecond;
 
-  /// `hand_over`: the card's time that is lost when it goes from one tenant to another.
-  explicit Arbiter(Nanos hand_over = 0) : hand_over_(hand_over) {}
+  /// `hand_over`: for each card, the time that is lost when it goes from one tenant to another.
+  explicit Arbiter(std::vector<Nanos> hand_over = {0}) : hand_over_(std::move(hand_over)) {}
 
   /// Charges what ran since the last step and decides who runs from `now` on. Tenants that are not
   /// in `inputs` are forgotten. `now` must not go backwards.
@@ -73,7 +81,11 @@ class Arbiter {
     bool was_busy = false;
     bool is_back = false;    // from idling, and has not had the card since
     bool refilling = false;  // the bucket ran out: held until it holds a turn again
+    bool holds = false;      // has its card
+    bool fills_in = false;   // until a gang that comes first has all its cards
   };
+  /// What runs together, of those that have work and may: a tenant, or the parts of a gang.
+  struct Unit;
 
   void Adopt(std::span<const ArbiterInput> inputs);
   void Charge(Nanos elapsed);
@@ -86,18 +98,20 @@ class Arbiter {
   static Claim ClaimOf(const Tenant& t);
   /// Whether what `t` is owed is worth a hand-over before the holder's turn is over.
   bool Presses(const Tenant& t) const;
-  /// Whether `a` takes the card from a holder whose turn is not over.
-  bool Outranks(const Tenant& a, const Tenant& holder) const;
-  static bool Before(const Tenant& a, const Tenant& b);
-  Tenant* PickHolder();
-  void SetNextStep(const Tenant* holder);
+  /// Whether `a` takes its cards from a holder whose turn is not over.
+  static bool Outranks(const Unit& a, const Unit& holder);
+  static bool Before(const Unit& a, const Unit& b);
+  std::vector<double> LevelsOf(bool (*counts)(const Tenant&)) const;
+  std::vector<Unit> GatherUnits();
+  void PickHolders();
+  Nanos UntilTurnEnds(const Tenant& holder) const;
+  void SetNextStep();
 
-  Nanos hand_over_;
+  std::vector<Nanos> hand_over_;
   std::vector<Tenant> tenants_;
   std::vector<ArbiterAccount> result_;
   Nanos last_ = -1;
   Nanos next_step_ = 0;
-  uint64_t holder_ = 0;
 };
 
 }  // namespace flexai::slice

@@ -33,7 +33,7 @@ struct Outcome {
 // Plays `loads` for `length` in steps of at most `tick`, as the daemon does.
 Outcome Play(const std::vector<Load>& loads, Nanos length, Nanos tick = kMillisecond,
              bool record = false, Nanos hand_over = 0) {
-  Arbiter arbiter(hand_over);
+  Arbiter arbiter({hand_over});
   const size_t n = loads.size();
   std::vector<ArbiterInput> inputs(n);
   std::vector<Nanos> left(n), resting(n, 0), got(n, 0);
@@ -108,7 +108,7 @@ TEST(Arbiter, LoneTenantWaitsOnceInAPeriod) {
 
 // What people took from a tenant is not made up for: one that wakes beside it has the card at once.
 TEST(Arbiter, APauseEarnsNothing) {
-  Arbiter arbiter(kCostly);
+  Arbiter arbiter({kCostly});
   ArbiterInput stopped = {1, 500, 1000, Priority::kNormal, true, true};
   ArbiterInput sleeps = {2, 500, 1000, Priority::kNormal, false, false};
   Nanos now = 0;
@@ -127,7 +127,7 @@ TEST(Arbiter, APauseEarnsNothing) {
 // A limit holds from the moment it is given, whatever a tenant might have had before.
 TEST(Arbiter, LoweredLimitActsAtOnce) {
   for (const bool paused : {false, true}) {
-    Arbiter arbiter(kCostly);
+    Arbiter arbiter({kCostly});
     std::vector<ArbiterInput> inputs = {{1, 10, 1000, Priority::kNormal, paused, true},
                                         {2, 900, 1000, Priority::kNormal, false, true}};
     Nanos now = 0;
@@ -193,7 +193,7 @@ TEST(Arbiter, PausedGetsNothing) {
 }
 
 TEST(Arbiter, ReturningTenantIsServedWithinATick) {
-  Arbiter arbiter(kCostly);
+  Arbiter arbiter({kCostly});
   std::vector<ArbiterInput> in = {{1, 500, 1000, Priority::kNormal, false, true},
                                   {2, 500, 500, Priority::kNormal, false, false}};
   for (Nanos now = 0; now < kSecond; now += kMillisecond) arbiter.Step(now, in);

@@ -105,15 +105,16 @@ Result<AttachRequest> ReadSliceVariable(const char* text) {
   request.slot = -1;
   std::string_view rest = text;
   const size_t id = std::min(rest.find(':'), rest.size());
-  uint64_t share = 0, limit = 0, priority = 0, leader = 0;
+  uint64_t share = 0, limit = 0, priority = 0, leader = 0, cards = 0;
   bool fits =
-      id > 0 && id < sizeof(request.slice) && std::count(text, text + rest.size(), ':') == 5;
+      id > 0 && id < sizeof(request.slice) && std::count(text, text + rest.size(), ':') == 6;
   if (fits) {
     memcpy(request.slice, text, id);
     rest.remove_prefix(id + 1);
     fits = TakeNumber(&rest, INT32_MAX, &share) && TakeNumber(&rest, INT32_MAX, &limit) &&
            TakeNumber(&rest, UINT64_MAX, &request.memory) &&
-           TakeNumber(&rest, UINT32_MAX, &priority) && TakeNumber(&rest, INT32_MAX, &leader);
+           TakeNumber(&rest, UINT32_MAX, &priority) && TakeNumber(&rest, INT32_MAX, &leader) &&
+           TakeNumber(&rest, model::kMostCards, &cards) && cards > 0;
   }
   if (!fits) {
     return Status(Code::kInvalidArgument, "FLEXAI_SLICE is '" + std::string(text) + "'",
@@ -123,6 +124,7 @@ Result<AttachRequest> ReadSliceVariable(const char* text) {
   request.limit = static_cast<int32_t>(limit);
   request.priority = static_cast<uint32_t>(priority);
   request.leader_pid = static_cast<int32_t>(leader);
+  request.cards = static_cast<int32_t>(cards);
   return request;
 }
 
@@ -130,7 +132,7 @@ std::string WriteSliceVariable(const std::string& id, const model::SliceSpec& sp
                                int leader_pid) {
   return id + ":" + std::to_string(spec.share) + ":" + std::to_string(spec.limit) + ":" +
          std::to_string(spec.memory) + ":" + std::to_string(static_cast<int>(spec.priority)) + ":" +
-         std::to_string(leader_pid);
+         std::to_string(leader_pid) + ":" + std::to_string(spec.cards);
 }
 
 Result<int> ConnectDaemon(const std::string& address, bool wait) {

@@ -40,6 +40,8 @@ struct AttachRequest {
   uint32_t region_version;
   int32_t slot;    // the slot held so far, -1 = none; then the region's fd comes along
   uint64_t owner;  // the number in that slot
+  int32_t cards;   // of the slice
+  int32_t part;    // which of them is meant, from 0; each has a region of its own
 };
 
 struct AttachReply {
@@ -50,7 +52,7 @@ struct AttachReply {
   char hint[240];
 };
 
-/// What FLEXAI_SLICE says: "id:share:limit:memory:priority:leader".
+/// What FLEXAI_SLICE says: "id:share:limit:memory:priority:leader:cards".
 /// Errors: kInvalidArgument (not of that form).
 Result<AttachRequest> ReadSliceVariable(const char* text);
 std::string WriteSliceVariable(const std::string& id, const model::SliceSpec& spec, int leader_pid);

@@ -255,6 +255,7 @@ TEST(SliceVariableTest, ReadsWhatItWrites) {
   spec.limit = 500;
   spec.memory = 8589934592;
   spec.priority = model::Priority::kHigh;
+  spec.cards = 2;
   const auto read = ReadSliceVariable(WriteSliceVariable("s-7f3a", spec, 4711).c_str());
   ASSERT_TRUE(read.ok());
   EXPECT_STREQ(read->slice, "s-7f3a");
@@ -263,6 +264,8 @@ TEST(SliceVariableTest, ReadsWhatItWrites) {
   EXPECT_EQ(read->memory, 8589934592u);
   EXPECT_EQ(read->priority, 2u);
   EXPECT_EQ(read->leader_pid, 4711);
+  EXPECT_EQ(read->cards, 2);
+  EXPECT_EQ(read->part, 0);
   EXPECT_EQ(read->region_version, kRegionVersion);
   EXPECT_EQ(read->slot, -1);
   EXPECT_EQ(read->owner, 0u);
@@ -270,8 +273,8 @@ TEST(SliceVariableTest, ReadsWhatItWrites) {
 
 TEST(SliceVariableTest, TakesTheLongestId) {
   const std::string id(31, 'x');
-  EXPECT_TRUE(ReadSliceVariable((id + ":1:1:1:1:1").c_str()).ok());
-  EXPECT_EQ(ReadSliceVariable((id + "x:1:1:1:1:1").c_str()).status().code(),
+  EXPECT_TRUE(ReadSliceVariable((id + ":1:1:1:1:1:1").c_str()).ok());
+  EXPECT_EQ(ReadSliceVariable((id + "x:1:1:1:1:1:1").c_str()).status().code(),
             Code::kInvalidArgument);
 }
 
@@ -283,21 +286,25 @@ TEST(SliceVariableTest, RefusesAnyOtherForm) {
                            "s:1:1:1:1",
                            "s:1:1:1:1:",
                            "s:1:1:1:1:1:",
-                           "s:1:1:1:1:1:1",
-                           "s:1:1:1:1:1 ",
-                           "s: 1:1:1:1:1",
-                           "s:+1:1:1:1:1",
-                           "s:-1:1:1:1:1",
-                           "s:1:1:-1:1:1",
-                           "s:1:1:1:1:-1",
-                           "s:1::1:1:1",
-                           "s:x:1:1:1:1",
-                           "s:0x1:1:1:1:1",
-                           "s:1.5:1:1:1:1",
-                           "s:2147483648:1:1:1:1",
-                           "s:1:1:18446744073709551616:1:1",
-                           "s:1:1:1:4294967296:1",
-                           ":1:1:1:1:1"}) {
+                           "s:1:1:1:1:1",
+                           "s:1:1:1:1:1 :1",
+                           "s:1:1:1:1:1:1:",
+                           "s:1:1:1:1:1:1:1",
+                           "s: 1:1:1:1:1:1",
+                           "s:+1:1:1:1:1:1",
+                           "s:-1:1:1:1:1:1",
+                           "s:1:1:-1:1:1:1",
+                           "s:1:1:1:1:-1:1",
+                           "s:1::1:1:1:1",
+                           "s:x:1:1:1:1:1",
+                           "s:0x1:1:1:1:1:1",
+                           "s:1.5:1:1:1:1:1",
+                           "s:2147483648:1:1:1:1:1",
+                           "s:1:1:18446744073709551616:1:1:1",
+                           "s:1:1:1:4294967296:1:1",
+                           "s:1:1:1:1:1:0",
+                           "s:1:1:1:1:1:17",
+                           ":1:1:1:1:1:1"}) {
     const auto read = ReadSliceVariable(text);
     EXPECT_EQ(read.status().code(), Code::kInvalidArgument) << text;
     EXPECT_FALSE(read.status().hint().empty());

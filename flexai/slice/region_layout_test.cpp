@@ -17,7 +17,7 @@ namespace {
 // A build for another machine or compiler must not move anything.
 static_assert(sizeof(RegionHeader) == 512);
 static_assert(sizeof(FrameHeader) == 12);
-static_assert(sizeof(AttachRequest) == 72);
+static_assert(sizeof(AttachRequest) == 80);
 static_assert(sizeof(AttachReply) == 496);
 static_assert(offsetof(Region, slots) == sizeof(RegionHeader));
 
@@ -65,7 +65,8 @@ const std::map<std::string, Fields>& Structs() {
        {FIELD(AttachRequest, slice), FIELD(AttachRequest, share), FIELD(AttachRequest, limit),
         FIELD(AttachRequest, memory), FIELD(AttachRequest, priority),
         FIELD(AttachRequest, leader_pid), FIELD(AttachRequest, region_version),
-        FIELD(AttachRequest, slot), FIELD(AttachRequest, owner)}},
+        FIELD(AttachRequest, slot), FIELD(AttachRequest, owner), FIELD(AttachRequest, cards),
+        FIELD(AttachRequest, part)}},
       {"AttachReply",
        {FIELD(AttachReply, code), FIELD(AttachReply, slot), FIELD(AttachReply, owner),
         FIELD(AttachReply, message), FIELD(AttachReply, hint)}},

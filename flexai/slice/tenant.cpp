@@ -103,6 +103,7 @@ Status Tenant::Attach() {
   Result<AttachRequest> request = ReadSliceVariable(variable);
   if (!request.ok()) return request.status();
   request_ = *request;
+  request_.part = part_;
   environment_ = ReadDaemonEnvironment();
   // A daemon may be just now replaced by its successor.
   Status last;

@@ -19,7 +19,9 @@ namespace flexai::slice {
 class Tenant {
  public:
   /// `lever` may be null: then only memory is held. `queues`, if not null, is shown to the daemon.
-  explicit Tenant(Lever* lever, QueueWatch* queues = nullptr) : lever_(lever), queues_(queues) {}
+  /// `part`: which of the slice's cards this is about, from 0.
+  explicit Tenant(Lever* lever, QueueWatch* queues = nullptr, int part = 0)
+      : lever_(lever), queues_(queues), part_(part) {}
   Tenant(const Tenant&) = delete;
   Tenant& operator=(const Tenant&) = delete;
 
@@ -65,6 +67,7 @@ class Tenant {
 
   Lever* lever_;
   QueueWatch* queues_;
+  int part_;
   std::mutex mu_;  // one attach at a time
   AttachRequest request_ = {};
   DaemonEnvironment environment_;

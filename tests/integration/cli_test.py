@@ -129,7 +129,7 @@ class Run(unittest.TestCase):
     def test_environment(self):
         out = self.run_program("--share", "30%", "env", env=environment(self.daemon.path, TOY="1")).stdout
         self.assertIn(f"\nFLEXAI_SOCKET={self.daemon.path}\n", "\n" + out)
-        self.assertRegex(out, rf"(?m)^FLEXAI_SLICE=s-0001:300:300:{5 << 30}:1:\d+$")
+        self.assertRegex(out, rf"(?m)^FLEXAI_SLICE=s-0001:300:300:{5 << 30}:1:\d+:1$")
         self.assertRegex(out, r"(?m)^[A-Z]+_LAYERS=/\S+/libflexai_[a-z]+\.so$")
         self.assertIn("TOY=1\n", out)
 

@@ -41,21 +41,26 @@ bool Belongs(const rm::NvHandle client, const rm::NvHandle handle, const rm::NvH
 }  // namespace
 
 int ChannelFreeze::Ioctl(int fd, unsigned long request, void* argument) {
-  if (_IOC_TYPE(request) != rm::NV_IOCTL_MAGIC || !argument) return real_(fd, request, argument);
-  if (_IOC_NR(request) == rm::NV_ESC_RM_FREE) {
-    // First, because a channel that is gone would fail the call for all.
-    const auto& free = *static_cast<const rm::NVOS00_PARAMETERS*>(argument);
-    std::lock_guard<std::mutex> lock(mu_);
-    Gone(free.hRoot, free.hObjectOld);
-  }
+  BeforeIoctl(request, argument);
   const int result = real_(fd, request, argument);
   const int saved = errno;
-  if (result == 0) Learn(fd, request, argument);
+  if (result == 0) AfterIoctl(fd, request, argument);
   errno = saved;
   return result;
 }
 
-void ChannelFreeze::Learn(int fd, unsigned long request, const void* argument) {
+// What goes is forgotten first, because a channel that is gone would fail the call for all.
+void ChannelFreeze::BeforeIoctl(unsigned long request, const void* argument) {
+  const bool frees =
+      _IOC_TYPE(request) == rm::NV_IOCTL_MAGIC && _IOC_NR(request) == rm::NV_ESC_RM_FREE;
+  if (!frees || !argument) return;
+  const auto& free = *static_cast<const rm::NVOS00_PARAMETERS*>(argument);
+  std::lock_guard<std::mutex> lock(mu_);
+  Gone(free.hRoot, free.hObjectOld);
+}
+
+void ChannelFreeze::AfterIoctl(int fd, unsigned long request, const void* argument) {
+  if (_IOC_TYPE(request) != rm::NV_IOCTL_MAGIC || !argument) return;
   switch (_IOC_NR(request)) {
     case rm::NV_ESC_RM_ALLOC: {
       // The older form lacks the rights; what we read first is the same in both.
@@ -91,7 +96,7 @@ void ChannelFreeze::Learn(int fd, unsigned long request, const void* argument) {
 
 void ChannelFreeze::Made(const Object& object, uint32_t object_class, uint64_t parameters) {
   if (object_class == rm::NV20_SUBDEVICE_0) {
-    subdevices_.push_back(object);
+    if (IsOurs(object)) subdevices_.push_back(object);
   } else if (object_class == rm::KEPLER_CHANNEL_GROUP_A) {
     uint32_t engine = rm::NV2080_ENGINE_TYPE_GRAPHICS;
     if (parameters) {
@@ -141,13 +146,36 @@ void ChannelFreeze::Scheduled(rm::NvHandle client, rm::NvHandle handle) {
   if (held_ && StopsChannels()) SetChannels(Order::kStop);
 }
 
-const ChannelFreeze::Object* ChannelFreeze::SubdeviceOf(const Channel& channel) const {
+const ChannelFreeze::Object* ChannelFreeze::SubdeviceOf(rm::NvHandle client,
+                                                        rm::NvHandle device) const {
   for (const Object& subdevice : subdevices_) {
-    if (subdevice.client == channel.client && subdevice.parent == channel.device) {
-      return &subdevice;
-    }
+    if (subdevice.client == client && subdevice.parent == device) return &subdevice;
   }
   return nullptr;
+}
+
+// One that does not tell its name is nobody's: its card is held by the gate.
+bool ChannelFreeze::IsOurs(const Object& subdevice) {
+  if (uuid_.empty()) return true;
+  rm::NV2080_CTRL_GPU_GET_GID_INFO_PARAMS name = {};
+  const uint32_t status =
+      Control(subdevice, rm::NV2080_CTRL_CMD_GPU_GET_GID_INFO, &name, sizeof(name));
+  name.data[sizeof(name.data) - 1] = 0;
+  return status == rm::NV_OK && uuid_ == reinterpret_cast<const char*>(name.data);
+}
+
+bool ChannelFreeze::HasChannels() const {
+  return std::any_of(channels_.begin(), channels_.end(), [this](const Channel& channel) {
+    return SubdeviceOf(channel.client, channel.device) != nullptr;
+  });
+}
+
+bool ChannelFreeze::CanStop(const Group& group) const {
+  return group.may_run && IsCompute(group.engine) && SubdeviceOf(group.client, group.parent);
+}
+
+bool ChannelFreeze::CanStop(const Channel& channel) const {
+  return channel.compute && channel.scheduled && SubdeviceOf(channel.client, channel.device);
 }
 
 // Compute channels only: copies that are under way go on, which harms nobody's share.
@@ -161,7 +189,7 @@ uint32_t ChannelFreeze::SetChannels(Order order) {
       count = 0;
     };
     for (const Channel& channel : channels_) {
-      if (!channel.compute || !channel.scheduled || SubdeviceOf(channel) != &subdevice) continue;
+      if (!CanStop(channel) || SubdeviceOf(channel.client, channel.device) != &subdevice) continue;
       some[count++] = &channel;
       if (count == rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_MAX_ENTRIES) ask();
     }
@@ -216,7 +244,7 @@ uint32_t ChannelFreeze::Stop(bool handed_over) {
 uint32_t ChannelFreeze::TakeOffCard() {
   uint32_t status = rm::NV_OK;
   for (const Group& group : groups_) {
-    if (!group.may_run || !IsCompute(group.engine)) continue;
+    if (!CanStop(group)) continue;
     rm::NVA06C_CTRL_PREEMPT_PARAMS wait = {1, 0, 0};
     const uint32_t one = Control(group, rm::NVA06C_CTRL_CMD_PREEMPT, &wait, sizeof(wait));
     if (status == rm::NV_OK) status = one;
@@ -241,7 +269,7 @@ void ChannelFreeze::TimeSliceSet(rm::NvHandle client, rm::NvHandle handle, uint6
 
 // A driver that refuses leaves the card to go round as it does: slices are a help, no promise.
 void ChannelFreeze::ApplyTimeSlice(Group& group) {
-  if (!group.may_run || !IsCompute(group.engine)) return;
+  if (!CanStop(group)) return;
   if ((dropped_ & device::kTimeSliceLever) != 0 && group.own_slice_us == 0) return;
   rm::NVA06C_CTRL_TIMESLICE_PARAMS slice = {};
   if (group.own_slice_us == 0) {
@@ -264,10 +292,9 @@ uint32_t ChannelFreeze::SetOneByOne(Order order) {
   uint32_t first = rm::NV_OK;
   bool any = false;
   std::erase_if(channels_, [&](const Channel& channel) {
-    const Object* subdevice = SubdeviceOf(channel);
-    if (!channel.compute || !channel.scheduled || !subdevice) return false;
+    if (!CanStop(channel)) return false;
     const Channel* one = &channel;
-    const uint32_t status = SetSome(*subdevice, order, &one, 1);
+    const uint32_t status = SetSome(*SubdeviceOf(channel.client, channel.device), order, &one, 1);
     if (status == rm::NV_OK) any = true;
     if (status != rm::NV_OK && first == rm::NV_OK) first = status;
     return status == rm::NV_ERR_OBJECT_NOT_FOUND;
@@ -294,7 +321,7 @@ uint32_t ChannelFreeze::workers() const {
   if (!StopsChannels()) return 0;
   return static_cast<uint32_t>(
       std::count_if(channels_.begin(), channels_.end(),
-                    [](const Channel& channel) { return channel.compute && channel.scheduled; }));
+                    [this](const Channel& channel) { return CanStop(channel); }));
 }
 
 void ChannelFreeze::Hold(bool handed_over) {
@@ -308,7 +335,7 @@ void ChannelFreeze::Hold(bool handed_over) {
     }
   }
   // Without channels of its own, a process may still use another's (a shared context).
-  if (!StopsChannels() || channels_.empty()) gate_->Hold(handed_over);
+  if (!StopsChannels() || !HasChannels()) gate_->Hold(handed_over);
 }
 
 void ChannelFreeze::Release() {
@@ -336,7 +363,7 @@ void ChannelFreeze::Drop(uint32_t levers) {
   if (!held_ || stopped == StopsChannels()) return;
   if (stopped) {
     gate_->Hold(/*handed_over=*/false);
-  } else if (Stop(/*handed_over=*/false) == rm::NV_OK && !channels_.empty()) {
+  } else if (Stop(/*handed_over=*/false) == rm::NV_OK && HasChannels()) {
     gate_->Release();
   }
 }
@@ -354,7 +381,7 @@ bool ChannelFreeze::takes_off() const {
 uint32_t ChannelFreeze::ReadTimeSlice() {
   std::lock_guard<std::mutex> lock(mu_);
   for (const Group& group : groups_) {
-    if (!group.may_run || !IsCompute(group.engine)) continue;
+    if (!CanStop(group)) continue;
     rm::NVA06C_CTRL_TIMESLICE_PARAMS slice = {};
     const uint32_t status =
         Control(group, rm::NVA06C_CTRL_CMD_GET_TIMESLICE, &slice, sizeof(slice));

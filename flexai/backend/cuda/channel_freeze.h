@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "flexai/device/prober.h"
@@ -26,9 +27,15 @@ class ChannelFreeze : public slice::Lever {
 
   /// The driver's call of ioctl goes through here. Thread: any.
   int Ioctl(int fd, unsigned long request, void* argument);
+  /// Or these are called around it.
+  void BeforeIoctl(unsigned long request, const void* argument);
+  void AfterIoctl(int fd, unsigned long request, const void* argument);
   /// What stands behind Ioctl; null: channels are unknown, and the gate is all there is.
   /// Thread: one, before the first Ioctl.
   void SetReal(IoctlFn real) { real_ = real; }
+  /// Only channels on the card of this name are stopped; without, those on all cards.
+  /// Thread: one, before the first Ioctl.
+  void KeepTo(const std::string& uuid) { uuid_ = uuid; }
 
   slice::LeverKind kind() const override;
   void Hold(bool handed_over) override;
@@ -67,12 +74,15 @@ class ChannelFreeze : public slice::Lever {
     bool scheduled;  // may run: before that the driver is still making it
   };
 
-  void Learn(int fd, unsigned long request, const void* argument);
   void Made(const Object& object, uint32_t object_class, uint64_t parameters);
   void Gone(rm::NvHandle client, rm::NvHandle handle);
   void Scheduled(rm::NvHandle client, rm::NvHandle handle);
   void TimeSliceSet(rm::NvHandle client, rm::NvHandle handle, uint64_t us);
-  const Object* SubdeviceOf(const Channel& channel) const;
+  const Object* SubdeviceOf(rm::NvHandle client, rm::NvHandle device) const;
+  bool IsOurs(const Object& subdevice);
+  bool HasChannels() const;
+  bool CanStop(const Group& group) const;
+  bool CanStop(const Channel& channel) const;
   enum class Order : uint8_t { kGo, kStop, kStopScheduling };
   uint32_t SetChannels(Order order);
   uint32_t SetSome(const Object& subdevice, Order order, const Channel* const* some,
@@ -87,6 +97,7 @@ class ChannelFreeze : public slice::Lever {
 
   slice::GateLever* gate_;
   IoctlFn real_ = nullptr;
+  std::string uuid_;
   mutable std::mutex mu_;  // guards what follows; held during a control call, never on a launch
   std::vector<Object> subdevices_;
   std::vector<Group> groups_;

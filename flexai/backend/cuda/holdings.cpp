@@ -1,6 +1,7 @@
 #include "flexai/backend/cuda/holdings.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace flexai::backend::cuda {
@@ -43,6 +44,14 @@ uint64_t Holdings::KeepRangeLocked(uint64_t address, const Object& object) {
     if (blocks_[block]++ == 0) fresh += kBlock;
   }
   return fresh;
+}
+
+bool Holdings::Has(uint64_t object) {
+  std::lock_guard<std::mutex> lock(mu_);
+  if (objects_.count(object) || handles_.count(object)) return true;
+  const auto after = mappings_.upper_bound(object);
+  return after != mappings_.begin() &&
+         object - std::prev(after)->first < std::prev(after)->second.size;
 }
 
 Taken Holdings::Take(uint64_t object) {

@@ -57,6 +57,9 @@ class Holdings {
   /// driver's figures.
   uint64_t KeepRange(uint64_t address, uint64_t bytes, bool managed, uint64_t context);
 
+  /// Whether an object, a handle, or what is mapped at an address is in the books.
+  bool Has(uint64_t object);
+
   /// Forgets an object; `object` is 0 in the answer if it is not known.
   Taken Take(uint64_t object);
   /// Forgets all objects of a context that is gone; the sums of what they held, object 0.

@@ -80,6 +80,7 @@ Result<model::Card> CudaInventory::Describe(const api::Real& ml, unsigned index,
                   "nvidia-smi says more; a card that fell off the bus needs a reboot");
   }
   model::Card card;
+  card.joins = true;
   card.backend = "cuda";
   card.kind = "gpu";
   card.vendor = "NVIDIA";

@@ -7,21 +7,25 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <memory>
+#include <vector>
 
 #include "flexai/backend/cuda/nvml_exported.h"
 #include "flexai/base/log.h"
+#include "flexai/slice/attach.h"
 #include "flexai/slice/tenant.h"
 
 namespace flexai::backend::nvml {
 namespace {
 
 using intercept::Call;
+using Tenants = std::vector<std::unique_ptr<slice::Tenant>>;  // one for each card of the slice
 
-/// The slice's card shows the slice's memory and processes; other cards stay as they are. What
-/// would change a card is refused: it is not the tenant's alone.
+/// The slice's cards show the slice's memory and processes; others stay as they are. What would
+/// change a card is refused: it is not the tenant's alone.
 class ViewStage : public intercept::Stage {
  public:
-  explicit ViewStage(slice::Tenant* tenant) : tenant_(tenant) {}
+  explicit ViewStage(const Tenants& tenants) : tenants_(tenants) {}
   const char* name() const override { return "view"; }
   intercept::FailMode fail_mode() const override { return intercept::FailMode::kOpen; }
   bool Listens(const intercept::FnInfo& info) override {
@@ -34,7 +38,7 @@ class ViewStage : public intercept::Stage {
   static bool Changes(const intercept::FnInfo& info) {
     return info.wire == intercept::WireClass::kRefuse;
   }
-  static bool IsOurs(const slice::Region& region, uint64_t device);
+  const slice::Region* RegionOf(uint64_t device) const;
   static const slice::ProcessSlot* Find(const slice::Region& region, unsigned pid, uint64_t* bytes);
   template <class T>
   static unsigned KeepOwn(T* all, unsigned count, const slice::Region& region);
@@ -44,16 +48,21 @@ class ViewStage : public intercept::Stage {
   template <class M>
   static void ShowMemory(M* memory, const slice::Region& region);
 
-  slice::Tenant* tenant_;
+  const Tenants& tenants_;
   std::array<std::atomic<bool>, api::kFunctionCount> told_ = {};  // by function: of its refusal
 };
 
-bool ViewStage::IsOurs(const slice::Region& region, uint64_t device) {
+// What the slice has of the card; null: nothing.
+const slice::Region* ViewStage::RegionOf(uint64_t device) const {
   char uuid[96] = {};
   const auto ask = Real().nvmlDeviceGetUUID;
   const auto handle = reinterpret_cast<api::nvmlDevice_t>(device);
-  return ask && ask(handle, uuid, sizeof(uuid)) == api::NVML_SUCCESS &&
-         strcmp(uuid, region.header.card_uuid) == 0;
+  if (!ask || ask(handle, uuid, sizeof(uuid)) != api::NVML_SUCCESS) return nullptr;
+  for (const auto& tenant : tenants_) {
+    const slice::Region* region = tenant->region();
+    if (region && strcmp(uuid, region->header.card_uuid) == 0) return region;
+  }
+  return nullptr;
 }
 
 template <class M>
@@ -154,7 +163,7 @@ void ViewStage::ShowSamples(Call& call, const slice::Region& region) {
 }
 
 bool ViewStage::Before(Call& call) {
-  if (!Changes(call.info()) || !tenant_->region()) return true;
+  if (!Changes(call.info()) || !tenants_.front()->region()) return true;
   if (!told_[call.info().index].exchange(true)) {
     Notice("%s refused: %s; do it outside of flexai run", call.info().name, call.info().reason);
   }
@@ -163,8 +172,9 @@ bool ViewStage::Before(Call& call) {
 }
 
 void ViewStage::After(Call& call) {
-  const slice::Region* region = tenant_->region();
-  if (!call.ok() || !region || Changes(call.info()) || !IsOurs(*region, call.handle())) return;
+  if (!call.ok() || Changes(call.info())) return;
+  const slice::Region* region = RegionOf(call.handle());
+  if (!region) return;
   switch (call.info().index) {
     case api::NvmlDeviceGetMemoryInfoCall::kIndex:
       return ShowMemory(call.As<api::NvmlDeviceGetMemoryInfoCall>().memory, *region);
@@ -188,26 +198,33 @@ void ViewStage::After(Call& call) {
   }
 }
 
-slice::Tenant* g_tenant = nullptr;  // never freed
+Tenants* g_tenants = nullptr;  // never freed
 
-void AfterForkInChild() { g_tenant->AfterFork(); }
+void AfterForkInChild() {
+  for (const auto& tenant : *g_tenants) tenant->AfterFork();
+}
 
 __attribute__((destructor)) void AtExit() {
-  if (g_tenant) g_tenant->Exit();
+  for (size_t i = 0; g_tenants && i < g_tenants->size(); ++i) (*g_tenants)[i]->Exit();
 }
 
 }  // namespace
 
 void Start(intercept::Chassis& chassis) {
-  if (!getenv("FLEXAI_SLICE")) return;
-  g_tenant = new slice::Tenant(nullptr);
-  if (const Status attached = g_tenant->Attach(); !attached.ok()) {
+  const char* variable = getenv("FLEXAI_SLICE");
+  if (!variable) return;
+  const Result<slice::AttachRequest> slice = slice::ReadSliceVariable(variable);
+  g_tenants = new Tenants;
+  for (int part = 0; part < (slice.ok() ? slice->cards : 1); ++part) {
+    g_tenants->push_back(std::make_unique<slice::Tenant>(nullptr, nullptr, part));
+    const Status attached = g_tenants->back()->Attach();
+    if (attached.ok()) continue;
     FLEXAI_LOG("cuda", kWarn, "the management library shows the whole card: %s",
                attached.ToString().c_str());
     return;
   }
   pthread_atfork(nullptr, nullptr, &AfterForkInChild);
-  if (const Status added = chassis.AddStage(new ViewStage(g_tenant)); !added.ok()) {
+  if (const Status added = chassis.AddStage(new ViewStage(*g_tenants)); !added.ok()) {
     Notice("view: %s", added.ToString().c_str());
   }
 }

@@ -34,7 +34,7 @@ uint64_t StreamOf(void* params) {
   }
 }
 
-uint64_t ContextOf(uint64_t stream) {
+uint64_t ContextOfStream(uint64_t stream) {
   api::CUcontext context = nullptr;
   if (!Real().cuStreamGetCtx) return 0;
   const auto handle = reinterpret_cast<api::CUstream>(stream);
@@ -52,7 +52,7 @@ api::CUevent EventBehind(api::CUstream stream) {
       real.cuStreamIsCapturing(stream, &captured) != api::CUDA_SUCCESS || captured != 0) {
     return nullptr;
   }
-  const uint64_t context = ContextOf(intercept::ToWord(stream));
+  const uint64_t context = ContextOfStream(intercept::ToWord(stream));
   if (!context ||
       real.cuCtxPushCurrent_v2(reinterpret_cast<api::CUcontext>(context)) != api::CUDA_SUCCESS) {
     return nullptr;
@@ -122,7 +122,7 @@ Queues::Queue Queues::QueueIn(const Call& call) const {
   const uint16_t index = call.info().index;
   const uint64_t stream = stream_[index] ? stream_[index](call.params()) : 0;
   const bool several = several_.load(std::memory_order_relaxed);
-  if (stream > kPerThread) return {stream, several ? GroupOf(ContextOf(stream)) : 0};
+  if (stream > kPerThread) return {stream, several ? GroupOf(ContextOfStream(stream)) : 0};
   const bool own = stream == kPerThread || (stream == 0 && per_thread_[index]);
   const uint64_t group = several ? GroupOf(CurrentContext()) : 0;
   return {(own ? OwnStream() : kLegacy) ^ (group & ~uint64_t{1}), group};
@@ -159,6 +159,19 @@ void Queues::Launches(Call& call) {
 
 bool Queues::Watches(const intercept::FnInfo& info) const {
   return does_[info.index] != Does::kNothing;
+}
+
+bool Queues::WaitsForEvent(const intercept::FnInfo& info) const {
+  return does_[info.index] == Does::kWaitForEvent;
+}
+
+uint64_t Queues::ContextOf(const Call& call) const {
+  const uint16_t index = call.info().index;
+  if (index == api::CuCtxSynchronize_v2Call::kIndex) {
+    return intercept::ToWord(call.As<api::CuCtxSynchronize_v2Call>().ctx);
+  }
+  const uint64_t stream = stream_[index] ? stream_[index](call.params()) : 0;
+  return IsHandle(stream) ? ContextOfStream(stream) : 0;
 }
 
 void Queues::Before(Call& call) {

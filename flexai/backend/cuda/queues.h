@@ -22,6 +22,9 @@ class Queues {
   void Launches(intercept::Call& call);
   /// Whether Before and After want to see the function.
   bool Watches(const intercept::FnInfo& info) const;
+  bool WaitsForEvent(const intercept::FnInfo& info) const;
+  /// The context of the stream that the call names; 0: it names none.
+  uint64_t ContextOf(const intercept::Call& call) const;
   void Before(intercept::Call& call);
   void After(intercept::Call& call);
   /// A context was made, or came to be used.

@@ -96,6 +96,11 @@ bool Reserves::Recover(slice::Ledger& ledger) {
   return any;
 }
 
+bool Reserves::Has(uint64_t key) {
+  std::lock_guard<std::mutex> lock(mu_);
+  return booked_.count(key) > 0;
+}
+
 uint64_t Reserves::Take(uint64_t key) {
   std::lock_guard<std::mutex> lock(mu_);
   const auto found = booked_.find(key);

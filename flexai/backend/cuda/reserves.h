@@ -30,6 +30,8 @@ class Reserves {
   bool Settle(uint64_t key, slice::Ledger& ledger);
   /// The same for all, which are trimmed first.
   bool Recover(slice::Ledger& ledger);
+  /// Whether the pool is in the books, if with 0 bytes.
+  bool Has(uint64_t key);
   /// The pool is gone: its bytes.
   uint64_t Take(uint64_t key);
 

@@ -17,9 +17,10 @@ constexpr uint64_t kPitchStep = 512;
 constexpr unsigned kSparse = 0x40;
 constexpr unsigned kDeferredMapping = 0x80;
 constexpr uint32_t kOnDevice = 1;
-// Places in structures that hold a union, on 64-bit machines. Source: cuda.h, CUmemAllocationProp
-// and CUDA_EXTERNAL_MEMORY_HANDLE_DESC.
+// Places in structures that hold a union, on 64-bit machines. Source: cuda.h, CUmemAllocationProp,
+// CUmemPoolProps and CUDA_EXTERNAL_MEMORY_HANDLE_DESC.
 constexpr size_t kLocationType = 8;
+constexpr size_t kLocationId = 12;
 constexpr size_t kExternalSize = 24;
 
 template <class T>
@@ -131,9 +132,14 @@ uint64_t ArrayBytes(Call& call) {
   return said ? said : levels > 1 ? guess + guess / 2 : guess;
 }
 
+int LocationIn(const void* props) {
+  const bool on_device = ReadAt<uint32_t>(props, kLocationType) == kOnDevice;
+  return on_device ? ReadAt<int32_t>(props, kLocationId) : -1;
+}
+
 uint64_t PhysicalBytes(Call& call) {
   const auto& c = call.As<api::CuMemCreateCall>();
-  return ReadAt<uint32_t>(c.prop, kLocationType) == kOnDevice ? RoundUp(c.size, kBlock) : 0;
+  return LocationIn(c.prop) >= 0 ? RoundUp(c.size, kBlock) : 0;
 }
 
 uint64_t ExternalBytes(Call& call) {

@@ -92,6 +92,7 @@ SliceRules::Does SliceRules::Learn(const char* name) {
       {"cuMemAllocPitch", Does::kAllocatePitch},
       {"cuMemAllocAsync", Does::kAllocateFromPool},
       {"cuMemAllocFromPoolAsync", Does::kAllocateFromPool},
+      {"cuMemPoolCreate", Does::kCreatePool},
       {"cuMemCreate", Does::kCreatePhysical},
       {"cuArrayCreate", Does::kCreateArray},
       {"cuArray3DCreate", Does::kCreateArray},
@@ -398,6 +399,7 @@ uint64_t SliceRules::GoneContext(const Call& call) {
 // What was made in a context goes with it, also what nobody freed.
 void SliceRules::AfterWatched(Call& call) {
   queues_.After(call);
+  if (DoesOf(call) == Does::kCreatePool && call.ok()) return reserves_.Keep(call.created(), 0);
   if (DoesOf(call) == Does::kUnloadCode) {
     // The next who is refused has the driver asked first.
     if (slice::Ledger* ledger = tenant_->ledger(); ledger && call.ok()) ledger->Advance(0);

@@ -33,11 +33,20 @@ class SliceRules : public slice::Rules {
   void Launches(intercept::Call& call) override { queues_.Launches(call); }
   bool Watches(const intercept::FnInfo& info) override {
     const Does does = does_[info.index];
-    return does == Does::kLoadCode || does == Does::kUnloadCode || queues_.Watches(info);
+    return does == Does::kLoadCode || does == Does::kUnloadCode || does == Does::kCreatePool ||
+           queues_.Watches(info);
   }
   void BeforeWatched(intercept::Call& call) override;
   void AfterWatched(intercept::Call& call) override;
   void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
+
+  /// Whether the call is about an object that these books know.
+  bool Owns(intercept::Call& call);
+  /// The pool that the call takes from, as it names it; 0: it names none.
+  uint64_t PoolNamed(const intercept::Call& call) const;
+  /// The context that the call names, or its stream's; 0: it names none.
+  uint64_t ContextOf(const intercept::Call& call) const;
+  bool WaitsForEvent(const intercept::FnInfo& info) const { return queues_.WaitsForEvent(info); }
 
  private:
   /// What a function does to memory; the variants of one function do the same.
@@ -47,6 +56,7 @@ class SliceRules : public slice::Rules {
     kAllocateManaged,
     kAllocatePitch,
     kAllocateFromPool,
+    kCreatePool,
     kCreatePhysical,
     kCreateArray,
     kImportExternal,

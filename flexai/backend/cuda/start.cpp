@@ -1,39 +1,47 @@
 // What happens at a process's first call of the driver: the stages are made and the slice is taken.
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "flexai/backend/cuda/channel_freeze.h"
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flexai/backend/cuda/card_slice.h"
 #include "flexai/backend/cuda/exported.h"
 #include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/look_up_stage.h"
-#include "flexai/backend/cuda/slice_rules.h"
+#include "flexai/backend/cuda/route_stage.h"
 #include "flexai/backend/cuda/visible_card.h"
 #include "flexai/base/log.h"
 #include "flexai/intercept/trace.h"
+#include "flexai/slice/attach.h"
 
 namespace flexai::backend::cuda {
 namespace {
 
-// One of each in a process, never freed: threads may still be in a call when it ends.
-struct Slicing {
-  slice::GateLever gate;
-  ChannelFreeze freeze{&gate};
-  slice::QueueWatch queues;
-  slice::Tenant tenant{&freeze, &queues};
-  SliceRules rules{&tenant, &queues};
-  slice::SliceStage stage{&tenant, &rules, &gate};
-};
-Slicing* g_slicing = nullptr;
+using Cards = std::vector<std::unique_ptr<CardSlice>>;
+Cards* g_cards = nullptr;  // of the slice, from the start on; never freed
+ChannelFreeze::IoctlFn g_ioctl = nullptr;
 
 // Where the driver calls the kernel. Before there is a slice nobody asks for ioctls: the driver is
 // opened at the first call, after the stages are made.
 int Ioctl(int fd, unsigned long request, void* argument) {
-  return g_slicing->freeze.Ioctl(fd, request, argument);
+  for (const auto& card : *g_cards) card->freeze.BeforeIoctl(request, argument);
+  const int result = g_ioctl(fd, request, argument);
+  const int saved = errno;
+  for (const auto& card : *g_cards) {
+    if (result == 0) card->freeze.AfterIoctl(fd, request, argument);
+  }
+  errno = saved;
+  return result;
 }
 
 void AfterForkInChild() {
-  g_slicing->freeze.Forget();
-  g_slicing->tenant.AfterFork();
+  for (const auto& card : *g_cards) {
+    card->freeze.Forget();
+    card->tenant.AfterFork();
+  }
 }
 
 void Add(intercept::Chassis& chassis, intercept::Stage* stage) {
@@ -41,25 +49,41 @@ void Add(intercept::Chassis& chassis, intercept::Stage* stage) {
   if (!added.ok()) Notice("%s: %s", stage->name(), added.ToString().c_str());
 }
 
+// One stage, and where the slice has several cards, one that finds the right one.
+intercept::Stage* StageOf(const Cards& cards) {
+  if (cards.size() == 1) return &cards.front()->stage;
+  return new RouteStage(cards);
+}
+
 void AddSlice(intercept::Chassis& chassis) {
-  if (!getenv("FLEXAI_SLICE")) return;
-  g_slicing = new Slicing;
-  if (const Status attached = g_slicing->tenant.Attach(); !attached.ok()) {
-    Notice("no slice: %s. Allocations on the card will be refused", attached.ToString().c_str());
+  const char* variable = getenv("FLEXAI_SLICE");
+  if (!variable) return;
+  const Result<slice::AttachRequest> slice = slice::ReadSliceVariable(variable);
+  g_cards = new Cards;
+  std::vector<std::string> uuids;
+  for (int part = 0; part < (slice.ok() ? slice->cards : 1); ++part) {
+    g_cards->push_back(std::make_unique<CardSlice>(part));
+    CardSlice& card = *g_cards->back();
+    if (const Status attached = card.tenant.Attach(); !attached.ok()) {
+      Notice("no slice: %s. Allocations on the card will be refused", attached.ToString().c_str());
+    }
+    const slice::Region* region = card.tenant.region();
+    if (!region) continue;
+    uuids.push_back(region->header.card_uuid);
+    if (slice.ok() && slice->cards > 1) card.freeze.KeepTo(uuids.back());
   }
-  if (const slice::Region* region = g_slicing->tenant.region()) {
-    ShowCardOfSlice(region->header.card_uuid);
-  }
+  if (!uuids.empty()) ShowCardsOfSlice(uuids);
   pthread_atfork(nullptr, nullptr, &AfterForkInChild);
-  void* const real = ReplaceImport(Driver(), "ioctl", reinterpret_cast<void*>(&Ioctl));
-  g_slicing->freeze.SetReal(reinterpret_cast<ChannelFreeze::IoctlFn>(real));
-  if (!real) FLEXAI_LOG("slice", kInfo, "the driver's calls of the kernel are not seen");
-  Add(chassis, &g_slicing->stage);
+  g_ioctl = reinterpret_cast<ChannelFreeze::IoctlFn>(
+      ReplaceImport(Driver(), "ioctl", reinterpret_cast<void*>(&Ioctl)));
+  for (const auto& card : *g_cards) card->freeze.SetReal(g_ioctl);
+  if (!g_ioctl) FLEXAI_LOG("slice", kInfo, "the driver's calls of the kernel are not seen");
+  Add(chassis, StageOf(*g_cards));
 }
 
 // A closed gate must not keep a process from ending.
 __attribute__((destructor)) void AtExit() {
-  if (g_slicing) g_slicing->tenant.Exit();
+  for (size_t i = 0; g_cards && i < g_cards->size(); ++i) (*g_cards)[i]->tenant.Exit();
 }
 
 }  // namespace

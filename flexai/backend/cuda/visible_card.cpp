@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "flexai/base/log.h"
 
@@ -13,34 +14,57 @@ bool Begins(const std::string& text, const std::string& start) {
   return text.compare(0, start.size(), start) == 0;
 }
 
-}  // namespace
-
-VisibleCard ChooseVisible(const char* chosen, const std::string& uuid) {
-  VisibleCard card;
-  // A card of another kind is none that this driver can show.
-  if (!Begins(uuid, "GPU-")) return card;
-  std::string first = chosen ? chosen : "0";
-  first.resize(std::min(first.find(','), first.size()));
-  const bool by_name = first.size() > 4 && Begins(uuid, first);
-  if (first == "0" || by_name) {
-    card.list = uuid;
-    return card;
-  }
-  // Nothing, -1 and the like hide all cards on purpose.
-  const bool by_index =
-      !first.empty() && first.find_first_not_of("0123456789") == std::string::npos;
-  if (!by_index && !Begins(first, "GPU-") && !Begins(first, "MIG-")) return card;
-  card.sentence =
-      "CUDA_VISIBLE_DEVICES=" + std::string(chosen) +
-      " names no card of this slice, so the program sees none; the slice has one, number "
-      "0: unset the variable, and choose the card with flexai run --card";
-  return card;
+bool IsNumber(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
 }
 
-void ShowCardOfSlice(const std::string& uuid) {
-  const VisibleCard card = ChooseVisible(getenv("CUDA_VISIBLE_DEVICES"), uuid);
-  if (!card.sentence.empty()) Notice("%s", card.sentence.c_str());
-  setenv("CUDA_VISIBLE_DEVICES", card.list.c_str(), 1);
+// The card that an entry of the list names; empty where the slice has none such.
+std::string Named(const std::string& entry, const std::vector<std::string>& uuids) {
+  if (IsNumber(entry) && entry.size() < 4) {
+    const auto index = static_cast<size_t>(atoi(entry.c_str()));
+    return index < uuids.size() ? uuids[index] : "";
+  }
+  const auto found = std::find_if(uuids.begin(), uuids.end(), [&](const std::string& uuid) {
+    return entry.size() > 4 && Begins(uuid, entry);
+  });
+  return found == uuids.end() ? "" : *found;
+}
+
+}  // namespace
+
+VisibleCards ChooseVisible(const char* chosen, const std::vector<std::string>& uuids) {
+  VisibleCards cards;
+  // A card of another kind is none that this driver can show.
+  std::vector<std::string> ours;
+  std::copy_if(uuids.begin(), uuids.end(), std::back_inserter(ours),
+               [](const std::string& uuid) { return Begins(uuid, "GPU-"); });
+  if (ours.empty()) return cards;
+  std::string rest = chosen ? chosen : "";
+  for (size_t i = 0; !chosen && i < ours.size(); ++i) rest += (i ? "," : "") + ours[i];
+  const std::string first = rest.substr(0, rest.find(','));
+  // As the driver does, up to the first entry that is none, or was there before.
+  while (!rest.empty()) {
+    const std::string entry = rest.substr(0, rest.find(','));
+    rest.erase(0, std::min(entry.size() + 1, rest.size()));
+    const std::string card = Named(entry, ours);
+    if (card.empty() || cards.list.find(card) != std::string::npos) break;
+    cards.list += (cards.list.empty() ? "" : ",") + card;
+  }
+  // Nothing, -1 and the like hide all cards on purpose.
+  if (!cards.list.empty()) return cards;
+  if (!IsNumber(first) && !Begins(first, "GPU-") && !Begins(first, "MIG-")) return cards;
+  const std::string last = std::to_string(ours.size() - 1);
+  cards.sentence = "CUDA_VISIBLE_DEVICES=" + std::string(chosen) +
+                   " names no card of this slice, so the program sees none; the slice has " +
+                   (ours.size() == 1 ? "one, number 0" : "those with the numbers 0 to " + last) +
+                   ": unset the variable, and choose the card with flexai run --card";
+  return cards;
+}
+
+void ShowCardsOfSlice(const std::vector<std::string>& uuids) {
+  const VisibleCards cards = ChooseVisible(getenv("CUDA_VISIBLE_DEVICES"), uuids);
+  if (!cards.sentence.empty()) Notice("%s", cards.sentence.c_str());
+  setenv("CUDA_VISIBLE_DEVICES", cards.list.c_str(), 1);
   // Work that a server of MPS does for us is not ours to stop. Where no daemon is found, the driver
   // goes on without.
   setenv("CUDA_MPS_PIPE_DIRECTORY", "/nonexistent/slices-share-without-mps", 1);

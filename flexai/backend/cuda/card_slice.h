@@ -1,0 +1,23 @@
+// What this process holds of one card of its slice.
+#pragma once
+
+#include "flexai/backend/cuda/channel_freeze.h"
+#include "flexai/backend/cuda/slice_rules.h"
+
+namespace flexai::backend::cuda {
+
+/// One for each card of the slice, never freed: threads may still be in a call when the process
+/// ends.
+struct CardSlice {
+  slice::GateLever gate;
+  ChannelFreeze freeze{&gate};
+  slice::QueueWatch queues;
+  slice::Tenant tenant;
+  SliceRules rules{&tenant, &queues};
+  slice::SliceStage stage{&tenant, &rules, &gate};
+
+  /// `part`: which of the slice's cards, from 0.
+  explicit CardSlice(int part) : tenant(&freeze, &queues, part) {}
+};
+
+}  // namespace flexai::backend::cuda
