@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <map>
 
 #include "flexai/base/log.h"
 
@@ -55,8 +56,12 @@ Card::~Card() {
   for (const pthread_t worker : workers_) pthread_join(worker, nullptr);
 }
 
-Card& Card::Instance() {
-  static Card* const card = new Card(CardConfig::FromEnvironment());
+Card& Card::Instance(int number) {
+  static std::mutex* const mu = new std::mutex;  // guards what follows
+  static auto* const cards = new std::map<int, std::unique_ptr<Card>>;
+  std::lock_guard<std::mutex> lock(*mu);
+  std::unique_ptr<Card>& card = (*cards)[number];
+  if (!card) card = std::make_unique<Card>(CardConfig::FromEnvironment());
   return *card;
 }
 

@@ -74,9 +74,9 @@ class Card {
   Card(const Card&) = delete;
   Card& operator=(const Card&) = delete;
 
-  /// That of this process, made from the environment at first use and never destroyed: its workers
-  /// may outlive main.
-  static Card& Instance();
+  /// Those of this process, by number; each is made from the environment at first use and never
+  /// destroyed: its workers may outlive main.
+  static Card& Instance(int number = 0);
 
   const CardConfig& config() const { return config_; }
   Arena& arena() { return arena_; }

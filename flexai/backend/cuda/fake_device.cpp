@@ -1,4 +1,4 @@
-// The fake driver's card, contexts, errors and look-ups.
+// The fake driver's cards, contexts, errors and look-ups.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <utility>
 
 #include "flexai/backend/cuda/fake_bodies.h"
@@ -22,10 +23,6 @@ extern void* const kFakeFunctions[kFunctionCount];
 namespace flexai::backend::cuda::fake_driver {
 namespace {
 
-constexpr char kUuid[17] = "flexai-fake-card";
-constexpr char kName[] = "GPU-666c6578-6169-2d66-616b-652d63617264";  // the same, in hex
-constexpr int kDomain = 0, kBus = 1, kSlot = 0;                       // on PCI
-
 struct State {
   std::mutex mu;  // guards what follows
   std::map<const void*, std::shared_ptr<Object>> objects;
@@ -36,16 +33,26 @@ State& TheState() {
 }
 thread_local std::vector<Context*> t_contexts;
 
-// One for the process's life; it holds something while it has users.
+// Each card has one for the process's life; it holds something while it has users.
 struct Primary {
   std::mutex mu;  // guards what follows
-  std::shared_ptr<Context> context = std::make_shared<Context>();
+  std::shared_ptr<Context> context;
   int users = 0;
-  Primary() { Register(context); }
+  explicit Primary(int card) : context(std::make_shared<Context>(card)) { Register(context); }
 };
-Primary& ThePrimary() {
-  static Primary* const primary = new Primary;
-  return *primary;
+Primary& PrimaryOf(int card) {
+  static auto* const primaries = [] {
+    auto* made = new std::deque<Primary>;
+    for (int i = 0; i < CardCount(); ++i) made->emplace_back(i);
+    return made;
+  }();
+  return (*primaries)[static_cast<size_t>(card)];
+}
+
+// By the process's numbers of them, as CUDA_VISIBLE_DEVICES was at the first look.
+const std::vector<int>& SeenCards() {
+  static auto* const seen = new std::vector<int>(CardsInList(getenv("CUDA_VISIBLE_DEVICES")));
+  return *seen;
 }
 
 uint64_t ContextBytes() {
@@ -74,17 +81,18 @@ __attribute__((constructor)) void StandBehindIoctl() {
   if (library) dlclose(library);
   const char* levers = getenv("FLEXAI_FAKE_LEVERS");
   if (levers && !TheModule().Pretend(levers)) Notice("FLEXAI_FAKE_LEVERS=%s is not known", levers);
-  TheModule().OnChange([](bool stands) {
-    fake::Card::Instance().Stop(stands);
-    SharedCard::Instance().Stands(stands);
+  TheModule().OnChange([](int card, bool stands) {
+    fake::Card::Instance(card).Stop(stands);
+    SharedCard::Instance(card).Stands(stands);
   });
 }
 
-std::unique_ptr<PretendChannels> MakeChannels() {
+std::unique_ptr<PretendChannels> MakeChannels(int card) {
   const auto call = [](int fd, unsigned long request, void* argument) {
     return ioctl(fd, request, argument);
   };
-  return std::make_unique<PretendChannels>(+call, -1, kComputeChannels, kCopyChannels);
+  return std::make_unique<PretendChannels>(+call, -1, kComputeChannels, kCopyChannels,
+                                           /*one_by_one=*/false, card);
 }
 
 }  // namespace
@@ -121,12 +129,21 @@ bool Remove(const void* handle) {
 
 Context* Current() { return t_contexts.empty() ? nullptr : t_contexts.back(); }
 
-cu::CUcontext PrimaryHandle() { return HandleOf(ThePrimary().context.get()); }
+cu::CUcontext PrimaryHandle(int card) { return HandleOf(PrimaryOf(card).context.get()); }
 
-CardName NameOfCard() {
-  CardName name = {{}, kDomain, kBus, kSlot};
-  memcpy(name.uuid, kUuid, sizeof(name.uuid));
-  return name;
+int CardOf(cu::CUdevice_v1 device) {
+  const auto index = static_cast<size_t>(device);  // one below 0 is past the end
+  return index < SeenCards().size() ? SeenCards()[index] : -1;
+}
+
+cu::CUdevice_v1 DeviceOf(int card) {
+  const auto found = std::find(SeenCards().begin(), SeenCards().end(), card);
+  return found == SeenCards().end() ? -1 : static_cast<int>(found - SeenCards().begin());
+}
+
+int CurrentCard() {
+  const Context* const context = Current();
+  return context ? context->card : std::max(CardOf(0), 0);
 }
 
 namespace {
@@ -134,20 +151,22 @@ namespace {
 // False where the card is full.
 bool Fill(Context* context) {
   const uint64_t bytes = ContextBytes();
-  if (!SharedCard::Instance().Take(bytes)) return false;
+  if (!SharedCard::Instance(context->card).Take(bytes)) return false;
   context->bytes = bytes;
-  context->channels = MakeChannels();
+  context->channels = MakeChannels(context->card);
   return true;
 }
 
 template <class C>
 void CreateContext(C& call) {
-  const auto context = std::make_shared<Context>();
-  if (!Fill(context.get())) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
-  Register(context);
-  *call.pctx = HandleOf(context.get());
-  t_contexts.push_back(context.get());
-  End(call);
+  OnCard(call, call.dev, [&](int card) {
+    const auto context = std::make_shared<Context>(card);
+    if (!Fill(context.get())) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+    Register(context);
+    *call.pctx = HandleOf(context.get());
+    t_contexts.push_back(context.get());
+    End(call);
+  });
 }
 
 template <class C>
@@ -164,16 +183,18 @@ void DestroyContext(C& call) {
 
 template <class C>
 void ReleasePrimary(C& call) {
-  Primary& primary = ThePrimary();
-  std::lock_guard<std::mutex> lock(primary.mu);
-  if (primary.users > 0 && --primary.users == 0) {
-    primary.context->channels.reset();
-    FreeMemoryOf(*primary.context);
-    FreeModulesOf(*primary.context);
-    SharedCard::Instance().Give(std::exchange(primary.context->bytes, 0));
-    ForgetLocals(PrimaryHandle());
-  }
-  End(call);
+  OnCard(call, call.dev, [&](int card) {
+    Primary& primary = PrimaryOf(card);
+    std::lock_guard<std::mutex> lock(primary.mu);
+    if (primary.users > 0 && --primary.users == 0) {
+      primary.context->channels.reset();
+      FreeMemoryOf(*primary.context);
+      FreeModulesOf(*primary.context);
+      SharedCard::Instance(card).Give(std::exchange(primary.context->bytes, 0));
+      ForgetLocals(HandleOf(primary.context.get()));
+    }
+    End(call);
+  });
 }
 
 template <class C>
@@ -190,19 +211,26 @@ void Push(C& call) {
   End(call, context ? kOk : cu::CUDA_ERROR_INVALID_CONTEXT);
 }
 
+template <class C>
+void TellDevice(C& call, const Context* context) {
+  if (!context) return End(call, cu::CUDA_ERROR_INVALID_CONTEXT);
+  *call.device = DeviceOf(context->card);
+  End(call);
+}
+
 struct AttributeValue {
   int attribute;
   int value;
 };
 // What programs look at when they start. Source: CUDA Driver API, CUdevice_attribute.
 constexpr AttributeValue kAttributes[] = {
-    {1, 1024},     {2, 1024},   {3, 1024},     {4, 64},       {5, 0x7fffffff},  {6, 65535},
-    {7, 65535},    {8, 49152},  {9, 65536},    {10, 32},      {11, 0x7fffffff}, {12, 65536},
-    {13, 1980000}, {14, 512},   {15, 1},       {19, 1},       {31, 1},          {32, 1},
-    {33, kBus},    {34, kSlot}, {50, kDomain}, {36, 2619000}, {37, 5120},       {38, 52428800},
-    {39, 2048},    {40, 1},     {41, 1},       {78, 1},       {81, 233472},     {82, 65536},
-    {83, 1},       {88, 1},     {89, 1},       {91, 1},       {95, 1},          {97, 232448},
-    {102, 1},      {103, 1},    {106, 32},     {115, 1},
+    {1, 1024},     {2, 1024},    {3, 1024},      {4, 64},    {5, 0x7fffffff},  {6, 65535},
+    {7, 65535},    {8, 49152},   {9, 65536},     {10, 32},   {11, 0x7fffffff}, {12, 65536},
+    {13, 1980000}, {14, 512},    {15, 1},        {19, 1},    {31, 1},          {32, 1},
+    {36, 2619000}, {37, 5120},   {38, 52428800}, {39, 2048}, {40, 1},          {41, 1},
+    {78, 1},       {81, 233472}, {82, 65536},    {83, 1},    {88, 1},          {89, 1},
+    {91, 1},       {95, 1},      {97, 232448},   {102, 1},   {103, 1},         {106, 32},
+    {115, 1},
 };
 
 // Ten times major plus minor. Libraries that look into their code take other ways on newer cards.
@@ -211,10 +239,13 @@ int Capability() {
   return asked ? atoi(asked) : 90;
 }
 
-int Attribute(int asked) {
+int Attribute(int card, int asked) {
   if (asked == 75) return Capability() / 10;
   if (asked == 76) return Capability() % 10;
-  if (asked == 16) return static_cast<int>(fake::Card::Instance().config().compute_units);
+  if (asked == 16) return static_cast<int>(fake::Card::Instance(card).config().compute_units);
+  if (asked == 33) return NameOfCard(card).bus;
+  if (asked == 34) return NameOfCard(card).device;
+  if (asked == 50) return NameOfCard(card).domain;
   for (const AttributeValue& known : kAttributes) {
     if (known.attribute == asked) return known.value;
   }
@@ -246,24 +277,30 @@ int BlocksOfCluster(const void* given) {
 }
 
 template <class C>
+void TellUuid(C& call) {
+  OnCard(call, call.dev, [&](int card) {
+    memcpy(call.uuid, NameOfCard(card).uuid, sizeof(*call.uuid));
+    End(call);
+  });
+}
+
+template <class C>
+void TellTotal(C& call) {
+  OnCard(call, call.dev, [&](int card) {
+    using Word = std::remove_pointer_t<decltype(call.bytes)>;
+    *call.bytes = static_cast<Word>(SharedCard::Instance(card).total());
+    End(call);
+  });
+}
+
+template <class C>
 void TellMemory(C& call) {
   using Word = std::remove_pointer_t<decltype(call.total)>;
-  const SharedCard& card = SharedCard::Instance();
   if (!Current()) return End(call, cu::CUDA_ERROR_INVALID_CONTEXT);
+  const SharedCard& card = SharedCard::Instance(Current()->card);
   if (call.free) *call.free = static_cast<Word>(card.total() - card.used());
   if (call.total) *call.total = static_cast<Word>(card.total());
   End(call);
-}
-
-// Whether CUDA_VISIBLE_DEVICES, as it was at the first look, lets programs see the card: the list
-// ends at the first entry that is none.
-bool CardIsVisible() {
-  static const bool visible = [] {
-    const char* list = getenv("CUDA_VISIBLE_DEVICES");
-    const std::string first = list ? std::string(list, strcspn(list, ",")) : "0";
-    return first == "0" || (first.size() > 4 && strncmp(kName, first.c_str(), first.size()) == 0);
-  }();
-  return visible;
 }
 
 // What a tool asks the driver to load while it begins, once.
@@ -316,22 +353,26 @@ FAKE(CuGetProcAddress_v2) {
 }
 
 FAKE(CuDevicePrimaryCtxRetain) {
-  Primary& primary = ThePrimary();
-  std::lock_guard<std::mutex> lock(primary.mu);
-  if (primary.users == 0 && !Fill(primary.context.get())) {
-    return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
-  }
-  ++primary.users;
-  *call.pctx = HandleOf(primary.context.get());
-  End(call);
+  OnCard(call, call.dev, [&](int card) {
+    Primary& primary = PrimaryOf(card);
+    std::lock_guard<std::mutex> lock(primary.mu);
+    if (primary.users == 0 && !Fill(primary.context.get())) {
+      return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+    }
+    ++primary.users;
+    *call.pctx = HandleOf(primary.context.get());
+    End(call);
+  });
 }
 
 FAKE(CuDevicePrimaryCtxGetState) {
-  Primary& primary = ThePrimary();
-  std::lock_guard<std::mutex> lock(primary.mu);
-  if (call.flags) *call.flags = 0;
-  if (call.active) *call.active = primary.users > 0;
-  End(call);
+  OnCard(call, call.dev, [&](int card) {
+    Primary& primary = PrimaryOf(card);
+    std::lock_guard<std::mutex> lock(primary.mu);
+    if (call.flags) *call.flags = 0;
+    if (call.active) *call.active = primary.users > 0;
+    End(call);
+  });
 }
 
 FAKE(CuCtxSetCurrent) {
@@ -346,14 +387,8 @@ FAKE(CuCtxGetCurrent) {
   End(call);
 }
 
-FAKE(CuCtxGetDevice) {
-  *call.device = 0;
-  End(call, Current() ? kOk : cu::CUDA_ERROR_INVALID_CONTEXT);
-}
-FAKE(CuCtxGetDevice_v2) {
-  *call.device = 0;
-  End(call);
-}
+FAKE(CuCtxGetDevice) { TellDevice(call, Current()); }
+FAKE(CuCtxGetDevice_v2) { TellDevice(call, call.ctx ? ContextOf(call.ctx) : Current()); }
 FAKE(CuCtxGetFlags) {
   *call.flags = 0;
   End(call);
@@ -378,59 +413,60 @@ FAKE(CuCtxGetStreamPriorityRange) {
 
 FAKE(CuInit) {
   LoadInjected();
-  End(call, CardIsVisible() ? kOk : cu::CUDA_ERROR_NO_DEVICE);
+  End(call, SeenCards().empty() ? cu::CUDA_ERROR_NO_DEVICE : kOk);
 }
 FAKE(CuDriverGetVersion) {
   *call.driverVersion = kDriverVersion;
   End(call);
 }
 FAKE(CuDeviceGetCount) {
-  *call.count = CardIsVisible();
+  *call.count = static_cast<int>(SeenCards().size());
   End(call);
 }
 FAKE(CuDeviceGet) {
-  *call.device = 0;
-  End(call, call.ordinal == 0 && CardIsVisible() ? kOk : cu::CUDA_ERROR_INVALID_VALUE);
+  OnCard(call, call.ordinal, [&](int) {
+    *call.device = call.ordinal;
+    End(call);
+  });
 }
 FAKE(CuDeviceGetName) {
-  snprintf(call.name, static_cast<size_t>(call.len), "flexai fake card");
-  End(call);
+  OnCard(call, call.dev, [&](int) {
+    snprintf(call.name, static_cast<size_t>(call.len), "flexai fake card");
+    End(call);
+  });
 }
 FAKE(CuDeviceGetPCIBusId) {
-  snprintf(call.pciBusId, static_cast<size_t>(call.len), "0000:01:00.0");
-  End(call);
+  OnCard(call, call.dev, [&](int card) {
+    const CardName name = NameOfCard(card);
+    snprintf(call.pciBusId, static_cast<size_t>(call.len), "%04x:%02x:%02x.0", name.domain,
+             name.bus, name.device);
+    End(call);
+  });
 }
-FAKE(CuDeviceGetUuid) {
-  memcpy(call.uuid, kUuid, sizeof(*call.uuid));
-  End(call);
-}
-FAKE(CuDeviceGetUuid_v2) {
-  memcpy(call.uuid, kUuid, sizeof(*call.uuid));
-  End(call);
-}
-FAKE(CuDeviceTotalMem) {
-  *call.bytes = static_cast<unsigned>(SharedCard::Instance().total());
-  End(call);
-}
-FAKE(CuDeviceTotalMem_v2) {
-  *call.bytes = SharedCard::Instance().total();
-  End(call);
-}
+FAKE_AS(CuDeviceGetUuid, TellUuid)
+FAKE_AS(CuDeviceGetUuid_v2, TellUuid)
+FAKE_AS(CuDeviceTotalMem, TellTotal)
+FAKE_AS(CuDeviceTotalMem_v2, TellTotal)
 FAKE(CuDeviceGetAttribute) {
-  *call.pi = Attribute(static_cast<int>(call.attrib));
-  End(call);
+  OnCard(call, call.dev, [&](int card) {
+    *call.pi = Attribute(card, static_cast<int>(call.attrib));
+    End(call);
+  });
 }
 FAKE(CuDeviceComputeCapability) {
-  *call.major = Capability() / 10;
-  *call.minor = Capability() % 10;
-  End(call);
+  OnCard(call, call.dev, [&](int) {
+    *call.major = Capability() / 10;
+    *call.minor = Capability() % 10;
+    End(call);
+  });
 }
 FAKE(CuOccupancyAvailableDynamicSMemPerBlock) {
-  *call.dynamicSmemSize = static_cast<size_t>(Attribute(97));  // the most that a block may ask for
+  *call.dynamicSmemSize =
+      static_cast<size_t>(Attribute(CurrentCard(), 97));  // the most that a block may ask for
   End(call);
 }
 FAKE(CuOccupancyMaxActiveClusters) {
-  const auto units = static_cast<int>(fake::Card::Instance().config().compute_units);
+  const auto units = Attribute(CurrentCard(), 16);
   const int blocks = BlocksOfCluster(call.config);
   // A cluster lies within one group of units; libraries work out the groups from several answers.
   *call.numClusters =

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "flexai/backend/cuda/fake_bodies.h"
 
@@ -36,7 +37,7 @@ struct Memory {
   std::map<uint64_t, Block> blocks;
   std::map<uint64_t, SharedBlock> shared;  // by address
   std::vector<std::weak_ptr<Pool>> pools;
-  std::shared_ptr<Pool> default_pool, current_pool;
+  std::array<std::shared_ptr<Pool>, kMostCards> default_pools, current_pools;  // by card
 };
 Memory& TheMemory() {
   static Memory* const memory = new Memory;
@@ -53,14 +54,15 @@ uint64_t GapIn(const SharedBlock& block, uint64_t begin, uint64_t bytes) {
   return begin + kBlock - at >= bytes ? at : 0;
 }
 
-uint64_t AllocatePieceLocked(Memory& memory, uint64_t bytes) {
+uint64_t AllocatePieceLocked(Memory& memory, int card, uint64_t bytes) {
   for (auto& [begin, block] : memory.shared) {
+    if (block.taken->card != card) continue;
     const uint64_t at = GapIn(block, begin, bytes);
     if (at == 0) continue;
     block.pieces[at] = bytes;
     return at;
   }
-  std::shared_ptr<Taken> taken = TakeMemory(kBlock);
+  std::shared_ptr<Taken> taken = TakeMemory(card, kBlock);
   const uint64_t begin = taken ? NewBlocks(kBlock) : 0;
   if (begin == 0) return 0;
   SharedBlock& block = memory.shared[begin];
@@ -87,9 +89,9 @@ int64_t Allocate(uint64_t bytes, uint64_t* address, bool managed = false) {
   Memory& memory = TheMemory();
   std::lock_guard<std::mutex> lock(memory.mu);
   if (block.is_piece) {
-    *address = AllocatePieceLocked(memory, block.bytes);
+    *address = AllocatePieceLocked(memory, Current()->card, block.bytes);
   } else {
-    block.taken = TakeMemory(block.bytes, managed);
+    block.taken = TakeMemory(Current()->card, block.bytes, managed);
     *address = block.taken ? NewBlocks(block.bytes) : 0;
   }
   if (*address == 0) return cu::CUDA_ERROR_OUT_OF_MEMORY;
@@ -127,7 +129,7 @@ int64_t AllocateFrom(const std::shared_ptr<Pool>& pool, uint64_t bytes, uint64_t
   block.pool = pool;
   if (pool->used + block.bytes > pool->reserved) {
     const uint64_t more = RoundUp(pool->used + block.bytes - pool->reserved, kPoolGrowth);
-    if (!SharedCard::Instance().Take(more)) return cu::CUDA_ERROR_OUT_OF_MEMORY;
+    if (!SharedCard::Instance(pool->card).Take(more)) return cu::CUDA_ERROR_OUT_OF_MEMORY;
     pool->reserved += more;
   }
   pool->used += block.bytes;
@@ -139,19 +141,32 @@ int64_t AllocateFrom(const std::shared_ptr<Pool>& pool, uint64_t bytes, uint64_t
 void TrimLocked(Pool& pool, uint64_t keep) {
   const uint64_t least = RoundUp(std::max(pool.used, keep), kPoolGrowth);
   if (pool.reserved <= least) return;
-  SharedCard::Instance().Give(pool.reserved - least);
+  SharedCard::Instance(pool.card).Give(pool.reserved - least);
   pool.reserved = least;
 }
 
-std::shared_ptr<Pool> CurrentPool() {
+std::shared_ptr<Pool> DefaultPoolLocked(Memory& memory, int card) {
+  const auto index = static_cast<size_t>(card);
+  std::shared_ptr<Pool>& pool = memory.default_pools[index];
+  if (!pool) {
+    pool = memory.current_pools[index] = std::make_shared<Pool>(card);
+    memory.pools.push_back(pool);
+    Register(pool);
+  }
+  return pool;
+}
+
+std::shared_ptr<Pool> DefaultPool(int card) {
   Memory& memory = TheMemory();
   std::lock_guard<std::mutex> lock(memory.mu);
-  if (!memory.default_pool) {
-    memory.default_pool = memory.current_pool = std::make_shared<Pool>();
-    memory.pools.push_back(memory.default_pool);
-    Register(memory.default_pool);
-  }
-  return memory.current_pool;
+  return DefaultPoolLocked(memory, card);
+}
+
+std::shared_ptr<Pool> CurrentPool(int card) {
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  DefaultPoolLocked(memory, card);
+  return memory.current_pools[static_cast<size_t>(card)];
 }
 
 cu::CUmemoryPool HandleOf(const std::shared_ptr<Pool>& pool) {
@@ -185,26 +200,25 @@ void FreeLinear(C& call) {
   End(call, Free(call.dptr));
 }
 
+// From the current pool of the stream's card, if the call names none.
 template <class C>
-void AllocateInOrder(C& call, const std::shared_ptr<Pool>& pool) {
+void AllocateInOrder(C& call) {
   const std::shared_ptr<Queue> stream = FindStream(call.hStream);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
   if (stream->capture) {
     *call.dptr = AddMemoryNode(stream->capture, call.bytesize)->memory.dptr;
     return End(call);
   }
+  std::shared_ptr<Pool> pool;
+  if constexpr (requires { call.pool; }) {
+    pool = Find<Pool>(call.pool);
+  } else {
+    pool = CurrentPool(stream->card);
+  }
   uint64_t address = 0;
   const int64_t code = AllocateFrom(pool, call.bytesize, &address);
   if (code == kOk) *call.dptr = address;
   End(call, code);
-}
-template <class C>
-void AllocateAsync(C& call) {
-  AllocateInOrder(call, CurrentPool());
-}
-template <class C>
-void AllocateFromPool(C& call) {
-  AllocateInOrder(call, Find<Pool>(call.pool));
 }
 
 // Rows of whole tiles, like a card's.
@@ -218,7 +232,7 @@ void MakeArray(C& call, uint64_t bytes, unsigned flags) {
   auto array = Make<Array>(call.pHandle);
   array->bytes = bytes;
   // Sparse, or mapped later: others bring the memory.
-  if ((flags & 0xc0) == 0 && !(array->taken = TakeMemory(RoundUp(bytes, kBlock)))) {
+  if ((flags & 0xc0) == 0 && !(array->taken = TakeMemory(CurrentCard(), RoundUp(bytes, kBlock)))) {
     Remove(*call.pHandle);
     return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
   }
@@ -263,9 +277,9 @@ void FreeMemoryOf(const Context& context) {
   }
 }
 
-std::shared_ptr<Taken> TakeMemory(uint64_t bytes, bool managed) {
-  if (!SharedCard::Instance().Take(bytes, managed)) return nullptr;
-  return std::make_shared<Taken>(bytes, managed);
+std::shared_ptr<Taken> TakeMemory(int card, uint64_t bytes, bool managed) {
+  if (!SharedCard::Instance(card).Take(bytes, managed)) return nullptr;
+  return std::make_shared<Taken>(card, bytes, managed);
 }
 
 uint64_t ReserveAddresses(uint64_t bytes) { return NewAddresses(bytes, PROT_READ | PROT_WRITE); }
@@ -291,10 +305,10 @@ FAKE_AS(CuMemFree, FreeLinear)
 FAKE_AS(CuMemFree_v2, FreeLinear)
 FAKE_AS(CuMemFreeAsync, FreeLinear)
 FAKE_AS(CuMemFreeAsync_ptsz, FreeLinear)
-FAKE_AS(CuMemAllocAsync, AllocateAsync)
-FAKE_AS(CuMemAllocAsync_ptsz, AllocateAsync)
-FAKE_AS(CuMemAllocFromPoolAsync, AllocateFromPool)
-FAKE_AS(CuMemAllocFromPoolAsync_ptsz, AllocateFromPool)
+FAKE_AS(CuMemAllocAsync, AllocateInOrder)
+FAKE_AS(CuMemAllocAsync_ptsz, AllocateInOrder)
+FAKE_AS(CuMemAllocFromPoolAsync, AllocateInOrder)
+FAKE_AS(CuMemAllocFromPoolAsync_ptsz, AllocateInOrder)
 FAKE_AS(CuArrayCreate, MakeArray2D)
 FAKE_AS(CuArrayCreate_v2, MakeArray2D)
 FAKE_AS(CuArray3DCreate, MakeArray3D)
@@ -328,7 +342,7 @@ FAKE(CuImportExternalMemory) {
   uint64_t bytes = 0;
   memcpy(&bytes, reinterpret_cast<const char*>(call.memHandleDesc) + 24, sizeof(bytes));
   auto memory = Make<Array>(call.extMem_out);
-  if (!(memory->taken = TakeMemory(RoundUp(bytes, kBlock)))) {
+  if (!(memory->taken = TakeMemory(CurrentCard(), RoundUp(bytes, kBlock)))) {
     Remove(*call.extMem_out);
     return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
   }
@@ -337,29 +351,37 @@ FAKE(CuImportExternalMemory) {
 FAKE(CuDestroyExternalMemory) { RemoveObject(call, call.extMem); }
 
 FAKE(CuMemPoolCreate) {
-  const auto pool = Make<Pool>(call.pool);
-  Memory& memory = TheMemory();
-  std::lock_guard<std::mutex> lock(memory.mu);
-  memory.pools.push_back(pool);
-  End(call);
+  OnCard(call, LocationIn(call.poolProps).id, [&](int card) {
+    const auto pool = Make<Pool>(call.pool, card);
+    Memory& memory = TheMemory();
+    std::lock_guard<std::mutex> lock(memory.mu);
+    memory.pools.push_back(pool);
+    End(call);
+  });
 }
 FAKE(CuMemPoolDestroy) { RemoveObject(call, call.pool); }
 FAKE(CuDeviceGetMemPool) {
-  *call.pool = HandleOf(CurrentPool());
-  End(call);
+  OnCard(call, call.dev, [&](int card) {
+    *call.pool = HandleOf(CurrentPool(card));
+    End(call);
+  });
 }
 FAKE(CuDeviceGetDefaultMemPool) {
-  CurrentPool();
-  *call.pool_out = HandleOf(TheMemory().default_pool);
-  End(call);
+  OnCard(call, call.dev, [&](int card) {
+    *call.pool_out = HandleOf(DefaultPool(card));
+    End(call);
+  });
 }
 FAKE(CuDeviceSetMemPool) {
-  const auto pool = Find<Pool>(call.pool);
-  if (!pool) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  CurrentPool();
-  std::lock_guard<std::mutex> lock(TheMemory().mu);
-  TheMemory().current_pool = pool;
-  End(call);
+  OnCard(call, call.dev, [&](int card) {
+    const auto pool = Find<Pool>(call.pool);
+    if (!pool) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+    Memory& memory = TheMemory();
+    std::lock_guard<std::mutex> lock(memory.mu);
+    DefaultPoolLocked(memory, card);
+    memory.current_pools[static_cast<size_t>(card)] = pool;
+    End(call);
+  });
 }
 FAKE(CuMemPoolTrimTo) {
   const auto pool = Find<Pool>(call.pool);

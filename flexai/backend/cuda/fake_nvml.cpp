@@ -1,8 +1,9 @@
-// The fake management library: one card, with the books that fake drivers share.
+// The fake management library: the cards, with the books that fake drivers share.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "flexai/backend/cuda/fake_cards.h"
 #include "flexai/backend/cuda/fake_shared.h"
 #include "flexai/fake/entry.h"
 #include "nvml/calls.h"
@@ -10,13 +11,13 @@
 namespace flexai::fake {
 
 namespace ml = ::flexai::api::nvml;
-using ::flexai::backend::cuda::fake_driver::SharedCard;
+using namespace ::flexai::backend::cuda::fake_driver;  // NOLINT: the books are its own
 
 const intercept::LibraryInfo& Library() { return ml::kLibrary; }
 
 namespace {
 
-char g_card;  // its address is the card's handle
+char g_cards[kMostCards];  // their addresses are the cards' handles
 
 template <class C>
 void End(C& call, int64_t code = ml::NVML_SUCCESS) {
@@ -29,41 +30,81 @@ void TellText(C& call, char* to, const char* text) {
   End(call);
 }
 
-template <class C>
-void TellCard(C& call) {
-  *call.device = reinterpret_cast<ml::nvmlDevice_t>(&g_card);
-  if constexpr (requires { call.index; }) {
-    if (call.index != 0) return End(call, ml::NVML_ERROR_INVALID_ARGUMENT);
+// `then(card)` ends a call about a card, where its handle is one of ours.
+template <class C, class F>
+void OnHandle(C& call, F then) {
+  for (int card = 0; card < CardCount(); ++card) {
+    if (reinterpret_cast<const char*>(call.device) == &g_cards[card]) return then(card);
   }
-  End(call);
+  End(call, ml::NVML_ERROR_INVALID_ARGUMENT);
+}
+
+// The first card that is meant.
+template <class C, class F>
+void TellCard(C& call, F is_meant) {
+  for (int card = 0; card < CardCount(); ++card) {
+    if (!is_meant(card)) continue;
+    *call.device = reinterpret_cast<ml::nvmlDevice_t>(&g_cards[card]);
+    return End(call);
+  }
+  End(call, ml::NVML_ERROR_NOT_FOUND);
+}
+
+template <class C>
+void TellCardAt(C& call) {
+  if (call.index >= static_cast<unsigned>(CardCount())) {
+    return End(call, ml::NVML_ERROR_INVALID_ARGUMENT);
+  }
+  TellCard(call, [&](int card) { return static_cast<unsigned>(card) == call.index; });
+}
+
+template <class C>
+void TellCardOnPci(C& call) {
+  unsigned domain = 0, bus = 0, slot = 0;
+  if (sscanf(call.pciBusId, "%x:%x:%x", &domain, &bus, &slot) != 3) {
+    return End(call, ml::NVML_ERROR_INVALID_ARGUMENT);
+  }
+  TellCard(call, [&](int card) {
+    const CardName name = NameOfCard(card);
+    return name.domain == static_cast<int>(domain) && name.bus == static_cast<int>(bus) &&
+           name.device == static_cast<int>(slot);
+  });
 }
 
 template <class C>
 void TellCount(C& call) {
-  *call.deviceCount = 1;
+  *call.deviceCount = static_cast<unsigned>(CardCount());
   End(call);
 }
 
 template <class C>
 void TellPci(C& call) {
-  *call.pci = {};
-  call.pci->bus = 1;
-  snprintf(call.pci->busId, sizeof(call.pci->busId), "00000000:01:00.0");
-  End(call);
+  OnHandle(call, [&](int card) {
+    const CardName name = NameOfCard(card);
+    *call.pci = {};
+    call.pci->domain = static_cast<unsigned>(name.domain);
+    call.pci->bus = static_cast<unsigned>(name.bus);
+    call.pci->device = static_cast<unsigned>(name.device);
+    snprintf(call.pci->busId, sizeof(call.pci->busId), "%08x:%02x:%02x.0", name.domain, name.bus,
+             name.device);
+    End(call);
+  });
 }
 
 template <class C>
 void TellProcesses(C& call) {
-  const auto uses = SharedCard::Instance().Uses();
-  const unsigned room = *call.infoCount;
-  *call.infoCount = static_cast<unsigned>(uses.size());
-  if (uses.size() > room) return End(call, ml::NVML_ERROR_INSUFFICIENT_SIZE);
-  for (size_t i = 0; i < uses.size(); ++i) {
-    call.infos[i] = {};
-    call.infos[i].pid = uses[i].pid;
-    call.infos[i].usedGpuMemory = uses[i].bytes;
-  }
-  End(call);
+  OnHandle(call, [&](int card) {
+    const auto uses = SharedCard::Instance(card).Uses();
+    const unsigned room = *call.infoCount;
+    *call.infoCount = static_cast<unsigned>(uses.size());
+    if (uses.size() > room) return End(call, ml::NVML_ERROR_INSUFFICIENT_SIZE);
+    for (size_t i = 0; i < uses.size(); ++i) {
+      call.infos[i] = {};
+      call.infos[i].pid = uses[i].pid;
+      call.infos[i].usedGpuMemory = uses[i].bytes;
+    }
+    End(call);
+  });
 }
 
 // Clients of the vendor's own server, as many as the environment says.
@@ -83,19 +124,22 @@ void TellMpsProcesses(C& call) {
 // One entry for each process, in lists of every shape.
 template <class C, class T>
 void TellUses(C& call, T* entries, unsigned* count) {
-  const auto uses = SharedCard::Instance().Uses();
-  const bool fits = entries && uses.size() <= *count;
-  for (size_t i = 0; fits && i < uses.size(); ++i) {
-    entries[i] = {};
-    if constexpr (requires { entries[i].pid; }) {
-      entries[i].pid = uses[i].pid;
-    } else {
-      entries[i] = uses[i].pid;
+  OnHandle(call, [&](int card) {
+    const auto uses = SharedCard::Instance(card).Uses();
+    const bool fits = entries && uses.size() <= *count;
+    for (size_t i = 0; fits && i < uses.size(); ++i) {
+      T& entry = entries[i];
+      entry = {};
+      if constexpr (requires { entry.pid; }) {
+        entry.pid = uses[i].pid;
+      } else {
+        entry = uses[i].pid;
+      }
+      if constexpr (requires { entry.usedGpuMemory; }) entry.usedGpuMemory = uses[i].bytes;
     }
-    if constexpr (requires { entries[i].usedGpuMemory; }) entries[i].usedGpuMemory = uses[i].bytes;
-  }
-  *count = static_cast<unsigned>(uses.size());
-  End(call, fits ? ml::NVML_SUCCESS : ml::NVML_ERROR_INSUFFICIENT_SIZE);
+    *count = static_cast<unsigned>(uses.size());
+    End(call, fits ? ml::NVML_SUCCESS : ml::NVML_ERROR_INSUFFICIENT_SIZE);
+  });
 }
 
 template <class C>
@@ -106,11 +150,13 @@ void TellNoProcess(C& call) {
 
 template <class C>
 void TellMemory(C& call) {
-  const SharedCard& card = SharedCard::Instance();
-  call.memory->total = card.total();
-  call.memory->used = card.used();
-  call.memory->free = card.total() - card.used();
-  End(call);
+  OnHandle(call, [&](int number) {
+    const SharedCard& card = SharedCard::Instance(number);
+    call.memory->total = card.total();
+    call.memory->used = card.used();
+    call.memory->free = card.total() - card.used();
+    End(call);
+  });
 }
 
 }  // namespace
@@ -123,11 +169,10 @@ void TellMemory(C& call) {
 
 FAKE_AS(NvmlDeviceGetCount, TellCount)
 FAKE_AS(NvmlDeviceGetCount_v2, TellCount)
-FAKE_AS(NvmlDeviceGetHandleByIndex, TellCard)
-FAKE_AS(NvmlDeviceGetHandleByIndex_v2, TellCard)
-FAKE_AS(NvmlDeviceGetHandleByUUID, TellCard)
-FAKE_AS(NvmlDeviceGetHandleByPciBusId, TellCard)
-FAKE_AS(NvmlDeviceGetHandleByPciBusId_v2, TellCard)
+FAKE_AS(NvmlDeviceGetHandleByIndex, TellCardAt)
+FAKE_AS(NvmlDeviceGetHandleByIndex_v2, TellCardAt)
+FAKE_AS(NvmlDeviceGetHandleByPciBusId, TellCardOnPci)
+FAKE_AS(NvmlDeviceGetHandleByPciBusId_v2, TellCardOnPci)
 FAKE_AS(NvmlDeviceGetPciInfo, TellPci)
 FAKE_AS(NvmlDeviceGetPciInfo_v2, TellPci)
 FAKE_AS(NvmlDeviceGetPciInfo_v3, TellPci)
@@ -143,6 +188,9 @@ FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses, TellMpsProcesses)
 FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v2, TellMpsProcesses)
 FAKE_AS(NvmlDeviceGetMPSComputeRunningProcesses_v3, TellMpsProcesses)
 
+FAKE(NvmlDeviceGetHandleByUUID) {
+  TellCard(call, [&](int card) { return UuidOfCard(card) == call.uuid; });
+}
 FAKE(NvmlDeviceGetProcessUtilization) {
   TellUses(call, call.utilization, call.processSamplesCount);
 }
@@ -179,11 +227,13 @@ FAKE(NvmlSystemGetCudaDriverVersion_v2) {
 }
 FAKE(NvmlDeviceGetName) { TellText(call, call.name, "flexai fake card"); }
 FAKE(NvmlDeviceGetUUID) {
-  TellText(call, call.uuid, "GPU-666c6578-6169-2d66-616b-652d63617264");  // the driver's, in hex
+  OnHandle(call, [&](int card) { TellText(call, call.uuid, UuidOfCard(card).c_str()); });
 }
 FAKE(NvmlDeviceGetIndex) {
-  *call.index = 0;
-  End(call);
+  OnHandle(call, [&](int card) {
+    *call.index = static_cast<unsigned>(card);
+    End(call);
+  });
 }
 FAKE(NvmlDeviceGetComputeMode) {
   const char* mode = getenv("FLEXAI_FAKE_COMPUTE_MODE");

@@ -10,6 +10,13 @@
 
 namespace flexai::backend::cuda::fake_driver {
 
+Location LocationIn(const void* properties) {
+  // The table does not name the fields; both begin with two other words.
+  Location location;
+  memcpy(&location, static_cast<const char*>(properties) + 8, sizeof(location));
+  return location;
+}
+
 uint64_t NewAddresses(uint64_t bytes, int protection) {
   void* at = mmap(nullptr, bytes ? bytes : 1, protection,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -42,7 +49,7 @@ uint64_t DataOf(const void* image) {
 std::shared_ptr<Module> NewModule(const void* image) {
   const char* bytes = getenv("FLEXAI_FAKE_MODULE");
   const uint64_t data = RoundUp(DataOf(image), kBlock);
-  auto memory = TakeMemory((bytes ? strtoull(bytes, nullptr, 10) : kBlock) + data);
+  auto memory = TakeMemory(CurrentCard(), (bytes ? strtoull(bytes, nullptr, 10) : kBlock) + data);
   if (!memory) return nullptr;
   auto made = std::make_shared<Module>();
   made->memory = std::move(memory);

@@ -1,4 +1,4 @@
-// What the fake driver's handles point to, and the memory of its card. A handle is believed only
+// What the fake driver's handles point to, and the memory of its cards. A handle is believed only
 // while its object lives.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cuda/calls.h"
+#include "flexai/backend/cuda/fake_cards.h"
 #include "flexai/backend/cuda/fake_rm.h"
 #include "flexai/backend/cuda/fake_shared.h"
 #include "flexai/fake/card.h"
@@ -40,9 +41,9 @@ std::shared_ptr<T> Find(const void* handle) {
   return std::dynamic_pointer_cast<T>(FindAny(handle));
 }
 /// Makes an object, and its handle.
-template <class T, class H>
-std::shared_ptr<T> Make(H* handle) {
-  auto made = std::make_shared<T>();
+template <class T, class H, class... A>
+std::shared_ptr<T> Make(H* handle, A... args) {
+  auto made = std::make_shared<T>(args...);
   Register(made);
   *handle = reinterpret_cast<H>(static_cast<Object*>(made.get()));
   return made;
@@ -51,9 +52,30 @@ std::shared_ptr<T> Make(H* handle) {
 /// Of the API that the driver speaks.
 inline constexpr int kDriverVersion = 13000;
 
+/// The card behind one of the process's devices, and the other way round; -1 where there is none.
+int CardOf(cu::CUdevice_v1 device);
+cu::CUdevice_v1 DeviceOf(int card);
+/// Of the current context, or the process's first without one.
+int CurrentCard();
+/// `then(card)` ends a call that is about a device, where there is such a device.
+template <class C, class F>
+void OnCard(C& call, cu::CUdevice_v1 device, F then) {
+  const int card = CardOf(device);
+  card < 0 ? End(call, cu::CUDA_ERROR_INVALID_DEVICE) : then(card);
+}
+/// CUmemLocation.
+struct Location {
+  uint32_t type;
+  int32_t id;
+};
+inline constexpr uint32_t kOnDevice = 1;
+/// Where the properties of an allocation or of a pool want it to be.
+Location LocationIn(const void* properties);
+
 struct Module;
 struct Queue;
 struct Context : Object {
+  const int card;
   uint64_t bytes = 0;
   std::vector<std::weak_ptr<Module>> modules;
   std::unique_ptr<PretendChannels> channels;
@@ -61,22 +83,16 @@ struct Context : Object {
   std::shared_ptr<Queue> default_stream;
   std::vector<std::weak_ptr<Queue>> streams;
   std::vector<fake::TaskPtr> left;  // last work of streams that were destroyed before its end
-  ~Context() override { SharedCard::Instance().Give(bytes); }
+  explicit Context(int in_card) : card(in_card) {}
+  ~Context() override { SharedCard::Instance(card).Give(bytes); }
 };
 /// The calling thread's context, null without one.
 Context* Current();
 /// A context's handle, and whose handle it is; null where there is none.
 cu::CUcontext HandleOf(Context* context);
 Context* ContextOf(cu::CUcontext handle);
-/// The primary context, which need not be in use.
-cu::CUcontext PrimaryHandle();
-
-/// By what the vendor's libraries know the card.
-struct CardName {
-  uint8_t uuid[16];
-  int32_t domain, bus, device;
-};
-CardName NameOfCard();
+/// A card's primary context, which need not be in use.
+cu::CUcontext PrimaryHandle(int card);
 
 /// Addresses with nothing behind them yet but zeros; whole blocks begin at a multiple of their
 /// size. 0: the host has none.
@@ -85,20 +101,24 @@ uint64_t NewBlocks(uint64_t bytes);
 
 /// Memory that the process holds while it lives. Gives back what it took.
 struct Taken {
-  uint64_t bytes = 0;
-  bool managed = false;
-  Taken(uint64_t in_bytes, bool in_managed) : bytes(in_bytes), managed(in_managed) {}
+  const int card;
+  const uint64_t bytes;
+  const bool managed;
+  Taken(int in_card, uint64_t in_bytes, bool in_managed)
+      : card(in_card), bytes(in_bytes), managed(in_managed) {}
   Taken(const Taken&) = delete;
   Taken& operator=(const Taken&) = delete;
-  ~Taken() { SharedCard::Instance().Give(bytes, managed); }
+  ~Taken() { SharedCard::Instance(card).Give(bytes, managed); }
 };
 /// Null where the card is full. What is managed belongs to no process in the driver's figures.
+std::shared_ptr<Taken> TakeMemory(int card, uint64_t bytes, bool managed = false);
 /// What was allocated and loaded in a context that ends.
 void FreeMemoryOf(const Context& context);
 void FreeModulesOf(Context& context);
-std::shared_ptr<Taken> TakeMemory(uint64_t bytes, bool managed = false);
 
 struct Queue : Object {
+  const int card;
+  explicit Queue(int in_card) : card(in_card) {}
   fake::Stream queue;
   struct Graph* capture = nullptr;
   cu::CUcontext context = nullptr;  // null: the default one of no context
@@ -107,12 +127,15 @@ struct Queue : Object {
 std::shared_ptr<Queue> FindStream(const void* handle);
 
 struct Event : Object {
+  int card = 0;  // on which it was recorded
   fake::TaskPtr at;
 };
 
 struct Pool : Object {
+  const int card;
   uint64_t used = 0, reserved = 0, threshold = 0;
-  ~Pool() override { SharedCard::Instance().Give(reserved); }
+  explicit Pool(int in_card) : card(in_card) {}
+  ~Pool() override { SharedCard::Instance(card).Give(reserved); }
 };
 /// Releases what pools hold above their thresholds, as a synchronisation does.
 void SettlePools();
@@ -126,6 +149,8 @@ struct Graph : Object {
   uint64_t items = 0;  // work of its launches
 };
 struct Exec : Object {
+  const int card;
+  explicit Exec(int in_card) : card(in_card) {}
   uint64_t bytes = 0;
   uint64_t items = 0;
   bool mapped = false;

@@ -10,9 +10,6 @@
 namespace flexai::backend::cuda::fake_driver {
 namespace {
 
-constexpr size_t kLocationType = 8;  // in CUmemAllocationProp, whose fields the table does not name
-constexpr uint32_t kOnDevice = 1;
-
 struct Physical : Object {
   uint64_t bytes = 0;
   int fd = -1;
@@ -68,13 +65,15 @@ FAKE(CuMemAddressFree) {
 }
 FAKE(CuMemCreate) {
   if (call.size == 0 || call.size % kBlock != 0) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
-  uint32_t location = 0;
-  memcpy(&location, reinterpret_cast<const char*>(call.prop) + kLocationType, sizeof(location));
+  const Location location = LocationIn(call.prop);
+  const bool on_device = location.type == kOnDevice;
+  const int card = on_device ? CardOf(location.id) : 0;
+  if (card < 0) return End(call, cu::CUDA_ERROR_INVALID_DEVICE);
   auto physical = std::make_shared<Physical>();
   physical->bytes = call.size;
   physical->fd = memfd_create("flexai-fake", MFD_CLOEXEC);
   const bool fits = ftruncate(physical->fd, static_cast<off_t>(call.size)) == 0 &&
-                    (location != kOnDevice || (physical->taken = TakeMemory(call.size)));
+                    (!on_device || (physical->taken = TakeMemory(card, call.size)));
   if (!fits) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
   Register(physical);
   Remember(physical);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -16,37 +17,42 @@ int PretendModule::Ioctl(int, unsigned long request, void* argument) {
     errno = ENOTTY;
     return -1;
   }
-  bool stands = false;
-  std::function<void(bool)> then;
-  {
-    std::lock_guard<std::mutex> lock(mu_);
-    switch (_IOC_NR(request)) {
-      case rm::NV_ESC_RM_ALLOC: {
-        auto& call = *static_cast<rm::NVOS64_PARAMETERS*>(argument);
-        call.status = Make(call);
-        break;
-      }
-      case rm::NV_ESC_RM_FREE: {
-        auto& call = *static_cast<rm::NVOS00_PARAMETERS*>(argument);
-        call.status = Free(call);
-        break;
-      }
-      case rm::NV_ESC_RM_CONTROL: {
-        auto& call = *static_cast<rm::NVOS54_PARAMETERS*>(argument);
-        call.status = ControlAsPretended(call);
-        break;
-      }
-      default:
-        errno = ENOTTY;
-        return -1;
+  std::lock_guard<std::mutex> lock(mu_);
+  switch (_IOC_NR(request)) {
+    case rm::NV_ESC_RM_ALLOC: {
+      auto& call = *static_cast<rm::NVOS64_PARAMETERS*>(argument);
+      call.status = Make(call);
+      break;
     }
-    for (const Object& object : objects_) {
-      stands = stands || (IsCompute(object) && object.scheduled && Stands(object));
+    case rm::NV_ESC_RM_FREE: {
+      auto& call = *static_cast<rm::NVOS00_PARAMETERS*>(argument);
+      call.status = Free(call);
+      break;
     }
-    then = then_;
+    case rm::NV_ESC_RM_CONTROL: {
+      auto& call = *static_cast<rm::NVOS54_PARAMETERS*>(argument);
+      call.status = ControlAsPretended(call);
+      break;
+    }
+    default:
+      errno = ENOTTY;
+      return -1;
   }
-  if (then) then(stands);
+  TellChanges();
   return 0;
+}
+
+void PretendModule::TellChanges() {
+  std::array<bool, kMostCards> stands = {};
+  for (const Object& object : objects_) {
+    if (IsCompute(object) && object.scheduled && Stands(object)) {
+      stands[static_cast<size_t>(object.card)] = true;
+    }
+  }
+  std::swap(stands, stands_);
+  for (size_t card = 0; card < stands_.size(); ++card) {
+    if (then_ && stands[card] != stands_[card]) then_(static_cast<int>(card), stands_[card]);
+  }
 }
 
 uint32_t PretendModule::ControlAsPretended(const rm::NVOS54_PARAMETERS& call) {
@@ -153,18 +159,29 @@ uint32_t PretendModule::Make(rm::NVOS64_PARAMETERS& call) {
   Object made = {call.hRoot, call.hObjectParent, call.hObjectNew, call.hClass};
   if (call.hClass == rm::NV01_ROOT_CLIENT) {
     made.client = made.handle;
-  } else if (!Find(call.hRoot, call.hObjectParent)) {
-    return rm::NV_ERR_OBJECT_NOT_FOUND;
+  } else if (const uint32_t status = Place(made, call); status != rm::NV_OK) {
+    return status;
+  }
+  objects_.push_back(made);
+  return rm::NV_OK;
+}
+
+// What an object has of its parent and its parameters.
+uint32_t PretendModule::Place(Object& made, const rm::NVOS64_PARAMETERS& call) {
+  const Object* const parent = Find(call.hRoot, call.hObjectParent);
+  if (!parent) return rm::NV_ERR_OBJECT_NOT_FOUND;
+  made.card = parent->card;
+  if (call.hClass == rm::NV01_DEVICE_0 && call.pAllocParms != 0) {
+    const auto* device = reinterpret_cast<const rm::NV0080_ALLOC_PARAMETERS*>(call.pAllocParms);
+    if (device->deviceId >= static_cast<uint32_t>(CardCount())) return rm::NV_ERR_INVALID_ARGUMENT;
+    made.card = static_cast<int>(device->deviceId);
   }
   if (call.hClass == rm::KEPLER_CHANNEL_GROUP_A && call.pAllocParms != 0) {
     made.engine =
         reinterpret_cast<const rm::NV_CHANNEL_GROUP_ALLOCATION_PARAMETERS*>(call.pAllocParms)
             ->engineType;
   }
-  if (call.hClass == rm::HOPPER_CHANNEL_GPFIFO_A) {
-    made.engine = Find(call.hRoot, call.hObjectParent)->engine;
-  }
-  objects_.push_back(made);
+  if (call.hClass == rm::HOPPER_CHANNEL_GPFIFO_A) made.engine = parent->engine;
   return rm::NV_OK;
 }
 
@@ -205,6 +222,8 @@ uint32_t PretendModule::Control(const rm::NVOS54_PARAMETERS& call) {
       }
       return Disable(
           *reinterpret_cast<const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS*>(call.params));
+    case rm::NV2080_CTRL_CMD_GPU_GET_GID_INFO:
+      return TellName(*object, call);
     default:
       return rm::NV_ERR_NOT_SUPPORTED;
   }
@@ -227,6 +246,19 @@ uint32_t PretendModule::ControlGroup(Object& group, const rm::NVOS54_PARAMETERS&
   } else {
     slice.timesliceUs = group.time_slice;
   }
+  return rm::NV_OK;
+}
+
+// As text alone, which is what zero asks for.
+uint32_t PretendModule::TellName(const Object& subdevice, const rm::NVOS54_PARAMETERS& call) {
+  auto& name = *reinterpret_cast<rm::NV2080_CTRL_GPU_GET_GID_INFO_PARAMS*>(call.params);
+  if (subdevice.object_class != rm::NV20_SUBDEVICE_0 || call.paramsSize != sizeof(name) ||
+      name.flags != 0) {
+    return rm::NV_ERR_INVALID_ARGUMENT;
+  }
+  const std::string uuid = UuidOfCard(subdevice.card);
+  name.length = static_cast<uint32_t>(uuid.size() + 1);
+  memcpy(name.data, uuid.c_str(), name.length);
   return rm::NV_OK;
 }
 
@@ -254,11 +286,13 @@ uint32_t PretendModule::Disable(const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARA
   return rm::NV_OK;
 }
 
-PretendChannels::PretendChannels(IoctlFn ioctl, int fd, int compute, int copy, bool one_by_one)
+PretendChannels::PretendChannels(IoctlFn ioctl, int fd, int compute, int copy, bool one_by_one,
+                                 int card)
     : ioctl_(ioctl), fd_(fd) {
   client_ = Make(0, rm::NV01_ROOT_CLIENT, nullptr);
-  rm::NV0080_ALLOC_PARAMETERS card = {};
-  const rm::NvHandle device = Make(client_, rm::NV01_DEVICE_0, &card);
+  rm::NV0080_ALLOC_PARAMETERS number = {};
+  number.deviceId = static_cast<uint32_t>(card);
+  const rm::NvHandle device = Make(client_, rm::NV01_DEVICE_0, &number);
   uint32_t none = 0;
   Make(device, rm::NV20_SUBDEVICE_0, &none);
   MakeGroup(device, rm::NV2080_ENGINE_TYPE_GRAPHICS, compute, one_by_one);

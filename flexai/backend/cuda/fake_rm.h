@@ -3,12 +3,14 @@
 // the lever look into it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <vector>
 
+#include "flexai/backend/cuda/fake_cards.h"
 #include "rm/types.h"
 
 namespace flexai::backend::cuda::fake_driver {
@@ -28,8 +30,9 @@ class PretendModule {
   void Pretend(uint32_t command, Pretence pretence);
   /// The same in words, as "stop=lies,hand-over=refuses"; false where they are not known.
   bool Pretend(const char* words);
-  /// Called after each change with whether any compute channel that may run stands still.
-  void OnChange(std::function<void(bool stands)> then) { then_ = std::move(then); }
+  /// Called, with the module locked, when it changes whether any compute channel of a card that may
+  /// run stands still.
+  void OnChange(std::function<void(int card, bool stands)> then) { then_ = std::move(then); }
 
   /// Compute channels that may run, and how many of them do.
   uint32_t scheduled() const;
@@ -44,6 +47,7 @@ class PretendModule {
   struct Object {
     rm::NvHandle client, parent, handle;
     uint32_t object_class;
+    int card = 0;         // of a device and what is below it
     uint32_t engine = 0;  // of a group, or of a channel's group
     bool scheduled = false;
     bool disabled = false;
@@ -53,14 +57,17 @@ class PretendModule {
   };
 
   uint32_t Make(rm::NVOS64_PARAMETERS& call);
+  uint32_t Place(Object& made, const rm::NVOS64_PARAMETERS& call);
   uint32_t Free(const rm::NVOS00_PARAMETERS& call);
   uint32_t Control(const rm::NVOS54_PARAMETERS& call);
   uint32_t Disable(const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS& list);
+  static uint32_t TellName(const Object& subdevice, const rm::NVOS54_PARAMETERS& call);
   uint32_t ControlGroup(Object& group, const rm::NVOS54_PARAMETERS& call);
   Object* Find(rm::NvHandle client, rm::NvHandle handle);
   bool IsCompute(const Object& object) const;
   bool Stands(const Object& object) const;
   uint32_t ControlAsPretended(const rm::NVOS54_PARAMETERS& call);
+  void TellChanges();
 
   mutable std::mutex mu_;  // guards what follows
   std::vector<Object> objects_;
@@ -70,7 +77,8 @@ class PretendModule {
   uint32_t refused_command_ = 0;
   uint32_t refused_status_ = 0;
   std::map<uint32_t, Pretence> pretences_;
-  std::function<void(bool)> then_;
+  std::array<bool, kMostCards> stands_ = {};  // as told
+  std::function<void(int, bool)> then_;
 };
 
 /// The calls by which a driver makes channels for a context, in its order.
@@ -78,9 +86,10 @@ class PretendChannels {
  public:
   using IoctlFn = int (*)(int fd, unsigned long request, void* argument);
 
-  /// `compute` channels in one group, `copy` in another; scheduled group by group, or one by one.
-  /// Errors: `ok()` is false if the module refused.
-  PretendChannels(IoctlFn ioctl, int fd, int compute, int copy, bool one_by_one = false);
+  /// `compute` channels of a card in one group, `copy` in another; scheduled group by group, or one
+  /// by one. Errors: `ok()` is false if the module refused.
+  PretendChannels(IoctlFn ioctl, int fd, int compute, int copy, bool one_by_one = false,
+                  int card = 0);
   ~PretendChannels();
   PretendChannels(const PretendChannels&) = delete;
   PretendChannels& operator=(const PretendChannels&) = delete;

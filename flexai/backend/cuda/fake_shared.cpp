@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "flexai/backend/cuda/fake_cards.h"
+
 namespace flexai::backend::cuda::fake_driver {
 namespace {
 
@@ -27,32 +29,49 @@ bool Lives(uint32_t pid) {
 
 }  // namespace
 
-SharedCard& SharedCard::Instance() {
-  static SharedCard* const card = new SharedCard;
-  return *card;
+SharedCard& SharedCard::Instance(int card) {
+  static auto* const cards = [] {
+    auto* made = new std::vector<SharedCard>;
+    for (int i = 0; i < CardCount(); ++i) made->push_back(SharedCard(i));
+    return made;
+  }();
+  return (*cards)[static_cast<size_t>(card)];
 }
 
-SharedCard::SharedCard() {
+SharedCard::Books& SharedCard::TheBooks() {
+  static Books* const books = [] {
+    auto* made = new Books;
+    made->count = CardCount() * kPlaces;
+    const size_t size = static_cast<size_t>(made->count) * sizeof(Place);
+    const char* path = getenv("FLEXAI_FAKE_SHARED");
+    const int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    const bool is_shared = fd >= 0 && ftruncate(fd, static_cast<off_t>(size)) == 0;
+    void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | (is_shared ? 0 : MAP_ANONYMOUS), is_shared ? fd : -1, 0);
+    if (fd >= 0) close(fd);
+    if (at != MAP_FAILED) made->places = static_cast<Place*>(at);
+    return made;
+  }();
+  return *books;
+}
+
+SharedCard::SharedCard(int card) {
   const char* bytes = getenv("FLEXAI_FAKE_MEMORY");
   total_ = bytes ? strtoull(bytes, nullptr, 10) : uint64_t{1} << 30;
-  const char* path = getenv("FLEXAI_FAKE_SHARED");
-  const int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
-  constexpr size_t kSize = kPlaces * sizeof(Place);
-  const bool is_shared = fd >= 0 && ftruncate(fd, kSize) == 0;
-  void* at = mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
-                  MAP_SHARED | (is_shared ? 0 : MAP_ANONYMOUS), is_shared ? fd : -1, 0);
-  if (fd >= 0) close(fd);
-  if (at != MAP_FAILED) places_ = static_cast<Place*>(at);
+  Place* const all = TheBooks().places;
+  if (all) places_ = all + ptrdiff_t{card} * kPlaces;
 }
 
 SharedCard::Place* SharedCard::MyPlace() {
+  Books& books = TheBooks();
   const auto self = static_cast<uint32_t>(getpid());
-  // What a program held before it became this one went with it.
-  const bool fresh = begun_.exchange(self) != self;
+  // What a program held before it became this one went with it, on every card.
+  const bool fresh = books.begun.exchange(self) != self;
+  for (int i = 0; fresh && books.places && i < books.count; ++i) {
+    if (books.places[i].pid.load() == self) books.places[i].pid.store(0);
+  }
   for (int i = 0; places_ && i < kPlaces; ++i) {
-    if (places_[i].pid.load() != self) continue;
-    if (!fresh) return &places_[i];
-    places_[i].pid.store(0);
+    if (places_[i].pid.load() == self) return &places_[i];
   }
   for (int i = 0; places_ && i < kPlaces; ++i) {
     uint32_t holder = places_[i].pid.load();

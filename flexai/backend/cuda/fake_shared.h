@@ -1,6 +1,6 @@
-// The fake card's books, which all processes on it share if FLEXAI_FAKE_SHARED names a file: how
+// The fake cards' books, which all processes on them share if FLEXAI_FAKE_SHARED names a file: how
 // much memory each holds, and whether its channels stand. The fake management library reads them,
-// and so may tests: kPlaces places as below.
+// and so may tests: kPlaces places as below for each card, one card after the other.
 #pragma once
 
 #include <atomic>
@@ -9,10 +9,10 @@
 
 namespace flexai::backend::cuda::fake_driver {
 
-/// Thread: any; processes that end leave their place to others.
+/// Of one card. Thread: any; processes that end leave their places to others.
 class SharedCard {
  public:
-  static SharedCard& Instance();
+  static SharedCard& Instance(int card);
 
   /// Takes memory for this process; false where the card is full. What is managed does not show in
   /// Uses().
@@ -32,7 +32,6 @@ class SharedCard {
   uint64_t total() const { return total_; }
 
  private:
-  SharedCard();
   struct Place {
     std::atomic<uint32_t> pid;
     std::atomic<uint32_t> stands;
@@ -40,9 +39,17 @@ class SharedCard {
     std::atomic<uint64_t> managed;  // of that: what may move to the host
   };
   static constexpr int kPlaces = 128;
+  // Of all cards.
+  struct Books {
+    Place* places = nullptr;
+    int count = 0;
+    std::atomic<uint32_t> begun{0};  // the process that has looked for its places
+  };
+  static Books& TheBooks();
+
+  explicit SharedCard(int card);
   Place* MyPlace();
 
-  std::atomic<uint32_t> begun_{0};  // the process that has looked for its place
   Place* places_ = nullptr;
   uint64_t total_ = 0;
 };

@@ -1,4 +1,4 @@
-// The fake driver's streams and events. A stream is one of the card's; it belongs to the context in
+// The fake driver's streams and events. A stream is one of a card's; it belongs to the context in
 // which it was made, and each context has a default one.
 #include <mutex>
 
@@ -9,21 +9,21 @@ namespace {
 
 using fake::Card;
 
-bool IsDone(const fake::TaskPtr& task) {
-  return !task || Card::Instance().Look(task).state == fake::Task::State::kDone;
+bool IsDone(int card, const fake::TaskPtr& task) {
+  return !task || Card::Instance(card).Look(task).state == fake::Task::State::kDone;
 }
 
 std::shared_ptr<Queue> DefaultStream(Context* context) {
-  static auto* const of_none = new std::shared_ptr<Queue>(std::make_shared<Queue>());
+  static auto* const of_none = new std::shared_ptr<Queue>(std::make_shared<Queue>(CurrentCard()));
   if (!context) return *of_none;
   std::lock_guard<std::mutex> lock(context->mu);
-  if (!context->default_stream) context->default_stream = std::make_shared<Queue>();
+  if (!context->default_stream) context->default_stream = std::make_shared<Queue>(context->card);
   return context->default_stream;
 }
 
 template <class C>
 void MakeStream(C& call) {
-  const auto made = Make<Queue>(call.phStream);
+  const auto made = Make<Queue>(call.phStream, CurrentCard());
   Context* const context = Current();
   made->context = HandleOf(context);
   if (context) {
@@ -48,7 +48,7 @@ void WaitForContext(C& call, Context* context) {
   for (const auto& each : streams) {
     if (const std::shared_ptr<Queue> stream = each.lock()) Wait(*stream);
   }
-  for (const auto& task : left) Card::Instance().Wait(task);
+  for (const auto& task : left) Card::Instance(context->card).Wait(task);
   Wait(*default_stream);
   SettlePools();
   End(call);
@@ -58,7 +58,7 @@ void AskStream(C& call) {
   const auto stream = FindStream(call.hStream);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
   if (stream->capture) return End(call, cu::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
-  End(call, IsDone(stream->queue.last) ? kOk : cu::CUDA_ERROR_NOT_READY);
+  End(call, IsDone(stream->card, stream->queue.last) ? kOk : cu::CUDA_ERROR_NOT_READY);
 }
 template <class C>
 void TellContext(C& call) {
@@ -72,7 +72,8 @@ template <class C>
 void DestroyStream(C& call) {
   const auto stream = Find<Queue>(call.hStream);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  if (Context* const context = ContextOf(stream->context); context && !IsDone(stream->queue.last)) {
+  Context* const context = ContextOf(stream->context);
+  if (context && !IsDone(stream->card, stream->queue.last)) {
     std::lock_guard<std::mutex> lock(context->mu);
     context->left.push_back(stream->queue.last);
   }
@@ -120,18 +121,20 @@ void Record(C& call) {
   const auto event = Find<Event>(call.hEvent);
   const auto stream = FindStream(call.hStream);
   if (!event || !stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  event->card = stream->card;
   event->at = std::make_shared<fake::Task>();
   event->at->work = [] { return int64_t{0}; };
-  Card::Instance().Submit(stream->queue, event->at, {});
+  Card::Instance(event->card).Submit(stream->queue, event->at, {});
   End(call);
 }
 template <class C>
 void Elapsed(C& call) {
   const auto start = Find<Event>(call.hStart), end = Find<Event>(call.hEnd);
   if (!start || !end || !start->at || !end->at) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  Card::Instance().Wait(end->at);
-  const Nanos length =
-      Card::Instance().Look(end->at).ended_at - Card::Instance().Look(start->at).ended_at;
+  if (start->card != end->card) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  Card& card = Card::Instance(end->card);
+  card.Wait(end->at);
+  const Nanos length = card.Look(end->at).ended_at - card.Look(start->at).ended_at;
   *call.pMilliseconds = static_cast<float>(length) / 1e6f;
   End(call);
 }
@@ -144,7 +147,7 @@ std::shared_ptr<Queue> FindStream(const void* handle) {
   return DefaultStream(Current());
 }
 
-void Wait(Queue& stream) { fake::Card::Instance().Drain(stream.queue); }
+void Wait(Queue& stream) { fake::Card::Instance(stream.card).Drain(stream.queue); }
 
 }  // namespace flexai::backend::cuda::fake_driver
 
@@ -174,14 +177,14 @@ FAKE(CuEventCreate) {
 }
 FAKE(CuEventSynchronize) {
   const auto event = Find<Event>(call.hEvent);
-  if (event && event->at) Card::Instance().Wait(event->at);
+  if (event && event->at) Card::Instance(event->card).Wait(event->at);
   SettlePools();
   End(call, event ? kOk : cu::CUDA_ERROR_INVALID_HANDLE);
 }
 FAKE(CuEventQuery) {
   const auto event = Find<Event>(call.hEvent);
   if (!event) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  End(call, IsDone(event->at) ? kOk : cu::CUDA_ERROR_NOT_READY);
+  End(call, IsDone(event->card, event->at) ? kOk : cu::CUDA_ERROR_NOT_READY);
 }
 FAKE(CuCtxSynchronize) { WaitForContext(call, Current()); }
 FAKE(CuCtxSynchronize_v2) { WaitForContext(call, call.ctx ? ContextOf(call.ctx) : Current()); }

@@ -58,8 +58,10 @@ cu::CUresult LoadCode(cu::CUmodule* made, const void*) {
 }
 cu::CUresult LoadCodeLast(const void*, cu::CUmodule* made) { return LoadCode(made, nullptr); }
 
-cu::CUresult TellPrimary(cu::CUcontext* context, int) {
-  *context = PrimaryHandle();
+cu::CUresult TellPrimary(cu::CUcontext* context, int device) {
+  const int card = CardOf(device);
+  if (card < 0) return cu::CUDA_ERROR_INVALID_DEVICE;
+  *context = PrimaryHandle(card);
   return cu::CUDA_SUCCESS;
 }
 
@@ -180,9 +182,8 @@ struct Known {
   uint32_t driver, version, process, thread;
   const void *runtime, *handshake, *entry;
   uint64_t seconds;
-  CardName card;  // of each card
+  CardName cards[kMostCards];  // as many as the process sees
 };
-constexpr size_t kKnownBytes = offsetof(Known, card) + sizeof(CardName);
 
 cu::CUresult Answer(uint32_t version, uint64_t seconds, uint64_t* answer);
 struct HandshakeTable : Table<6, 3> {
@@ -201,19 +202,24 @@ cu::CUresult Answer(uint32_t version, uint64_t seconds, uint64_t* answer) {
     answer[1] = kSecond;
     return cu::CUDA_SUCCESS;
   }
-  const Known known = {kDriverVersion,
-                       version,
-                       static_cast<uint32_t>(getpid()),
-                       static_cast<uint32_t>(pthread_self()),
-                       &TheRuntimeTable().words,
-                       &TheHandshakeTable().words,
-                       TheHandshakeTable().words[1],
-                       seconds,
-                       NameOfCard()};
+  Known known = {kDriverVersion,
+                 version,
+                 static_cast<uint32_t>(getpid()),
+                 static_cast<uint32_t>(pthread_self()),
+                 &TheRuntimeTable().words,
+                 &TheHandshakeTable().words,
+                 TheHandshakeTable().words[1],
+                 seconds,
+                 {}};
+  size_t bytes_known = offsetof(Known, cards);
+  for (int device = 0, card; (card = CardOf(device)) >= 0; ++device) {
+    known.cards[device] = NameOfCard(card);
+    bytes_known += sizeof(CardName);
+  }
   constexpr Digest kKey = {0x14, 0x6a, 0xdd, 0xae, 0x53, 0xa9, 0xa7, 0x52,
                            0xaa, 0x08, 0x41, 0x36, 0x0b, 0xf5, 0x5a, 0x9f};
   const auto* bytes = reinterpret_cast<const uint8_t*>(&known);
-  const Digest digest = HmacMd2(kKey, bytes, kKnownBytes);
+  const Digest digest = HmacMd2(kKey, bytes, bytes_known);
   memcpy(answer, digest.data(), digest.size());
   return cu::CUDA_SUCCESS;
 }

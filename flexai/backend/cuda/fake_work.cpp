@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "flexai/backend/cuda/fake_bodies.h"
 #include "flexai/backend/cuda/probe_kernel.h"
@@ -17,14 +18,14 @@ constexpr uint64_t kGraphGrowth = uint64_t{32} << 20;
 
 using fake::Card;
 
-// What graphs have reserved; a launch takes it, a trim gives it back.
+// What graphs have reserved on a card; a launch takes it, a trim gives it back.
 struct GraphMemory {
   std::mutex mu;  // guards what follows
   uint64_t reserved = 0, used = 0;
 };
-GraphMemory& TheGraphMemory() {
-  static GraphMemory* const memory = new GraphMemory;
-  return *memory;
+GraphMemory& GraphMemoryOf(int card) {
+  static auto* const memory = new std::array<GraphMemory, kMostCards>;
+  return (*memory)[static_cast<size_t>(card)];
 }
 
 int64_t LaunchOn(const void* handle, uint64_t items) {
@@ -37,8 +38,9 @@ int64_t LaunchOn(const void* handle, uint64_t items) {
   auto task = std::make_shared<fake::Task>();
   task->work = [] { return int64_t{0}; };
   task->compute = true;
-  task->cost = Card::Instance().CostOf(items);
-  Card::Instance().Submit(stream->queue, task, {});
+  Card& card = Card::Instance(stream->card);
+  task->cost = card.CostOf(items);
+  card.Submit(stream->queue, task, {});
   return kOk;
 }
 
@@ -109,18 +111,19 @@ int64_t LaunchProbe(const void* handle, void** parameters) {
   if (!stream) return cu::CUDA_ERROR_INVALID_HANDLE;
   const auto address = *static_cast<const uint64_t*>(parameters[0]);
   const auto longest = static_cast<Nanos>(*static_cast<const uint64_t*>(parameters[1]));
+  Card& card = Card::Instance(stream->card);
   auto task = std::make_shared<fake::Task>();
   task->compute = true;
-  task->work = [address, longest] {
+  task->work = [&card, address, longest] {
     auto* words = reinterpret_cast<volatile ProbeWords*>(address);
     for (const Nanos end = MonotonicNow() + longest; !words->end && MonotonicNow() < end;) {
-      Card::Instance().PassStop();
+      card.PassStop();
       words->count = words->count + 1;
       usleep(50);
     }
     return int64_t{0};
   };
-  Card::Instance().Submit(stream->queue, task, {});
+  card.Submit(stream->queue, task, {});
   return kOk;
 }
 
@@ -175,7 +178,7 @@ template <class C>
 void Instantiate(C& call) {
   const auto graph = Find<Graph>(call.hGraph);
   if (!graph) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  const auto exec = Make<Exec>(call.phGraphExec);
+  const auto exec = Make<Exec>(call.phGraphExec, CurrentCard());
   exec->items = graph->items;
   for (const auto& node : graph->nodes) {
     if (node->type == 10) exec->bytes += RoundUp(node->memory.bytesize, kBlock);
@@ -186,13 +189,15 @@ template <class C>
 void LaunchGraph(C& call, const void* handle) {
   const auto exec = Find<Exec>(handle);
   if (!exec) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  GraphMemory& memory = TheGraphMemory();
+  GraphMemory& memory = GraphMemoryOf(exec->card);
   {
     std::lock_guard<std::mutex> lock(memory.mu);
     const uint64_t free = memory.reserved - memory.used;
     if (!exec->mapped && exec->bytes > free) {
       const uint64_t more = RoundUp(exec->bytes - free, kGraphGrowth);
-      if (!SharedCard::Instance().Take(more)) return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+      if (!SharedCard::Instance(exec->card).Take(more)) {
+        return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+      }
       memory.reserved += more;
     }
     if (!exec->mapped) memory.used += exec->bytes;
@@ -361,25 +366,30 @@ FAKE(CuGraphExecDestroy) {
   const auto exec = Find<Exec>(call.hGraphExec);
   if (!exec) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
   if (exec->mapped) {
-    std::lock_guard<std::mutex> lock(TheGraphMemory().mu);
-    TheGraphMemory().used -= exec->bytes;
+    GraphMemory& memory = GraphMemoryOf(exec->card);
+    std::lock_guard<std::mutex> lock(memory.mu);
+    memory.used -= exec->bytes;
   }
   Remove(call.hGraphExec);
   End(call);
 }
 FAKE(CuDeviceGraphMemTrim) {
-  GraphMemory& memory = TheGraphMemory();
-  std::lock_guard<std::mutex> lock(memory.mu);
-  const uint64_t least = backend::cuda::RoundUp(memory.used, kGraphGrowth);
-  SharedCard::Instance().Give(memory.reserved - least);
-  memory.reserved = least;
-  End(call);
+  OnCard(call, call.device, [&](int card) {
+    GraphMemory& memory = GraphMemoryOf(card);
+    std::lock_guard<std::mutex> lock(memory.mu);
+    const uint64_t least = backend::cuda::RoundUp(memory.used, kGraphGrowth);
+    SharedCard::Instance(card).Give(memory.reserved - least);
+    memory.reserved = least;
+    End(call);
+  });
 }
 FAKE(CuDeviceGetGraphMemAttribute) {
-  GraphMemory& memory = TheGraphMemory();
-  std::lock_guard<std::mutex> lock(memory.mu);
-  *static_cast<uint64_t*>(call.value) = call.attr < 2 ? memory.used : memory.reserved;
-  End(call);
+  OnCard(call, call.device, [&](int card) {
+    GraphMemory& memory = GraphMemoryOf(card);
+    std::lock_guard<std::mutex> lock(memory.mu);
+    *static_cast<uint64_t*>(call.value) = call.attr < 2 ? memory.used : memory.reserved;
+    End(call);
+  });
 }
 
 }  // namespace flexai::fake
