@@ -33,6 +33,7 @@ json ToJson(const model::Card& card) {
           {"model", card.model},
           {"driver", card.driver},
           {"tried_driver", card.tried_driver},
+          {"joins", card.joins},
           {"uuid", card.uuid},
           {"memory", card.memory_bytes},
           {"units", card.compute_units},
@@ -49,6 +50,7 @@ model::Card FromJson(const json& j) {
   card.model = j.value("model", "");
   card.driver = j.value("driver", "");
   card.tried_driver = j.value("tried_driver", "");
+  card.joins = j.value("joins", false);
   card.uuid = j.value("uuid", "");
   card.memory_bytes = j.value("memory", uint64_t{0});
   card.compute_units = j.value("units", 0);

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Two slices on two cards of one host, and a PyTorch program with a rank in each: NCCL between them, beside the same natively.
+"""Two cards of one host: a PyTorch program with a rank on each (NCCL between them), natively, in a slice for each rank, in one slice of
+both cards, and in half of both cards beside somebody else on each; and one process that uses both.
 
-several_cards.py --build build/release [--out FILE.json]
+several_cards.py --build build/release [--seconds 3] [--out FILE.json]
 
-Needs two cards. Each rank adds up a GiB with the other, then does so for two seconds; then the same under limits of 30 %, where each card
-gives what its slice may have. Exit code 1 where a sum was wrong or a rank did not end.
+Needs two cards. Ranks add up a GiB with each other and say how many bytes a second went through. Exit code 1 where a sum was wrong, memory
+passed a limit, or somebody did not end.
 """
 import argparse
 import json
@@ -14,76 +15,172 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 from machine import Machine
 
-RANK = """
-import os, time, torch, torch.distributed as dist
-rank = int(os.environ["RANK"])
-dist.init_process_group("nccl", device_id=torch.device("cuda:0"))
-x = torch.full((1 << 28,), float(rank + 1), device="cuda")
-dist.all_reduce(x)
-assert float(x[7]) == 3.0 and float(x[-1]) == 3.0
-torch.cuda.synchronize()
-begin, rounds = time.monotonic(), 0
-while time.monotonic() - begin < 2.0:
-    x.fill_(1.0)
-    dist.all_reduce(x)
+PROGRAM = """
+import os, subprocess, sys, time, torch, torch.distributed as dist
+SECONDS = float(os.environ["SECONDS"])
+
+def timed(step):
+    for _ in range(3): step()
     torch.cuda.synchronize()
-    rounds += 1
-print("right, GB/s", round(rounds * x.numel() * 4 / (time.monotonic() - begin) / 1e9, 1), "cards seen", torch.cuda.device_count(), flush=True)
-dist.destroy_process_group()
+    begin, rounds = time.monotonic(), 0
+    while time.monotonic() - begin < SECONDS:
+        step()
+        torch.cuda.synchronize()
+        rounds += 1
+    return rounds / (time.monotonic() - begin)
+
+def rank(card):
+    device = torch.device("cuda", card)
+    torch.cuda.set_device(device)
+    dist.init_process_group("nccl", device_id=device)
+    x = torch.full((1 << 28,), float(dist.get_rank() + 1), device=device)
+    dist.all_reduce(x)
+    assert float(x[7]) == 3.0 and float(x[-1]) == 3.0
+    def step():
+        x.fill_(1.0)
+        for _ in range(8): dist.all_reduce(x)
+    print("right, GB/s", round(timed(step) * 8 * x.numel() * 4 / 1e9, 1), "cards seen", torch.cuda.device_count(), flush=True)
+    dist.destroy_process_group()
+
+def neighbour():
+    a = torch.randn(4096, 4096, device="cuda", dtype=torch.bfloat16)
+    def step():
+        for _ in range(8): a @ a
+    while True:
+        print("rate", timed(step), flush=True)
+
+def both():
+    limit = int(os.environ["LIMIT"])
+    for card in range(torch.cuda.device_count()):
+        held = []
+        try:
+            while True: held.append(torch.empty(64 << 20, dtype=torch.uint8, device=f"cuda:{card}"))
+        except torch.OutOfMemoryError: pass
+        free, total = torch.cuda.mem_get_info(card)
+        print("card", card, "held MiB", len(held) * 64, "free MiB", free >> 20, "total MiB", total >> 20, flush=True)
+        assert len(held) * 64 << 20 <= limit and total <= limit
+        del held
+        torch.cuda.empty_cache()
+    a = [torch.randn(2048, 2048, device=f"cuda:{card}") for card in range(torch.cuda.device_count())]
+    b = a[0].to("cuda:1") @ a[1]
+    assert torch.allclose(b.cpu(), a[0].cpu() @ a[1].cpu(), atol=0.5)
+    print("right", flush=True)
+
+if sys.argv[1] == "ranks":
+    children = [subprocess.Popen([sys.executable, __file__, "rank", str(i)], env={**os.environ, "RANK": str(i)}) for i in range(2)]
+    sys.exit(max(abs(child.wait()) for child in children))
+{"rank": lambda: rank(int(sys.argv[2])), "neighbour": neighbour, "both": both}[sys.argv[1]]()
 """
+LIMIT = 8 << 30
 
 
-def pair(machine, cards, limit, port):
-    """Both ranks' last lines; with a limit each in a slice of its own, natively without one."""
-    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
-        script.write(RANK)
-        script.flush()
-        ranks = []
-        for rank, card in enumerate(cards):
-            env = {**machine.env, "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-                   "NCCL_DEBUG": "INFO"}
-            words = [sys.executable, script.name]
-            if limit:
-                words = [machine.build / "bin/flexai", "run", "--quiet", "--card", card["card"], "--share", "30%", "--limit", f"{limit}%",
-                         "--memory", "8Gi", "--nowait", "--", *words]
-            else:
-                env["CUDA_VISIBLE_DEVICES"] = card["uuid"]
-            ranks.append(subprocess.Popen(list(map(str, words)), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-        said = []
-        for child in ranks:
-            try:
-                out = child.communicate(timeout=60)[0]
-            except subprocess.TimeoutExpired:
-                child.kill()
-                out = child.communicate()[0] + "\nno end within 60 s"
-            said.append({"code": child.returncode, "says": (re.findall(r"^right.*", out, re.M) or [out[-1500:]])[-1],
-                         "by": sorted(set(re.findall(r"via (\S+)", out)))})
-        return said
+class Cards:
+    def __init__(self, machine, script, seconds):
+        self.machine, self.script = machine, script
+        self.env = {**machine.env, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "NCCL_DEBUG": "INFO", "SECONDS": str(seconds),
+                    "LIMIT": str(LIMIT)}
+        self.port = 29511
+        listed = subprocess.run([machine.build / "bin/flexai", "cards", "-o", "json"], env=machine.env, capture_output=True, text=True, check=True)
+        self.cards = [card for card in json.loads(listed.stdout)["cards"] if card["backend"] == "cuda"][:2]
+
+    def start(self, words, options=(), **env):
+        """The script with `words`; in a slice if there are options."""
+        command = [sys.executable, self.script, *words]
+        if options:
+            command = [self.machine.build / "bin/flexai", "run", "--quiet", "--memory", str(LIMIT), "--nowait", *options, "--", *command]
+        return subprocess.Popen(list(map(str, command)), env={**self.env, "MASTER_PORT": str(self.port), **env}, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True)
+
+    @staticmethod
+    def said(child, seconds=90):
+        try:
+            out = child.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired:
+            child.kill()
+            out = child.communicate()[0] + f"\nno end within {seconds} s"
+        return {"code": child.returncode, "says": re.findall(r"^(?:right|card).*", out, re.M) or [out[-1500:]],
+                "by": sorted(set(re.findall(r"via (\S+)", out)))}
+
+    def natively(self):
+        names = ",".join(card["uuid"] for card in self.cards)
+        return [self.said(self.start(["ranks"], CUDA_VISIBLE_DEVICES=names))]
+
+    def slice_for_each(self):
+        ranks = [self.start(["rank", 0], ["--card", card["card"], "--share", "100%"], RANK=str(i)) for i, card in enumerate(self.cards)]
+        return [self.said(child) for child in ranks]
+
+    def named(self):
+        return ",".join(card["card"] for card in self.cards)
+
+    def one_slice(self, share="100%"):
+        return [self.said(self.start(["ranks"], ["--card", self.named(), "--share", share]))]
+
+    def limited(self):
+        return self.one_slice("30%")
+
+    def one_process(self):
+        return [self.said(self.start(["both"], ["--card", self.named(), "--share", "100%"]))]
+
+    def beside_others(self):
+        """Half of both cards, with half of each card's time for somebody else, who are measured alone first."""
+        others = [self.start(["neighbour"], ["--card", card["card"], "--share", "50%", "--limit", "100%"]) for card in self.cards]
+        alone = [self.rate(child) for child in others]
+        ranks = self.start(["ranks"], ["--card", self.named(), "--share", "50%"])
+        time.sleep(12)  # poll: until the ranks have started
+        received = self.machine.status()["slices"]
+        time.sleep(float(self.env["SECONDS"]) / 2)  # poll
+        now = self.machine.status()["slices"]
+        beside = [self.rate(child) for child in others]
+        told = self.said(ranks)
+        for child in others:
+            child.kill()
+            child.communicate()
+        card_time = {f"card {new['card']}, {'ranks' if new['cards'] > 1 else 'other'}":
+                     round((new["compute_received_seconds"] - old["compute_received_seconds"]) / (new["age_seconds"] - old["age_seconds"]), 3)
+                     for old, new in zip(received, now)}
+        told["says"] += [f"others keep {[round(b / a, 3) for a, b in zip(alone, beside)]}", f"card time {card_time}"]
+        return [told]
+
+    @staticmethod
+    def rate(child):
+        """The next that it says."""
+        for line in child.stdout:
+            if line.startswith("rate"):
+                return float(line.split()[1])
+        sys.exit("a neighbour ended")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
+    parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--out")
     options = parser.parse_args()
     machine = Machine(options.build)
     found, bad = {}, False
-    try:
-        listed = subprocess.run([machine.build / "bin/flexai", "cards", "-o", "json"], env=machine.env, capture_output=True, text=True, check=True)
-        cards = [card for card in json.loads(listed.stdout)["cards"] if card["backend"] == "cuda"][:2]
-        if len(cards) < 2:
-            sys.exit("this host has no two cards")
-        for port, (name, limit) in enumerate((("natively", None), ("in two slices", 100), ("under 30 %", 30)), 29511):
-            found[name] = pair(machine, cards, limit, port)
-            print(name, *(f"rank {i}: {said['says']} by {said['by']}" for i, said in enumerate(found[name])), sep="\n  ", flush=True)
-            bad |= any(said["code"] != 0 for said in found[name])
-    finally:
-        machine.close()
-    if options.out:
-        pathlib.Path(options.out).write_text(json.dumps({"card": cards[0], "rows": found}, indent=1) + "\n")
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+        script.write(PROGRAM)
+        script.flush()
+        try:
+            cards = Cards(machine, script.name, options.seconds)
+            if len(cards.cards) < 2:
+                sys.exit("this host has no two cards")
+            for name, measure in (("natively", cards.natively), ("a slice for each rank", cards.slice_for_each),
+                                  ("one slice", cards.one_slice), ("one slice, 30 %", cards.limited),
+                                  ("one process on both", cards.one_process), ("half of both beside others", cards.beside_others)):
+                begin = time.monotonic()
+                found[name] = measure()
+                cards.port += 1
+                print(f"{name} ({time.monotonic() - begin:.0f} s)", *(f"{said['says']} by {said['by']}" for said in found[name]), sep="\n  ", flush=True)
+                bad |= any(said["code"] != 0 for said in found[name])
+                if options.out:
+                    pathlib.Path(options.out).write_text(json.dumps({"card": cards.cards[0], "rows": found}, indent=1) + "\n")
+        finally:
+            machine.close()
     return 1 if bad else 0
 
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <memory>
 #include <thread>
 
+#include "flexai/backend/cuda/fake_cards.h"
 #include "flexai/backend/cuda/fake_rm.h"
 
 namespace flexai::backend::cuda {
@@ -33,27 +35,32 @@ int AskThroughFreeze(int fd, unsigned long request, void* argument) {
 class ChannelFreezeTest : public ::testing::Test {
  protected:
   ChannelFreezeTest() {
+    setenv("FLEXAI_FAKE_CARDS", "2", 1);
     g_module = &module_;
     g_freeze = &freeze_;
     freeze_.SetReal(&AskModule);
   }
-  static std::unique_ptr<PretendChannels> MakeChannels(int compute = kCompute) {
-    auto made = std::make_unique<PretendChannels>(&AskThroughFreeze, 3, compute, kCopy);
+  static std::unique_ptr<PretendChannels> MakeChannels(int compute = kCompute, int card = 0) {
+    auto made = std::make_unique<PretendChannels>(&AskThroughFreeze, 3, compute, kCopy,
+                                                  /*one_by_one=*/false, card);
     EXPECT_TRUE(made->ok());
     return made;
   }
-  bool GateIsClosed() {
+  /// Whether a launch passes the gate within `ms`.
+  bool Passes(int ms) {
     std::atomic<bool> passed{false};
     std::thread launch([&] {
       gate_.Pass();
       passed = true;
     });
-    usleep(20000);  // poll: only a gate that is open is seen at once
-    const bool closed = !passed;
-    if (closed) gate_.Release();
+    for (int waited = 0; waited < ms && !passed; ++waited) usleep(1000);  // poll
+    const bool open = passed;
+    if (!open) gate_.Release();
     launch.join();
-    return closed;
+    return open;
   }
+  bool GateIsClosed() { return !Passes(20); }
+  bool GateIsOpen() { return Passes(20000); }
 
   slice::GateLever gate_;
   PretendModule module_;
@@ -75,7 +82,38 @@ TEST_F(ChannelFreezeTest, WithoutChannelsTheGateIsClosed) {
   freeze_.Hold(/*handed_over=*/false);
   EXPECT_TRUE(GateIsClosed());
   freeze_.Release();
-  EXPECT_FALSE(GateIsClosed());
+  EXPECT_TRUE(GateIsOpen());
+}
+
+TEST_F(ChannelFreezeTest, KeepsToItsCard) {
+  freeze_.KeepTo(fake_driver::UuidOfCard(1));
+  const auto there = MakeChannels(kCompute, 0);
+  // None that it could stop, whatever the process has elsewhere.
+  freeze_.Hold(/*handed_over=*/false);
+  EXPECT_TRUE(GateIsClosed());
+  freeze_.Release();
+  const auto here = MakeChannels(3, 1);
+  EXPECT_EQ(freeze_.workers(), 3u);
+  for (const bool handed_over : {false, true}) {
+    freeze_.Hold(handed_over);
+    EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+    EXPECT_TRUE(GateIsOpen());
+    freeze_.Release();
+    EXPECT_EQ(module_.running(), kCompute + 3u);
+  }
+  EXPECT_EQ(module_.group_stops(), 1u);
+  freeze_.SetTimeSlice(50);
+  EXPECT_EQ(module_.time_slice(), 2048u) << "of the first group, which is on the other card";
+}
+
+// A module that does not say which card it is about: the gate holds, and nothing of others stops.
+TEST_F(ChannelFreezeTest, CardsWithoutNamesAreHeldByTheGate) {
+  module_.Refuse(rm::NV2080_CTRL_CMD_GPU_GET_GID_INFO, kRefusal);
+  freeze_.KeepTo(fake_driver::UuidOfCard(0));
+  const auto channels = MakeChannels();
+  freeze_.Hold(/*handed_over=*/false);
+  EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+  EXPECT_TRUE(GateIsClosed());
 }
 
 TEST_F(ChannelFreezeTest, MoreChannelsThanOneCallTakes) {
@@ -137,7 +175,7 @@ TEST_F(ChannelFreezeTest, ADriverThatRefusesIsGated) {
   EXPECT_EQ(freeze_.kind(), slice::LeverKind::kGate);
   EXPECT_TRUE(GateIsClosed());
   freeze_.Release();
-  EXPECT_FALSE(GateIsClosed());
+  EXPECT_TRUE(GateIsOpen());
   // And stays gated, because half of a lever is none.
   module_.Refuse(rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS, 0);
   freeze_.Hold(/*handed_over=*/false);
@@ -259,7 +297,7 @@ TEST_F(ChannelFreezeTest, DroppedItUsesTheGate) {
   EXPECT_EQ(freeze_.kind(), slice::LeverKind::kFreeze);
   freeze_.Hold(/*handed_over=*/false);
   EXPECT_EQ(module_.running(), 0u);
-  EXPECT_FALSE(GateIsClosed());
+  EXPECT_TRUE(GateIsOpen());
   freeze_.Release();
 }
 
@@ -272,7 +310,7 @@ TEST_F(ChannelFreezeTest, DroppedWhileHeldItStaysHeld) {
   freeze_.Hold(/*handed_over=*/false);  // the test's look has opened the gate
   freeze_.Drop(0);
   EXPECT_EQ(module_.running(), 0u);
-  EXPECT_FALSE(GateIsClosed());
+  EXPECT_TRUE(GateIsOpen());
   freeze_.Release();
   EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
 }
