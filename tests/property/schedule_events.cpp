@@ -15,6 +15,7 @@
 
 #include "flexai/schedule/actions.h"
 #include "flexai/schedule/gang.h"
+#include "tests/property/reservation_watch.h"
 
 namespace flexai::schedule {
 namespace {
@@ -70,6 +71,7 @@ class World {
       now_s_ += Below(30);
       Happen();
       Round();
+      if (i % 100 == 99) Rest();
     }
     return std::move(counts_);
   }
@@ -213,6 +215,18 @@ class World {
     if (!snapshot_.SameState(before)) Fault("undo left something behind");
   }
 
+  // Where nothing happens, soon nobody is evicted any more: no two take each other's place in
+  // turns.
+  void Rest() {
+    for (int i = 0; i < 30; ++i) {
+      now_s_ += 30;
+      const uint64_t before = counts_.evictions;
+      Round();
+      if (counts_.evictions == before) return;
+    }
+    Fault("left alone it does not come to rest");
+  }
+
   void Round() {
     history_.Advance(snapshot_.queues(), 1, now_s_);
     std::vector<Amounts> used, firm;
@@ -226,81 +240,14 @@ class World {
       RunCycle(&session);
       for (const Decision& decision : session.decisions()) Note(decision);
       CountMoves(session);
-      WatchReservations(&session);
+      counts_.heads += watch_.Look(&session, counts_.rounds, [this](GangId id, const char* what) {
+        Fault("gang " + std::to_string(id) + what);
+      });
     }
     ++counts_.rounds;
     CountCards();
     CountQueues(used, firm);
     CountGangs();
-  }
-
-  // Who has a reservation has no room even without those of its queue that come after it in the
-  // order, came to their places later, and may be evicted. Of unlike tasks only trying tells
-  // whether there is room, and may fail with more of it.
-  void WatchReservations(Session* session) {
-    since_.resize(workload_.size(), {kNever, 0});
-    came_.resize(snapshot_.jobs());
-    for (const Decision& decision : session->decisions()) {
-      // Who is moved keeps the right to a place that it had.
-      const bool comes = decision.act == Act::kStart ||
-                         (decision.act == Act::kMove && workload_.past(decision.job) != 0);
-      if (comes) came_[decision.job] = counts_.rounds;
-    }
-    for (const GangId id : workload_.active()) {
-      auto& [since, number] = since_[id];
-      if (number != workload_.number(id) || workload_.Running(id)) since = kNever;
-      number = workload_.number(id);
-      const Verdict& verdict = session->verdict(id);
-      const bool barred = verdict.wait == Wait::kLimit || verdict.wait == Wait::kQuota;
-      if (barred || ProveNoRoom(*session, id, /*empty=*/true)) since = kNever;
-      if (since == kNever && verdict.reserved_s >= 0) since = counts_.rounds;
-      if (since == kNever || workload_.Running(id) || verdict.wait == Wait::kReserved) continue;
-      if (workload_[id].parts.size() > 1) continue;
-      // Who cannot be made to give way at once has to mind the reservation of the first.
-      const bool firm =
-          !workload_[id].preemptible || (options_.claim_waits && workload_[id].least_run_s > 0);
-      if (firm && verdict.reserved_s < 0) continue;
-      ++counts_.heads;
-      const Session::Point point = session->Checkpoint();
-      const bool waits_for_nobody = PlaceMinimum(session, id);
-      session->Rollback(point);
-      if (waits_for_nobody) continue;
-      for (const GangId other : workload_.active()) {
-        if (MayBeAskedBy(id, other)) LiftLate(session, other, id);
-      }
-      if (PlaceMinimum(session, id)) {
-        Fault("gang " + std::to_string(id) + " waits for one let past its reservation");
-      }
-      session->Rollback(point);
-    }
-  }
-
-  bool MayBeAskedBy(GangId head, GangId other) const {
-    const Gang &first = workload_[head], &gang = workload_[other];
-    if (gang.queue != first.queue || !gang.preemptible || other == head) return false;
-    if (gang.priority > first.priority) return false;
-    if (gang.priority == first.priority && workload_.number(other) < workload_.number(head)) {
-      return false;
-    }
-    return !options_.claim_waits || now_s_ - workload_.started_s(other) >= gang.least_run_s;
-  }
-
-  // Its tasks that came to their places after the head got its reservation; none if others of the
-  // gang, that did not, would be left alone.
-  void LiftLate(Session* session, GangId id, GangId head) {
-    const Session::Point point = session->Checkpoint();
-    bool all = true;
-    workload_.ForEachTask(id, [&](JobId job) {
-      if (!snapshot_.placed(job)) return;
-      // Within the same round only the scheduler's own count tells.
-      const bool same = came_[job] == since_[head].first;
-      if (same ? workload_.past(job) > workload_.reserved(head) : came_[job] > since_[head].first) {
-        session->Lift(job);
-      } else {
-        all = false;
-      }
-    });
-    if (!all && !workload_.Running(id)) session->Rollback(point);
   }
 
   void Note(const Decision& decision) {
@@ -430,8 +377,6 @@ class World {
     }
   }
 
-  static constexpr uint64_t kNever = UINT64_MAX;
-
   std::mt19937_64 lots_;
   Options options_;
   Snapshot snapshot_;
@@ -444,9 +389,7 @@ class World {
   RemoteLinks links_ = {.rack = {.round_trip_ns = 5'000}, .block = {}, .anywhere = {}};
   std::unique_ptr<Placer> placer_;
   int64_t now_s_ = 1;
-  // Of each gang, by id and number: the round since which it has a reservation.
-  std::vector<std::pair<uint64_t, uint64_t>> since_;
-  std::vector<uint64_t> came_;  // of each job: the round in which it came to its place
+  ReservationWatch watch_{&workload_, &options_};
   Counts counts_;
 };
 

@@ -127,7 +127,8 @@ class Reservation {
     const Workload& workload = session_->workload();
     bool claimed = true;
     workload.ForEachTask(id, [&](JobId job) {
-      claimed = claimed && (!session_->snapshot().placed(job) || claims_->May(head, job));
+      claimed =
+          claimed && (!session_->snapshot().placed(job) || claims_->May(head, job, /*first=*/true));
     });
     return claimed ? session_->now_s() : end_s;
   }
@@ -225,7 +226,7 @@ class Pass {
 
   bool StartInClaimed(GangId id) {
     const Session::Point point = session_->Checkpoint();
-    if (!claims_.Start(id)) return false;
+    if (!claims_.Start(id, /*first=*/!reservation_.made())) return false;
     if (!reservation_.made() || reservation_.GivesWay(id) || reservation_.Respects(id)) {
       return claimed_ = true;
     }

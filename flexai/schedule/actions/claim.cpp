@@ -31,10 +31,11 @@ struct Lifted {
 
 class Claiming {
  public:
-  Claiming(Session* session, const Claims* claims, GangId head, std::span<const JobId> passers)
-      : session_(session), claims_(claims), head_(head) {
+  Claiming(Session* session, const Claims* claims, GangId head, bool first,
+           std::span<const JobId> passers)
+      : session_(session), claims_(claims), head_(head), first_(first) {
     for (const JobId job : passers) {
-      if (claims->May(head, job)) passers_.push_back(job);
+      if (claims->May(head, job, first)) passers_.push_back(job);
     }
   }
 
@@ -90,7 +91,7 @@ class Claiming {
       }
       bool all = true;
       workload.ForEachTask(workload.gang(job), [&](JobId task) {
-        if (session_->snapshot().placed(task)) all = all && claims_->May(head_, task);
+        if (session_->snapshot().placed(task)) all = all && claims_->May(head_, task, first_);
       });
       if (all) workload.ForEachTask(workload.gang(job), lift);
     }
@@ -136,13 +137,21 @@ class Claiming {
   Session* session_;
   const Claims* claims_;
   GangId head_;
+  bool first_;
   std::vector<JobId> passers_;
 };
 
 }  // namespace
 
 Claims::Claims(Session* session)
-    : session_(session), passers_(Passers(*session)), heads_(session->snapshot().queues().size()) {
+    : session_(session),
+      passers_(Passers(*session)),
+      heads_(session->snapshot().queues().size()),
+      holders_(heads_.size()) {
+  for (const GangId id : session->workload().active()) {
+    const Workload& workload = session->workload();
+    if (workload.reserved(id) != 0) holders_[workload[id].queue].push_back(id);
+  }
   for (QueueId queue = 0; queue < heads_.size(); ++queue) {
     for (const GangId id : session->waiting(queue)) {
       const Workload& workload = session->workload();
@@ -158,8 +167,19 @@ bool Claims::Stands(GangId gang) const {
   return !heads.empty() && !workload.Before(heads.back(), gang);
 }
 
-bool Claims::May(GangId gang, JobId task) const {
+// The number of the oldest reservation of the gang or of those behind it in its queue.
+uint64_t Claims::Oldest(GangId gang) const {
   const Workload& workload = session_->workload();
+  uint64_t oldest = UINT64_MAX;
+  for (const GangId holder : holders_[workload[gang].queue]) {
+    if (!workload.Before(holder, gang)) oldest = std::min(oldest, workload.reserved(holder));
+  }
+  return oldest;
+}
+
+bool Claims::May(GangId gang, JobId task, bool first) const {
+  const Workload& workload = session_->workload();
+  if (!first && Oldest(workload.gang(task)) < Oldest(gang)) return false;
   const std::vector<GangId>& heads = heads_[workload[gang].queue];
   return std::any_of(heads.begin(), heads.end(), [&](GangId head) {
     return !workload.Before(head, gang) && session_->MayClaim(head, task);
@@ -204,8 +224,8 @@ void Claims::FindHopeful() {
   session_->Rollback(point);
 }
 
-bool Claims::Start(GangId gang) const {
-  return Hopeful(gang) && Claiming(session_, this, gang, passers_).Try();
+bool Claims::Start(GangId gang, bool first) const {
+  return Hopeful(gang) && Claiming(session_, this, gang, first, passers_).Try();
 }
 
 }  // namespace flexai::schedule
