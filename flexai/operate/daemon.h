@@ -57,6 +57,7 @@ class Daemon {
   // One who waits until books were compared with what the driver says.
   struct Comparing {
     int connection;
+    pid_t pid;
     bool asked;  // the question that is out left after it came
   };
 

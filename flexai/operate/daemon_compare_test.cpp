@@ -35,8 +35,9 @@ class CompareTest : public DaemonTest {
     char line;
     return poll(&wait, 1, kSoonMs) == 1 && read(asked_, &line, 1) == 1;
   }
-  void AnswerNothing() const {
-    const std::string line = WriteUses({});
+  void AnswerNothing() const { Answer({}); }
+  void Answer(const std::vector<device::ProcessUse>& uses) const {
+    const std::string line = WriteUses(uses);
     ASSERT_EQ(write(answers_, line.data(), line.size()), static_cast<ssize_t>(line.size()));
   }
   int AskToCompare() {
@@ -75,6 +76,34 @@ TEST_F(CompareTest, AnswersOnceTheDriverWasAskedAfterwards) {
   EXPECT_EQ(poll(&reply, 1, 0), 0);
   AnswerNothing();
   EXPECT_EQ(Heard(early), kCompared);
+}
+
+// The driver may be asked while a context is being made, which then holds a part of what it will:
+// that is not what using the card takes.
+TEST_F(CompareTest, AHalfMadeContextTellsNothing) {
+  const std::string name = Ask(Create(300))["slice"]["slice"];
+  slice::AttachRequest request =
+      slice::ReadSliceVariable((name + ":300:300:0:1:" + std::to_string(getpid()) + ":1").c_str())
+          .value();
+  const int library = Raw();
+  ASSERT_TRUE(slice::SendFrame(library, slice::FrameType::kAttach, &request, sizeof(request)).ok());
+  const auto attached = slice::ReceiveFrame(library, kSoonMs);
+  ASSERT_TRUE(attached.ok());
+  slice::RegionMap page = slice::RegionMap::Open(attached->fd).value();
+  const auto told = [&](uint64_t bytes) {
+    const uint32_t before = page->slots[0].measures;
+    Answer({{"uuid-0", 0, 0}, {"uuid-0", getpid(), bytes}});
+    EXPECT_TRUE(Await([&] { return page->slots[0].measures != before; }));
+    return page->header.context_bytes.load();
+  };
+  ASSERT_TRUE(IsAsked());
+  AnswerNothing();  // to what was asked before we came
+  ASSERT_TRUE(IsAsked());
+  page->slots[0].advance = 500;  // only now it is made, and its process expects as much
+  EXPECT_EQ(told(20), 0u);
+  ASSERT_TRUE(IsAsked());
+  EXPECT_EQ(told(480), 480u);
+  close(library);
 }
 
 TEST_F(CompareTest, AHelperThatEndsLetsNobodyWait) {

@@ -26,15 +26,22 @@ std::optional<Nanos> TimeOf(const SliceRecord& slice, const device::CardTime& ti
 }  // namespace
 
 // What is granted when the question leaves: an answer counts for a process whose books did not move
-// before it came.
+// before it came. A context that is only just being made holds a part of what it will: it is known
+// to be there from when the process expects it to be booked, or waits for the answer.
 void Daemon::AskMeter() {
-  if (!meter_.Ask()) return;
+  if (!meter_.alive() || meter_.waits()) return;
   for (auto& [id, slice] : slices_) {
     for (auto& process : slice->processes) {
-      process->asked_used = slice->region->slots[process->slot].used.load();
+      const slice::ProcessSlot& slot = slice->region->slots[process->slot];
+      process->asked_used = slot.used.load();
       process->was_asked = true;
+      process->has_context =
+          slot.advance.load() > 0 ||
+          std::any_of(comparing_.begin(), comparing_.end(),
+                      [&](const Comparing& one) { return one.pid == process->pid; });
     }
   }
+  meter_.Ask();
 }
 
 void Daemon::OnMeter() {
@@ -51,7 +58,7 @@ void Daemon::OnMeter() {
 // A process may ask for it where its next step depends on it, such as its first context.
 nlohmann::json Daemon::AskToCompare(const Connection& peer) {
   if (!meter_.alive()) return {{"compared", false}};
-  comparing_.push_back({peer.fd(), !meter_.waits()});
+  comparing_.push_back({peer.fd(), peer.pid(), !meter_.waits()});
   AskMeter();
   return nullptr;  // the answer comes with the helper's
 }
@@ -135,17 +142,18 @@ void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
   // must not eat up what its context holds, which would be missing once it has.
   if (bytes > 0) beyond = std::max(beyond, std::min(booked.load(), context_bytes_[slice.card]));
   booked.store(beyond, std::memory_order_seq_cst);
-  for (auto& process : slice.processes) {
-    if (process->pid != pid) continue;
-    slice.region->slots[process->slot].measures.fetch_add(1, std::memory_order_release);
-  }
   uint64_t& least = context_bytes_[slice.card];
   // What a process holds that has allocated nothing yet is what using the card costs.
-  if (beyond > 0 && first->measured++ == 0 && granted == 0 && (least == 0 || beyond < least)) {
+  if (beyond > 0 && first->has_context && first->measured++ == 0 && granted == 0 &&
+      (least == 0 || beyond < least)) {
     least = beyond;
     contexts_.Keep(cards_[slice.card], least);
   }
   slice.header().context_bytes.store(context_bytes_[slice.card], std::memory_order_relaxed);
+  for (auto& process : slice.processes) {
+    if (process->pid != pid) continue;
+    slice.region->slots[process->slot].measures.fetch_add(1, std::memory_order_release);
+  }
 }
 
 }  // namespace flexai::operate

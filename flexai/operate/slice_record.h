@@ -36,8 +36,9 @@ struct Process {
   std::string warning;
   uint64_t asked_used = 0;  // what it was granted when the driver was asked
   bool was_asked = false;
-  uint32_t measured = 0;  // answers that showed more than that
-  bool shown = false;     // the driver has named it once
+  bool has_context = false;  // it had made one, for certain, when the question left
+  uint32_t measured = 0;     // answers since then that showed more than what it was granted
+  bool shown = false;        // the driver has named it once
 };
 
 /// The daemon's name for what a slice has of one of its `cards`, from 0.

@@ -2,6 +2,7 @@
 // far they are while they run. On the fake card, whose kernels compute nothing, progress is what
 // has ended.
 //   card_spin calibrate                                  iterations per ms on a free card
+//   card_spin once                                       a few short kernels
 //   card_spin run LOG ITERATIONS_PER_MS KERNEL_US [BATCH [WORK_MS THINK_MS]]
 //   card_spin copy LOG ITERATIONS_PER_MS
 // pinned copies both ways, compared at the end
@@ -181,6 +182,14 @@ int Calibrate() {
   // Of the later ones: the card's clock has risen by then.
   std::sort(ms.begin() + 20, ms.end());
   printf("%.1f\n", kIterations / ms[40]);
+  return 0;
+}
+
+// As little as a checker that follows every access needs to see.
+int Once() {
+  Card card;
+  for (int i = 0; i < 4; ++i) card.Launch(1000, 0);
+  card.Wait();
   return 0;
 }
 
@@ -369,6 +378,7 @@ int main(int argc, char** argv) {
   const std::string word = argc > 1 ? argv[1] : "";
   Load();
   if (word == "calibrate") return Calibrate();
+  if (word == "once") return Once();
   if (word == "copy" && argc > 2) return Copy(argv[2]);
   if (word == "contexts" && argc > 3) return Contexts(argv[2], atof(argv[3]));
   if (word == "left" && argc > 3) return Left(argv[2], atof(argv[3]));

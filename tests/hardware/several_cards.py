@@ -43,7 +43,8 @@ def rank(card):
     def step():
         x.fill_(1.0)
         for _ in range(8): dist.all_reduce(x)
-    print("right, GB/s", round(timed(step) * 8 * x.numel() * 4 / 1e9, 1), "cards seen", torch.cuda.device_count(), flush=True)
+    rate = round(timed(step) * 8 * x.numel() * 4 / 1e9, 1)
+    os.write(1, f"right, GB/s {rate} cards seen {torch.cuda.device_count()}".encode() + bytes([10]))  # both ranks' lines whole
     dist.destroy_process_group()
 
 def neighbour():
@@ -51,7 +52,7 @@ def neighbour():
     def step():
         for _ in range(8): a @ a
     while True:
-        print("rate", timed(step), flush=True)
+        print("rate", time.monotonic(), timed(step), flush=True)
 
 def both():
     limit = int(os.environ["LIMIT"])
@@ -129,28 +130,32 @@ class Cards:
         """Half of both cards, with half of each card's time for somebody else, who are measured alone first."""
         others = [self.start(["neighbour"], ["--card", card["card"], "--share", "50%", "--limit", "100%"]) for card in self.cards]
         alone = [self.rate(child) for child in others]
-        ranks = self.start(["ranks"], ["--card", self.named(), "--share", "50%"])
-        time.sleep(12)  # poll: until the ranks have started
-        received = self.machine.status()["slices"]
-        time.sleep(float(self.env["SECONDS"]) / 2)  # poll
-        now = self.machine.status()["slices"]
-        beside = [self.rate(child) for child in others]
+        ranks = self.start(["ranks"], ["--card", self.named(), "--share", "50%"], SECONDS=str(4 * float(self.env["SECONDS"])))
+        def waited():
+            return [each["throttled_seconds"] for each in self.machine.status()["slices"] if each["cards"] > 1]
+        while ranks.poll() is None and min(waited() or [0]) < 0.5:
+            time.sleep(0.05)  # poll
+        begun, received = time.monotonic(), self.received()
+        beside = [self.rate(child, begun) for child in others]
+        seconds, now = time.monotonic() - begun, self.received()
         told = self.said(ranks)
         for child in others:
             child.kill()
             child.communicate()
-        card_time = {f"card {new['card']}, {'ranks' if new['cards'] > 1 else 'other'}":
-                     round((new["compute_received_seconds"] - old["compute_received_seconds"]) / (new["age_seconds"] - old["age_seconds"]), 3)
-                     for old, new in zip(received, now)}
+        card_time = {who: round((now[who] - received[who]) / seconds, 3) for who in now if who in received}
         told["says"] += [f"others keep {[round(b / a, 3) for a, b in zip(alone, beside)]}", f"card time {card_time}"]
         return [told]
 
+    def received(self):
+        return {f"card {each['card']}, {'ranks' if each['cards'] > 1 else 'other'}": each["compute_received_seconds"]
+                for each in self.machine.status()["slices"]}
+
     @staticmethod
-    def rate(child):
-        """The next that it says."""
+    def rate(child, after=0.0):
+        """The first that it has measured from then on."""
         for line in child.stdout:
-            if line.startswith("rate"):
-                return float(line.split()[1])
+            if line.startswith("rate") and float(line.split()[1]) >= after:
+                return float(line.split()[2])
         sys.exit("a neighbour ended")
 
 
