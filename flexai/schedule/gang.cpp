@@ -1,7 +1,9 @@
 #include "flexai/schedule/gang.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
+#include <tuple>
 
 #include "flexai/schedule/remote.h"
 
@@ -103,11 +105,27 @@ bool PlacePart(Session* session, GangId gang, const Part& part, std::span<const 
   return false;
 }
 
+// Who can use the fewest models and asks for most comes first: others are less likely to be in its
+// way where they have the choice.
+std::vector<const Part*> HardestFirst(const Gang& gang) {
+  std::vector<const Part*> parts;
+  parts.reserve(gang.parts.size());
+  for (const Part& part : gang.parts) parts.push_back(&part);
+  const auto rank = [](const Part* part) {
+    const Request& request = part->request;
+    return std::tuple(request.cards == 0, std::popcount(request.models), -CardDemand(request),
+                      -request.cpu_milli);
+  };
+  std::stable_sort(parts.begin(), parts.end(),
+                   [&](const Part* a, const Part* b) { return rank(a) < rank(b); });
+  return parts;
+}
+
 bool PlaceParts(Session* session, GangId gang, std::span<const NodeId> nodes,
                 const PlaceTask& place) {
   const Session::Point point = session->Checkpoint();
-  for (const Part& part : session->workload()[gang].parts) {
-    if (PlacePart(session, gang, part, nodes, place)) continue;
+  for (const Part* part : HardestFirst(session->workload()[gang])) {
+    if (PlacePart(session, gang, *part, nodes, place)) continue;
     session->Rollback(point);
     return false;
   }

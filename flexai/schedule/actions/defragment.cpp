@@ -49,6 +49,7 @@ class Defragmenting {
     const size_t tried = std::min(found.size(), kMostNodesTried);
     std::partial_sort(found.begin(), found.begin() + static_cast<ptrdiff_t>(tried), found.end());
     std::vector<NodeId> nodes;
+    nodes.reserve(tried);
     for (size_t i = 0; i < tried; ++i) nodes.push_back(std::get<NodeId>(found[i]));
     return nodes;
   }
@@ -75,6 +76,7 @@ class Defragmenting {
     }
     std::sort(found.begin(), found.end());
     std::vector<JobId> movers;
+    movers.reserve(found.size());
     for (const auto& one : found) movers.push_back(std::get<JobId>(one));
     return movers;
   }
@@ -113,6 +115,7 @@ class Defragmenting {
     const Snapshot& snapshot = session_->snapshot();
     const Session::Point point = session_->Checkpoint();
     std::vector<Placement> places;
+    places.reserve(movers.size());
     for (const JobId job : movers) {
       places.push_back(snapshot.placement(job));
       session_->Lift(job);
