@@ -139,9 +139,14 @@ TEST(Doctor, WarnsOfForeignLayers) {
 }
 
 TEST(Doctor, ComparesVersions) {
-  EXPECT_EQ(CheckVersion({{"version", FLEXAI_VERSION}, {"protocol", 1}}).verdict, Verdict::kPass);
-  EXPECT_EQ(CheckVersion({{"version", "9.9.9"}, {"protocol", 1}}).verdict, Verdict::kWarn);
-  EXPECT_EQ(CheckVersion({{"version", FLEXAI_VERSION}, {"protocol", 2}}).verdict, Verdict::kFail);
+  EXPECT_EQ(
+      CheckVersion({{"version", FLEXAI_VERSION}, {"protocol", slice::kProtocolVersion}}).verdict,
+      Verdict::kPass);
+  EXPECT_EQ(CheckVersion({{"version", "9.9.9"}, {"protocol", slice::kProtocolVersion}}).verdict,
+            Verdict::kWarn);
+  EXPECT_EQ(CheckVersion({{"version", FLEXAI_VERSION}, {"protocol", slice::kProtocolVersion + 1}})
+                .verdict,
+            Verdict::kFail);
   EXPECT_EQ(CheckVersion(json::object()).verdict, Verdict::kFail);
 }
 

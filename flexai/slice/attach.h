@@ -11,7 +11,7 @@
 namespace flexai::slice {
 
 inline constexpr uint32_t kFrameMagic = 0x41584c46;  // "FLXA"
-inline constexpr uint16_t kProtocolVersion = 1;
+inline constexpr uint16_t kProtocolVersion = 2;
 
 enum class FrameType : uint16_t {
   kRequest = 1,   // JSON, from people's tools

@@ -9,7 +9,7 @@ import tempfile
 import threading
 
 HEADER = struct.Struct("<IHHI")
-MAGIC, VERSION, REQUEST, REPLY = 0x41584C46, 1, 1, 2
+MAGIC, VERSION, REQUEST, REPLY = 0x41584C46, 2, 1, 2
 
 CARD = {"card": "0", "backend": "toy", "kind": "cpu", "vendor": "Acme", "model": "Acme Card 9000", "driver": "1.2",
         "uuid": "acme-0", "compute_units": 2, "memory_total_bytes": 16 << 30, "memory_granted_bytes": 8 << 30,
@@ -23,7 +23,7 @@ SLICE = {"slice": "s-7f3a", "card": "0", "owner": "ana", "owner_uid": 1000, "com
 
 
 def status(**changes):
-    return {"version": "0.1.0", "protocol": 1, "daemon_pid": os.getpid(), "socket": "", "cards": [CARD],
+    return {"version": "0.1.0", "protocol": 2, "daemon_pid": os.getpid(), "socket": "", "cards": [CARD],
             "slices": [SLICE], "waiting": [], "warnings": [], **changes}
 
 

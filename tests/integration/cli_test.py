@@ -108,7 +108,7 @@ class Run(unittest.TestCase):
         request = self.daemon.requests[0]
         self.assertEqual(request.pop("cwd"), os.getcwd())
         self.assertEqual(request, {"op": "create", "share_permille": 300, "limit_permille": 1000, "memory_limit_bytes": 8 << 30,
-                                   "priority": "low", "card": "0", "wait": True, "command": "true a b"})
+                                   "cards": 1, "priority": "low", "card": "0", "wait": True, "command": "true a b"})
 
     def test_says_what_was_given(self):
         result = self.run_program("--share", "30%", "--memory", "8Gi", "true")

@@ -282,8 +282,8 @@ class Surroundings(WithDaemon):
             self.assertEqual(program.leave(), 0)
 
 
-def answer_in_protocol_2(peer):
-    peer.sendall(HEADER.pack(MAGIC, 2, REPLY, 0))
+def answer_in_next_protocol(peer):
+    peer.sendall(HEADER.pack(MAGIC, VERSION + 1, REPLY, 0))
 
 
 def answer_gibberish(peer):
@@ -332,9 +332,9 @@ class Strangers(WithDaemon):
         self.assertRegex(self.tenant_at(peer.address), r"\Aflexai: no slice: " + sentence)
 
     def test_a_daemon_of_another_protocol(self):
-        sentence = "the peer speaks protocol 2, this program 1; use flexai, flexaid and libraries of one release"
-        self.check_tenant(answer_in_protocol_2, sentence)
-        peer = Peer(answer_in_protocol_2)
+        sentence = f"the peer speaks protocol {VERSION + 1}, this program {VERSION}; use flexai, flexaid and libraries of one release"
+        self.check_tenant(answer_in_next_protocol, sentence)
+        peer = Peer(answer_in_next_protocol)
         self.addCleanup(peer.close)
         self.assertEqual(self.flexai_at(peer.address, "status"), (1, f"flexai: {sentence}\n"))
         self.assertEqual(self.flexai_at(peer.address, "run", "true"), (125, f"flexai: {sentence}\n"))
@@ -363,7 +363,7 @@ class Strangers(WithDaemon):
         self.assertEqual(self.daemon.process.poll(), None)
 
     def test_the_daemon_tells_a_library_of_another_version(self):
-        for request in b"", struct.pack("<32siiQIiIiQ", b"s-none", 1, 1, 1, 1, 1, 7, -1, 0):
+        for request in b"", struct.pack("<32siiQIiIiQii", b"s-none", 1, 1, 1, 1, 1, 7, -1, 0, 1, 0):
             with connect(self.daemon.address) as peer:
                 peer.sendall(HEADER.pack(MAGIC, VERSION, ATTACH, len(request)) + request)
                 reply = read_exactly(peer, HEADER.unpack(read_exactly(peer, HEADER.size))[3])

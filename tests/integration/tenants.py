@@ -18,7 +18,7 @@ FLEXAI, FLEXAID = BUILD / "bin/flexai", BUILD / "bin/flexaid"
 TEST_CARD = os.environ.get("FLEXAI_TEST_CARD", "")  # a fake card for every test; empty: what this machine has
 PROGRAM = BUILD / "test" / ("card_program_cuda" if TEST_CARD == "fake_cuda" else "card_program")
 HEADER = struct.Struct("<IHHI")
-MAGIC, VERSION, REQUEST, REPLY, ATTACH, ATTACHED = 0x41584C46, 1, 1, 2, 3, 4
+MAGIC, VERSION, REQUEST, REPLY, ATTACH, ATTACHED = 0x41584C46, 2, 1, 2, 3, 4
 DEADLINE_S = 30
 MIB = 1 << 20
 SCRATCH = tempfile.TemporaryDirectory()  # until this process ends
