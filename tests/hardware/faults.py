@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What must not break: on a real card, or with --fake on the fake one.
 
-faults.py --build build/release [--fake] [--parts late,left,two,eight,starved,user,kills] [--kills N] [--seconds S] [--out FILE.json]
+faults.py --build build/release [--fake] [--parts late,left,two,eight,starved,user,without,kills] [--kills N] [--seconds S] [--out FILE.json]
 
 late     a program makes contexts all the time, so channels appear while it is held
 left     work on streams that are destroyed at once, waited for by nobody: it counts all the same
@@ -9,6 +9,7 @@ two      two contexts of one program: a wait for all of one says nothing of the 
 eight    eight tenants
 starved  every core of the host is busy with other things
 user     as an ordinary user, with a daemon of its own (needs root to become one)
+without  a limit while there is no daemon, and with its successor
 kills    kill -9 of the daemon, of tenants that are held and of such that run, at random moments
 Exit code 1 where somebody stood still, had no limit, or was not gone within a second.
 """
@@ -189,7 +190,7 @@ class Faults:
         self.machine.status()
         after = progress([held], self.seconds, settle=0.5)[0] / whole * 100
         held.stop()
-        self.note("kills", f"a limit of 30 %: {without:.1f} % of alone while no daemon is there, {after:.1f} with its successor",
+        self.note("without", f"a limit of 30 %: {without:.1f} % of alone while no daemon is there, {after:.1f} with its successor",
                   got=[round(without, 2), round(after, 2)])
         # The fake card is the host's cores, which others use too.
         if not self.machine.fake and (not 10 < without < 33 or not 25 < after < 33):
@@ -211,7 +212,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--fake", action="store_true")
-    parser.add_argument("--parts", default="late,left,two,eight,starved,user,kills")
+    parser.add_argument("--parts", default="late,left,two,eight,starved,user,without,kills")
     parser.add_argument("--kills", type=int, default=51)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--out")
@@ -224,9 +225,6 @@ def main():
             try:
                 if part == "eight":
                     faults.shared("eight", (5, 7, 9, 11, 13, 15, 17, 19))
-                elif part == "kills":
-                    faults.without()
-                    faults.kills()
                 else:
                     getattr(faults, part)()
             except RuntimeError as failure:

@@ -52,12 +52,14 @@ class Shares:
 
     def limit_of(self, kind, tenant):
         rest(tenant, False)
-        whole = rate_alone([tenant], tenant, self.seconds)
+        # A step of this one takes as long as a window of the others under a small limit.
+        seconds = self.seconds * (2.5 if kind == "train" else 1)
+        whole = rate_alone([tenant], tenant, seconds)
         alone = tenant.clock
         got, card, clocks = [], [], []
         for limit in LIMITS:
             tenant.set(1, limit)
-            got.append(rates([tenant], self.seconds)[0] / whole * 100)
+            got.append(rates([tenant], seconds)[0] / whole * 100)
             card.append(tenant.card_percent)
             clocks.append(tenant.clock / alone if alone and tenant.clock else None)
         tenant.set(1, 100)
@@ -80,8 +82,10 @@ class Shares:
             got[i].append(progress([pair[i]], 0.5, settle=0.1)[0])
             os.kill(pair[i].child.pid, signal.SIGSTOP)
         sliced.pause(True)
-        ratio = statistics.mean(got[1]) / statistics.mean(got[0])
-        noise = statistics.stdev(got[0]) / statistics.mean(got[0])
+        # The better half of each: what else happens on the host only makes it slower.
+        best = [sorted(each)[len(each) // 2:] for each in got]
+        ratio = statistics.mean(best[1]) / statistics.mean(best[0])
+        noise = statistics.stdev(best[0]) / statistics.mean(best[0])
         print(f"without limit, {kind}: {ratio:.4f} of native, whose own rate varies by {noise:.4f}", flush=True)
         self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4))
 
@@ -106,8 +110,7 @@ class Shares:
             self.note(part, "+".join(kinds), asked=list(split), got=[round(v, 3) for v in got], sum=round(total, 3),
                       card=[round(t.card_percent, 3) for t in tenants],
                       clock=[round(t.clock / was, 4) if was and t.clock else 1.0 for t, was in zip(tenants, clocks)], error=[round(100 * v / max(total, 1e-9) - s, 3) for v, s in zip(got, split)])
-        for tenant in tenants:
-            tenant.stop()
+        at_once(tenants, Tenant.stop)
 
     def alone(self, tenants, tenant, kind):
         """A program of PyTorch's changes its speed with the card's temperature; kernels of a given length do not."""
@@ -154,8 +157,9 @@ class Shares:
 
     def serve(self):
         """Requests at 100 a second with high priority, alone and beside training."""
-        critical = Tenant(self.machine, "serve", "serve", 50, more=("8", "100"), priority="high").ready()
-        training = Tenant(self.machine, "train-low", "train", 50, priority="low").ready()
+        critical = Tenant(self.machine, "serve", "serve", 50, more=("8", "100"), priority="high")
+        training = Tenant(self.machine, "train-low", "train", 50, priority="low")
+        at_once((critical, training), Tenant.ready)
         keeps = rate_alone([critical, training], training, self.seconds)
         said = []
         for beside in (False, True):
