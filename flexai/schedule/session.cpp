@@ -13,6 +13,7 @@ Session::Session(Snapshot* snapshot, Workload* workload, Placer* placer,
       options_(options),
       now_s_(now_s),
       statement_(snapshot),
+      passed_over_(snapshot->queues().size()),
       waiting_(snapshot->queues().size()),
       fresh_(workload->size()),
       verdicts_(workload->size()) {
@@ -114,7 +115,9 @@ void Session::Commit() {
     }
     if (decision.act == Act::kStart) workload_->SetIdle(decision.job, false);
     if (decision.act == Act::kStart && gang == decision.cause) {
-      const bool passes = passing_ == Passing::kMovedAndStarted;
+      const std::optional<GangId>& passed = passed_over_[(*workload_)[gang].queue];
+      const bool passes =
+          passing_ == Passing::kMovedAndStarted || (passed && workload_->Before(*passed, gang));
       workload_->SetPast(decision.job, passes);
       // What joins a gang that runs does not make it younger.
       const bool joins =
@@ -126,6 +129,12 @@ void Session::Commit() {
       if (!passes) workload_->DropReservation(gang);
     }
   }
+}
+
+void Session::PassOver(GangId gang) {
+  if (workload_->reserved(gang) == 0) return;
+  std::optional<GangId>& first = passed_over_[(*workload_)[gang].queue];
+  if (!first || workload_->Before(gang, *first)) first = gang;
 }
 
 bool Session::MayClaim(GangId head, JobId task) const {

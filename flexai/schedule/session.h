@@ -117,6 +117,9 @@ class Session {
   /// Who may not start for another reason holds nobody up.
   void DropReservation(GangId gang) { workload_->DropReservation(gang); }
   void SetDefragmented() { workload_->SetDefragmented(now_s_); }
+  /// The gang does not start now. If it has a reservation, those behind it in its queue that start
+  /// from now on in this round go ahead of that.
+  void PassOver(GangId gang);
   /// Who goes ahead of reservations from now on, when it is committed.
   enum class Passing : uint8_t { kNobody, kMoved, kMovedAndStarted };
   void LetPast(Passing who) { passing_ = who; }
@@ -144,7 +147,8 @@ class Session {
   Statement statement_;
   std::vector<Decision> decisions_;
   Passing passing_ = Passing::kNobody;
-  size_t committed_ = 0;  // decisions that are final
+  std::vector<std::optional<GangId>> passed_over_;  // of each queue: the first
+  size_t committed_ = 0;                            // decisions that are final
   std::vector<std::vector<GangId>> waiting_;
   std::vector<GangId> running_;
   std::vector<GangId> ended_;   // since QueueAgain

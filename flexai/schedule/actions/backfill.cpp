@@ -268,6 +268,11 @@ void Backfill(Session* session) {
     while (pass(/*claims_only=*/true)) {
     }
   } while (pass(/*claims_only=*/false));
+  // Whom a limit still stops in the end holds nobody up.
+  for (const GangId id : session->workload().active()) {
+    const Wait wait = session->verdict(id).wait;
+    if (wait == Wait::kLimit || wait == Wait::kQuota) session->DropReservation(id);
+  }
 }
 
 }  // namespace flexai::schedule

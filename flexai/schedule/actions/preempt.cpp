@@ -86,6 +86,7 @@ void Preempt(Session* session) {
       session->Commit();
       order.Update(gang.queue);
     } else {
+      session->PassOver(id);
       failed[gang.queue] += HoldsUp(*session, id) ? kMostFailures : 1;
     }
   }

@@ -137,7 +137,10 @@ void Reclaim(Session* session) {
     const Gang& gang = session->workload()[id];
     if (failed.contains(gang.queue) || session->workload().Running(id)) continue;
     Verdict verdict;
-    if (!session->Allowed(gang, session->Lacking(id), &verdict)) continue;
+    if (!session->Allowed(gang, session->Lacking(id), &verdict)) {
+      session->PassOver(id);
+      continue;
+    }
     if (TakeFor(session, id)) {
       session->Commit();
       order.Update(gang.queue);

@@ -21,7 +21,7 @@ void Walk(Session* session, Place place, Blocked blocked) {
     Verdict verdict;
     if (!session->Allowed(gang, session->Lacking(id), &verdict)) {
       session->SetVerdict(id, verdict);
-      session->DropReservation(id);
+      session->PassOver(id);
       continue;
     }
     const bool running = session->workload().Running(id);
