@@ -16,7 +16,8 @@ batches of 128; gemm: 20 products of 4096 x 4096 bf16; graph: four replays of Re
 Progress is work done against the same program with the whole card in the same run, in percent; "card" is card time by the driver's trace of
 context switches ([ADR 0012](../adr/0012-a-turn-ends-by-stopping-channels.md)). "clock": the multiprocessors' mean clock while the program had
 the card, against that while it ran alone. infer: ResNet-50 in fp16, batch 1, launch by launch; compile: a network of four layers by
-torch.compile; jax: 20 products of 2048 x 2048 under jit.
+torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native" compares the better half of windows that took turns; how much a rate varies
+is that of native's better half.
 """
 
 
@@ -161,16 +162,6 @@ def memory(part):
     return text
 
 
-def memory_again(part):
-    """On another card, in one sentence."""
-    if not part:
-        return ""
-    rows = part["memory"]["rows"]
-    over, usable = max(row["over_bytes"] for row in rows), min(row["usable"] for row in rows)
-    return (f"The same on another card, with more ways ({', '.join(row['way'] for row in rows if not row['way'].startswith('again'))}): "
-            f"{card_line(part)[:-1]}: most bytes over {over}, least usable {usable * 100:.2f} %, {part['memory']['contexts']} of 16 contexts.\n")
-
-
 def probe(part):
     if not part:
         return ""
@@ -190,5 +181,5 @@ def page(results):
     shares = results.get("shares")
     rows = shares["rows"] if shares else []
     parts = [HEAD, card_line(shares) if shares else "", limits(rows), together(rows), others(rows), faults(results.get("faults")),
-             probe(results.get("probe")), memory(results.get("memory")), memory_again(results.get("memory_again"))]
+             probe(results.get("probe")), memory(results.get("memory"))]
     return "\n".join(part for part in parts if part)

@@ -12,7 +12,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 SPIN = {"k01": 100, "k1": 1000, "k10": 10000, "k100": 100000}  # us of a kernel; a wait after each four
 TORCH = "train", "gemm", "graph"  # of those that PyTorch does: what shares are measured with
-MEMORY = {"train": "16Gi", "gemm": "2Gi", "graph": "4Gi", "serve": "4Gi", "infer": "4Gi", "compile": "4Gi", "jax": "6Gi"}
+MEMORY = {"train": "16Gi", "gemm": "2Gi", "graph": "4Gi", "serve": "4Gi", "infer": "4Gi", "compile": "4Gi", "jax": "6Gi", "two": "2Gi", "contexts": "2Gi"}
 START_SECONDS = 90
 PERIOD_NS = 100_000_000
 FAILED = []
