@@ -5,6 +5,7 @@
 #include "apps/flexai/ask.h"
 #include "apps/flexai/man.h"
 #include "apps/flexai/output.h"
+#include "apps/flexai/tables.h"
 #include "flexai/schedule/placer.h"
 
 namespace flexai::cli {
@@ -240,18 +241,24 @@ std::string FishCompletion() {
 
 namespace {
 
-int PrintNames(const char* list, const char* field) {
+int PrintNames(std::vector<std::string> (*names_in)(const json& status)) {
   const Result<json> status = Ask({{"op", "status"}});
   if (!status.ok()) return ExitCode(status.status());
-  std::string names;
-  for (const json& item : ListField(*status, list)) names += TextField(item, field) + "\n";
-  return Print(names) ? kDone : kFailed;
+  std::string lines;
+  for (const std::string& name : names_in(*status)) lines += name + "\n";
+  return Print(lines) ? kDone : kFailed;
+}
+
+std::vector<std::string> CardNames(const json& status) {
+  std::vector<std::string> names;
+  for (const json& card : ListField(status, "cards")) names.push_back(TextField(card, "card"));
+  return names;
 }
 
 int Act(const Arguments& arguments) {
   const std::string shell = arguments.Text("SHELL");
-  if (shell == "slices") return PrintNames("slices", "slice");
-  if (shell == "cards") return PrintNames("cards", "card");
+  if (shell == "slices") return PrintNames(SliceNames);
+  if (shell == "cards") return PrintNames(CardNames);
   if (shell == "bash") return Print(BashCompletion()) ? kDone : kFailed;
   if (shell == "zsh") return Print(ZshCompletion()) ? kDone : kFailed;
   if (shell == "fish") return Print(FishCompletion()) ? kDone : kFailed;

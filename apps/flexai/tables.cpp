@@ -1,5 +1,6 @@
 #include "apps/flexai/tables.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "flexai/model/units.h"
@@ -65,8 +66,14 @@ Table CardTable(const json& status, bool wide) {
 }
 
 Table SliceTable(const json& slices, bool wide) {
+  // Of several cards a slice has a row for each.
+  const bool by_card = std::any_of(slices.begin(), slices.end(), [](const json& slice) {
+    return NumberField(slice, "cards", 1) > 1;
+  });
   Table table;
-  table.Left("SLICE").Left("OWNER").Left("STATE").Right("SHARE").Right("LIMIT").Right("RECEIVED");
+  table.Left("SLICE");
+  if (by_card && !wide) table.Left("CARD");
+  table.Left("OWNER").Left("STATE").Right("SHARE").Right("LIMIT").Right("RECEIVED");
   table.Right("MEM USED/LIMIT");
   if (wide) {
     table.Left("CARD").Left("PRIORITY").Right("MEM PEAK").Right("THROTTLED").Right("REFUSED");
@@ -83,6 +90,7 @@ Table SliceTable(const json& slices, bool wide) {
         Share(slice, "limit_permille"),
         Ratio(slice, "compute_received_ratio"),
         UsedOf(BytesField(slice, "memory_used_bytes"), BytesField(slice, "memory_limit_bytes"))};
+    if (by_card && !wide) row.insert(row.begin() + 1, TextField(slice, "card"));
     if (wide) {
       row.insert(row.end(), {TextField(slice, "card"), TextField(slice, "priority"),
                              model::FormatBytes(BytesField(slice, "memory_peak_bytes")),
@@ -96,6 +104,14 @@ Table SliceTable(const json& slices, bool wide) {
     table.Row(std::move(row));
   }
   return table;
+}
+
+std::vector<std::string> SliceNames(const json& status) {
+  std::vector<std::string> names;
+  for (const json& slice : ListField(status, "slices")) names.push_back(TextField(slice, "slice"));
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
 }
 
 std::string NotShared(const json& status) {

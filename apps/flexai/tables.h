@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "apps/flexai/output.h"
 
@@ -11,8 +12,12 @@ namespace flexai::cli {
 /// One row a card; `wide` adds backend, driver, uuid and more.
 Table CardTable(const nlohmann::json& status, bool wide);
 
-/// One row a slice; `wide` adds card, peak, refusals, processes and age.
+/// One row a slice, and of several cards one for each; `wide` adds card, peak, refusals, processes
+/// and age.
 Table SliceTable(const nlohmann::json& slices, bool wide);
+
+/// Each slice once.
+std::vector<std::string> SliceNames(const nlohmann::json& status);
 
 /// Lines for what this machine has and flexai does not share, and why. Empty if nothing.
 std::string NotShared(const nlohmann::json& status);

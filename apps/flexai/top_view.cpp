@@ -96,10 +96,11 @@ json SortedSlices(const json& status, SortBy sort) {
 
 std::string TopScreen(const json& status, const TopState& state) {
   const json slices = SortedSlices(status, state.sort);
-  std::string text = "flexai " + TextField(status, "version") + "  " +
-                     std::to_string(slices.size()) + (slices.size() == 1 ? " slice" : " slices") +
-                     "  " + std::to_string(ListField(status, "waiting").size()) +
-                     " waiting  sorted by " + SortName(state.sort) + "\n\n";
+  const size_t count = SliceNames(status).size();
+  std::string text = "flexai " + TextField(status, "version") + "  " + std::to_string(count) +
+                     (count == 1 ? " slice" : " slices") + "  " +
+                     std::to_string(ListField(status, "waiting").size()) + " waiting  sorted by " +
+                     SortName(state.sort) + "\n\n";
   for (const json& card : ListField(status, "cards")) text += CardLine(card, state.width) + "\n";
   text += "\n";
   if (slices.empty()) {

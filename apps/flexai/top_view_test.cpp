@@ -59,6 +59,22 @@ TEST(TopScreen, FitsEightyColumnsAndShowsAll) {
   }
 }
 
+TEST(TopScreen, ASliceOfTwoCardsIsOneSliceWithTwoRows) {
+  json status = Status();
+  EXPECT_EQ(TopScreen(status, {}).find("CARD "), std::string::npos);
+  for (const char* card : {"4", "5"}) {
+    json part = Slice("s-9", 0.1, 5ull << 30, 100);
+    part["cards"] = 2;
+    part["card"] = card;
+    status["slices"].push_back(part);
+  }
+  const std::string screen = TopScreen(status, {});
+  for (const char* part : {" 4 slices ", "SLICE  CARD", "s-9    4 ", "s-9    5 "}) {
+    EXPECT_NE(screen.find(part), std::string::npos) << part << "\n" << screen;
+  }
+  for (const std::string& line : Lines(screen)) EXPECT_LE(Width(line), 80u) << line;
+}
+
 TEST(TopScreen, KeepsToTheHeight) {
   TopState state;
   state.height = 6;

@@ -127,6 +127,7 @@ size_t RouteStage::CardOfPool(uint64_t pool) {
 }
 
 size_t RouteStage::CardOfContext(uint64_t context) {
+  if (context == CurrentContext()) return CardOfDevice(CurrentDevice());
   const CaptureSafe safe;
   const api::Real& real = Real();
   const auto handle = reinterpret_cast<api::CUcontext>(context);
