@@ -115,7 +115,8 @@ TEST_F(CardsTest, IsChangedAndPausedAsAWhole) {
             2u);
   EXPECT_EQ(Granted(0), 500);
   EXPECT_EQ(Granted(1), 1000);
-  for (const json& part : Ask({{"op", "pause"}, {"slice", name}})["slice"]["parts"]) {
+  const json paused = Ask({{"op", "pause"}, {"slice", name}});
+  for (const json& part : paused["slice"]["parts"]) {
     EXPECT_EQ(part["state"], "paused");
   }
 }
