@@ -186,6 +186,9 @@ Result<SliceRecord*> Daemon::Adopt(const Connection& peer, const slice::AttachRe
     if (other->owner != (old ? h.owner_uid : peer.uid())) {
       return Status(Code::kPermissionDenied, "the slice belongs to another user");
     }
+    if (other->spec.cards != request.cards || other->card == card) {
+      return Status(Code::kAborted, "the card does not fit the slice's others");
+    }
   }
   auto slice =
       std::make_unique<SliceRecord>(request.slice, request.part, request.cards, next_number_++);

@@ -58,6 +58,7 @@ class Daemon {
   struct Comparing {
     int connection;
     pid_t pid;
+    int part;    // about which of its slice's cards
     bool asked;  // the question that is out left after it came
   };
 
@@ -85,7 +86,7 @@ class Daemon {
   // measure.cpp: what the driver says of processes
   void AskMeter();
   void OnMeter();
-  nlohmann::json AskToCompare(const Connection& peer);
+  nlohmann::json AskToCompare(const Connection& peer, const nlohmann::json& request);
   void TellCompared(bool compared);
   void OnCardUses(const std::vector<device::ProcessUse>& uses);
   bool RecordDropped(const std::string& uuid) const;

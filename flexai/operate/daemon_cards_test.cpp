@@ -92,8 +92,10 @@ TEST_F(CardsTest, OnlyAsManyAsThereAreOfAKind) {
   EXPECT_EQ(Ask(named)["code"], "out_of_range");
   named["card"] = "1,0";
   EXPECT_EQ(Ask(named)["slice"]["parts"].size(), 2u);
-  named["card"] = "0,9";
-  EXPECT_EQ(Ask(named)["code"], "invalid_argument");
+  for (const char* unknown : {"0,9", "", "0,", ","}) {
+    named["card"] = unknown;
+    EXPECT_EQ(Ask(named)["code"], "invalid_argument") << unknown;
+  }
 }
 
 TEST_F(CardsTest, CardsThatCannotBeJoinedAreNot) {
@@ -185,6 +187,26 @@ TEST_F(CardsTest, SuccessorTakesAllPartsOver) {
   EXPECT_EQ(whole["parts"].size(), 2u);
   EXPECT_EQ(whole["parts"][0]["card"], "1");
   for (const int fd : sockets) close(fd);
+}
+
+TEST_F(CardsTest, APageThatDoesNotFitItsOthersIsRefused) {
+  const std::string name = Ask(CreateOn(2, 300))["slice"]["slice"];
+  RegionMap map = RegionMap::Create(name).value();
+  slice::RegionHeader& h = map->header;
+  h.share = h.limit = 100;
+  h.memory_limit = 50 * model::kMiB;
+  h.owner_uid = getuid();
+  h.leader_pid = getpid();
+  strcpy(h.card, "0");
+  map->slots[0].owner = 77;
+  AttachRequest request = RequestFor(name, 3);  // of three cards, it says
+  request.slot = 0;
+  request.owner = 77;
+  const int socket = Raw();
+  RegionMap none;
+  EXPECT_EQ(Attach(socket, request, 2, &none, map.fd()).code, static_cast<int>(Code::kAborted));
+  EXPECT_EQ(Granted(0), 300);
+  close(socket);
 }
 
 // What holds when no daemon decides: at the same time on all cards of a slice, and not at that of

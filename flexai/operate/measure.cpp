@@ -37,8 +37,9 @@ void Daemon::AskMeter() {
       process->was_asked = true;
       process->has_context =
           slot.advance.load() > 0 ||
-          std::any_of(comparing_.begin(), comparing_.end(),
-                      [&](const Comparing& one) { return one.pid == process->pid; });
+          std::any_of(comparing_.begin(), comparing_.end(), [&](const Comparing& one) {
+            return one.pid == process->pid && one.part == slice->part;
+          });
     }
   }
   meter_.Ask();
@@ -56,9 +57,11 @@ void Daemon::OnMeter() {
 }
 
 // A process may ask for it where its next step depends on it, such as its first context.
-nlohmann::json Daemon::AskToCompare(const Connection& peer) {
+nlohmann::json Daemon::AskToCompare(const Connection& peer, const nlohmann::json& request) {
+  const auto part = request.find("part");
+  const bool told = part != request.end() && part->is_number_unsigned();
   if (!meter_.alive()) return {{"compared", false}};
-  comparing_.push_back({peer.fd(), peer.pid(), !meter_.waits()});
+  comparing_.push_back({peer.fd(), peer.pid(), told ? part->get<int>() : 0, !meter_.waits()});
   AskMeter();
   return nullptr;  // the answer comes with the helper's
 }

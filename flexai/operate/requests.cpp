@@ -102,7 +102,7 @@ Result<json> Daemon::Answer(Connection& peer, const json& request, int fd) {
   if (op == "create") return Create(peer, request, fd);
   if (fd >= 0) close(fd);
   if (op == "status") return Report();
-  if (op == "compare") return AskToCompare(peer);
+  if (op == "compare") return AskToCompare(peer, request);
   if (op == "set") return Set(peer, request);
   if (op == "pause") return Pause(peer, request, true);
   if (op == "resume") return Pause(peer, request, false);

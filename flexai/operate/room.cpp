@@ -86,7 +86,7 @@ Result<std::vector<size_t>> Daemon::NamedCards(const model::SliceSpec& spec) con
   std::string known;
   for (const model::Card& card : cards_) known += (known.empty() ? "" : ", ") + card.id;
   std::vector<size_t> named;
-  std::istringstream names(spec.card);
+  std::istringstream names(spec.card + ",");  // so that nothing is a name, too
   for (std::string name; std::getline(names, name, ',');) {
     FLEXAI_RETURN_IF_ERROR(WhyNot(name));
     bool found = false;

@@ -128,6 +128,11 @@ Result<AttachRequest> ReadSliceVariable(const char* text) {
   return request;
 }
 
+int CardsOfSlice(const char* text) {
+  const Result<AttachRequest> request = ReadSliceVariable(text);
+  return request.ok() ? request->cards : 1;
+}
+
 std::string WriteSliceVariable(const std::string& id, const model::SliceSpec& spec,
                                int leader_pid) {
   return id + ":" + std::to_string(spec.share) + ":" + std::to_string(spec.limit) + ":" +

@@ -55,6 +55,9 @@ struct AttachReply {
 /// What FLEXAI_SLICE says: "id:share:limit:memory:priority:leader:cards".
 /// Errors: kInvalidArgument (not of that form).
 Result<AttachRequest> ReadSliceVariable(const char* text);
+/// How many cards it says that the slice has; 1 where it is not of that form, which attaching
+/// tells.
+int CardsOfSlice(const char* text);
 std::string WriteSliceVariable(const std::string& id, const model::SliceSpec& spec, int leader_pid);
 
 /// A connected socket to the daemon at `address`: a path, or "@name" for an abstract name. Without

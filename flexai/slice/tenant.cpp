@@ -251,11 +251,13 @@ void Tenant::PublishWorkers() {
 }
 
 bool Tenant::CompareBooks() {
-  constexpr char kRequest[] = R"({"op":"compare"})";
+  const std::string request = R"({"op":"compare","part":)" + std::to_string(part_) + "}";
   if (!region()) return false;
   const Result<int> socket = Connect(/*wait=*/true);
   if (!socket.ok()) return false;
-  bool compared = SendFrame(*socket, FrameType::kRequest, kRequest, sizeof(kRequest) - 1).ok();
+  bool compared =
+      SendFrame(*socket, FrameType::kRequest, request.data(), static_cast<uint32_t>(request.size()))
+          .ok();
   if (compared) {
     const Result<Frame> reply = ReceiveFrame(*socket, kCompareTimeoutMs);
     if (reply.ok() && reply->fd >= 0) close(reply->fd);

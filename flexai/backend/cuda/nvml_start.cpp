@@ -213,9 +213,9 @@ __attribute__((destructor)) void AtExit() {
 void Start(intercept::Chassis& chassis) {
   const char* variable = getenv("FLEXAI_SLICE");
   if (!variable) return;
-  const Result<slice::AttachRequest> slice = slice::ReadSliceVariable(variable);
+  const int cards = slice::CardsOfSlice(variable);
   g_tenants = new Tenants;
-  for (int part = 0; part < (slice.ok() ? slice->cards : 1); ++part) {
+  for (int part = 0; part < cards; ++part) {
     g_tenants->push_back(std::make_unique<slice::Tenant>(nullptr, nullptr, part));
     const Status attached = g_tenants->back()->Attach();
     if (attached.ok()) continue;

@@ -58,10 +58,10 @@ intercept::Stage* StageOf(const Cards& cards) {
 void AddSlice(intercept::Chassis& chassis) {
   const char* variable = getenv("FLEXAI_SLICE");
   if (!variable) return;
-  const Result<slice::AttachRequest> slice = slice::ReadSliceVariable(variable);
+  const int cards = slice::CardsOfSlice(variable);
   g_cards = new Cards;
   std::vector<std::string> uuids;
-  for (int part = 0; part < (slice.ok() ? slice->cards : 1); ++part) {
+  for (int part = 0; part < cards; ++part) {
     g_cards->push_back(std::make_unique<CardSlice>(part));
     CardSlice& card = *g_cards->back();
     if (const Status attached = card.tenant.Attach(); !attached.ok()) {
@@ -70,7 +70,7 @@ void AddSlice(intercept::Chassis& chassis) {
     const slice::Region* region = card.tenant.region();
     if (!region) continue;
     uuids.push_back(region->header.card_uuid);
-    if (slice.ok() && slice->cards > 1) card.freeze.KeepTo(uuids.back());
+    if (cards > 1) card.freeze.KeepTo(uuids.back());
   }
   if (!uuids.empty()) ShowCardsOfSlice(uuids);
   pthread_atfork(nullptr, nullptr, &AfterForkInChild);
