@@ -72,7 +72,7 @@ def together(rows):
     rows = of(rows, "pair", "many")
     if not rows:
         return ""
-    lines = [[row["what"].replace("+", " + ") + (f" ({row['earlier']})" if "earlier" in row else ""), " / ".join(map(str, row["asked"])),
+    lines = [[row["what"].replace("+", " + "), " / ".join(map(str, row["asked"])),
               " / ".join(f"{g:.2f}" for g in row["got"]), f"{max(map(abs, row['error'])):.2f}", " / ".join(f"{c:.2f}" for c in row["card"]), f"{row['sum']:.2f}", f"{sum(row['card']):.2f}"]
              for row in rows]
     errors = [abs(e) for row in rows for e in row["error"]]
