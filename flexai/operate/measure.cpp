@@ -31,6 +31,7 @@ std::optional<Nanos> TimeOf(const SliceRecord& slice, const device::CardTime& ti
 void Daemon::AskMeter() {
   if (!meter_.alive() || meter_.waits()) return;
   for (auto& [id, slice] : slices_) {
+    const int part = slice->part;
     for (auto& process : slice->processes) {
       const slice::ProcessSlot& slot = slice->region->slots[process->slot];
       process->asked_used = slot.used.load();
@@ -38,7 +39,7 @@ void Daemon::AskMeter() {
       process->has_context =
           slot.advance.load() > 0 ||
           std::any_of(comparing_.begin(), comparing_.end(), [&](const Comparing& one) {
-            return one.pid == process->pid && one.part == slice->part;
+            return one.pid == process->pid && one.part == part;
           });
     }
   }
