@@ -29,6 +29,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <string>
 #include <thread>
 #include <vector>
@@ -231,14 +232,17 @@ int Run(const char* path, const Shape& shape) {
   total = ended = iterations;
   printf("ready\n");
   fflush(stdout);
-  int64_t until = Now() + static_cast<int64_t>(shape.work_ms * 1e6);
+  // By work, not by the clock: batches that last a little longer or shorter are as many.
+  const int64_t batches =
+      std::max<int64_t>(1, std::lround(shape.work_ms * 1000 / (shape.batch * shape.kernel_us)));
+  int64_t left = batches;
   while (!g_end) {
     for (int i = 0; i < shape.batch; ++i, total += iterations) card.Launch(iterations, total);
     card.Wait();
     ended = total;
-    if (shape.work_ms > 0 && Now() >= until) {
+    if (shape.think_ms > 0 && --left == 0) {
       usleep(static_cast<useconds_t>(shape.think_ms * 1000));
-      until = Now() + static_cast<int64_t>(shape.work_ms * 1e6);
+      left = batches;
     }
   }
   usleep(2000);
