@@ -15,7 +15,7 @@ constexpr Nanos kIdleAfter = 3 * kMillisecond;
 constexpr Nanos kIdleAfterLaunch = 50 * kMillisecond;
 // Time slices of tenants of different priority on one card. A driver's own are 1 or 2 ms.
 constexpr uint32_t kUrgentSliceUs = 20000;
-constexpr uint32_t kYieldingSliceUs = 50;
+constexpr uint32_t kYieldingSliceUs = 100;
 // A process that is itself stopped (SIGSTOP) follows much later: nothing ran meanwhile.
 constexpr Nanos kMostLateHold = 10 * kMillisecond;
 // Workers stop within microseconds; what they run this long after a hold is disobedience.

@@ -19,10 +19,8 @@ double Gathered(model::Permille limit) {
 // A tenant that has waited for this part of a turn's worth of its share is overdue.
 constexpr double kOverdueTurns = 0.75;
 
-// What a tenant must be owed before it cuts a turn short: a part of its own turn, and so many times
-// what the hand-over costs at most.
-constexpr double kPressTurns = 0.25;
-constexpr double kPressHandOvers = 20;
+// By which part a turn may be longer, for what former turns were short of.
+constexpr double kLongerTurn = 0.25;
 
 Nanos Turn(model::Permille part) {
   return std::max(Arbiter::kPeriod * part / model::kWholeCard, Arbiter::kShortestTurn);
@@ -132,16 +130,6 @@ Arbiter::Claim Arbiter::ClaimOf(const Tenant& t) {
   return t.floor >= kOverdueTurns * turn ? Claim::kOverdue : Claim::kOwed;
 }
 
-// Two that are always busy are owed next to nothing in turns, and would hand the card to and fro.
-// One that comes back from idling gets what it is owed at once.
-bool Arbiter::Presses(const Tenant& t) const {
-  const Nanos hand_over = hand_over_[t.in.card];
-  const double turn = static_cast<double>(Turn(t.in.share));
-  const double least =
-      std::min(kPressTurns * turn, kPressHandOvers * static_cast<double>(hand_over));
-  return hand_over == 0 || t.is_back || t.floor >= least;
-}
-
 struct Arbiter::Unit {
   std::vector<Tenant*> parts;
   Claim claim = Claim::kBorrows;  // of the part that has the strongest
@@ -157,6 +145,8 @@ struct Arbiter::Unit {
   }
 };
 
+// Those that are always busy wait for each other's turns, and do not hand the card to and fro. One
+// that comes back from idling gets what it is owed at once.
 bool Arbiter::Outranks(const Unit& a, const Unit& holder) {
   if (!a.presses) return false;
   if (holder.claim == Claim::kBorrows && a.claim != Claim::kBorrows) return true;
@@ -191,7 +181,7 @@ std::vector<Arbiter::Unit> Arbiter::GatherUnits() {
     unit.claim = unit.parts.empty() ? ClaimOf(t) : std::min(unit.claim, ClaimOf(t));
     unit.presses = unit.presses || Presses(t);
     unit.holds = unit.holds && t.holds;
-    unit.turn_over = unit.turn_over || t.turn_used >= Turn(t.in.share);
+    unit.turn_over = unit.turn_over || LeftOfTurn(t) <= 0;
     unit.parts.push_back(&t);
   }
   std::erase_if(units, [](const Unit& unit) {
@@ -247,8 +237,18 @@ void Arbiter::PickHolders() {
   }
 }
 
-Nanos Arbiter::UntilTurnEnds(const Tenant& holder) const {
-  const Nanos turn = Turn(holder.in.share) - holder.turn_used;
+Nanos Arbiter::LeftOfTurn(const Tenant& holder) {
+  const Nanos turn = Turn(holder.in.share);
+  const Nanos left = turn - holder.turn_used;
+  const double drain = 1.0 - static_cast<double>(holder.in.share) / model::kWholeCard;
+  if (holder.floor <= 0 || drain <= 0) return left;
+  const Nanos owed = static_cast<Nanos>(holder.floor / drain) + 1;
+  return std::max(
+      left, std::min(owed, left + static_cast<Nanos>(kLongerTurn * static_cast<double>(turn))));
+}
+
+Nanos Arbiter::UntilTurnEnds(const Tenant& holder) {
+  const Nanos turn = LeftOfTurn(holder);
   if (holder.in.limit >= model::kWholeCard) return turn;
   const double drain = 1.0 - static_cast<double>(holder.in.limit) / model::kWholeCard;
   return std::min(turn, static_cast<Nanos>(std::max(holder.bucket, 0.0) / drain));

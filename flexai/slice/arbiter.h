@@ -3,12 +3,12 @@
 // decisions; the daemon runs it as often as it may matter, tests run it in virtual time.
 //
 // Each card goes round in turns: one tenant runs, the others that want to are held. A turn lasts
-// share x kPeriod. Time is charged by residence: the wall time in which a tenant was let run and
-// was busy, split evenly where several ran. So work that leaves short gaps makes the same progress
-// per second of share as work that leaves none.
-// A tenant of several cards is one input for each. Those of them that have work run together or not
-// at all, because one that waits for another's card wastes its own; what each received is kept by
-// card.
+// share x kPeriod, and a little longer if the tenant is still owed something then. Time is charged
+// by residence: the wall time in which a tenant was let run and was busy, split evenly where
+// several ran. So work that leaves short gaps makes the same progress per second of share as work
+// that leaves none. A tenant of several cards is one input for each. Those of them that have work
+// run together or not at all, because one that waits for another's card wastes its own; what each
+// received is kept by card.
 //   floors:  a tenant that has received less than its share goes before any that borrows;
 //   limits:  a bucket that fills at the limit's rate; empty means held until a turn has gathered;
 //   borrow:  what nobody is guaranteed goes by priority, then by weight;
@@ -96,15 +96,16 @@ class Arbiter {
   /// Ordered: who goes first.
   enum class Claim : uint8_t { kOverdue, kOwed, kBorrows };
   static Claim ClaimOf(const Tenant& t);
-  /// Whether what `t` is owed is worth a hand-over before the holder's turn is over.
-  bool Presses(const Tenant& t) const;
+  /// Whether `t` is worth a hand-over before the holder's turn is over.
+  bool Presses(const Tenant& t) const { return t.is_back || hand_over_[t.in.card] == 0; }
   /// Whether `a` takes its cards from a holder whose turn is not over.
   static bool Outranks(const Unit& a, const Unit& holder);
   static bool Before(const Unit& a, const Unit& b);
   std::vector<double> LevelsOf(bool (*counts)(const Tenant&)) const;
   std::vector<Unit> GatherUnits();
   void PickHolders();
-  Nanos UntilTurnEnds(const Tenant& holder) const;
+  static Nanos LeftOfTurn(const Tenant& holder);
+  static Nanos UntilTurnEnds(const Tenant& holder);
   void SetNextStep();
 
   std::vector<Nanos> hand_over_;

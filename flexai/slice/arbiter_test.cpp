@@ -153,7 +153,7 @@ TEST(Arbiter, CostlyHandOversAreFew) {
     for (size_t i = 1; i < o.decisions.size(); ++i) {
       hand_overs += o.decisions[i - 1][0] != o.decisions[i][0];
     }
-    EXPECT_LE(hand_overs, 10 * 55) << "share " << share;
+    EXPECT_LE(hand_overs, 10 * 22) << "share " << share;
     EXPECT_NEAR(o.got[0], share / 1000.0, 0.003);
   }
 }
