@@ -1,8 +1,8 @@
 // What this process holds of one card of its slice.
 #pragma once
 
-#include "flexai/backend/cuda/channel_freeze.h"
 #include "flexai/backend/cuda/slice_rules.h"
+#include "flexai/backend/nvidia/channel_freeze.h"
 
 namespace flexai::backend::cuda {
 
@@ -10,7 +10,7 @@ namespace flexai::backend::cuda {
 /// ends.
 struct CardSlice {
   slice::GateLever gate;
-  ChannelFreeze freeze{&gate};
+  nvidia::ChannelFreeze freeze{&gate};
   slice::QueueWatch queues;
   slice::Tenant tenant;
   SliceRules rules{&tenant, &queues};

@@ -1,6 +1,6 @@
 // Several fake cards, through the fake driver and the fake management library as a program sees
 // them.
-#include "flexai/backend/cuda/fake_cards.h"
+#include "flexai/backend/nvidia/fake_cards.h"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
@@ -14,11 +14,15 @@
 #include <vector>
 
 #include "cuda/real.h"
-#include "flexai/backend/cuda/import_slot.h"
+#include "flexai/backend/nvidia/import_slot.h"
 #include "nvml/real.h"
 #include "rm/types.h"
 
 namespace flexai::backend::cuda::fake_driver {
+
+using nvidia::fake_driver::CardsInList;
+using nvidia::fake_driver::NameOfCard;
+using nvidia::fake_driver::UuidOfCard;
 namespace {
 
 namespace cu = ::flexai::api::cuda;
@@ -67,7 +71,7 @@ class FakeCards : public testing::Test {
       ml::AsTable(ml_)[info.index] = dlsym(management, info.name);
     }
     g_module = reinterpret_cast<int (*)(int, unsigned long, void*)>(
-        ReplaceImport(driver, "ioctl", reinterpret_cast<void*>(&Watch)));
+        nvidia::ReplaceImport(driver, "ioctl", reinterpret_cast<void*>(&Watch)));
     ASSERT_NE(g_module, nullptr);
     ASSERT_EQ(cu_.cuInit(0), cu::CUDA_SUCCESS);
   }

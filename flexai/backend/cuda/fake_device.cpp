@@ -12,8 +12,8 @@
 
 #include "flexai/backend/cuda/fake_bodies.h"
 #include "flexai/backend/cuda/fake_tables.h"
-#include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/look_up_row.h"
+#include "flexai/backend/nvidia/import_slot.h"
 #include "flexai/base/log.h"
 
 namespace flexai::api::cuda {
@@ -77,7 +77,7 @@ __attribute__((constructor)) void StandBehindIoctl() {
   Dl_info self;
   if (!dladdr(reinterpret_cast<void*>(&StandBehindIoctl), &self)) return;
   void* library = dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD);
-  ReplaceImport(library, "ioctl", reinterpret_cast<void*>(&AskModule));
+  nvidia::ReplaceImport(library, "ioctl", reinterpret_cast<void*>(&AskModule));
   if (library) dlclose(library);
   const char* levers = getenv("FLEXAI_FAKE_LEVERS");
   if (levers && !TheModule().Pretend(levers)) Notice("FLEXAI_FAKE_LEVERS=%s is not known", levers);

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "flexai/backend/cuda/fake_cards.h"
 #include "flexai/backend/cuda/fake_shared.h"
+#include "flexai/backend/nvidia/fake_cards.h"
 #include "flexai/fake/entry.h"
 #include "nvml/calls.h"
 

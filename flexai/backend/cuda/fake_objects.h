@@ -11,15 +11,17 @@
 #include <vector>
 
 #include "cuda/calls.h"
-#include "flexai/backend/cuda/fake_cards.h"
-#include "flexai/backend/cuda/fake_rm.h"
 #include "flexai/backend/cuda/fake_shared.h"
+#include "flexai/backend/nvidia/fake_cards.h"
+#include "flexai/backend/nvidia/fake_rm.h"
 #include "flexai/fake/card.h"
 #include "flexai/fake/entry.h"
 
 namespace flexai::backend::cuda::fake_driver {
 
 namespace cu = ::flexai::api::cuda;
+using nvidia::fake_driver::PretendChannels;
+using nvidia::fake_driver::PretendModule;
 
 inline constexpr int64_t kOk = cu::CUDA_SUCCESS;
 

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "flexai/backend/cuda/fake_cards.h"
+#include "flexai/backend/nvidia/fake_cards.h"
 
 namespace flexai::backend::cuda::fake_driver {
 namespace {

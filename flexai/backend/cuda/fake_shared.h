@@ -7,7 +7,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "flexai/backend/nvidia/fake_cards.h"
+
 namespace flexai::backend::cuda::fake_driver {
+
+using nvidia::fake_driver::CardCount;
+using nvidia::fake_driver::CardName;
+using nvidia::fake_driver::CardsInList;
+using nvidia::fake_driver::kMostCards;
+using nvidia::fake_driver::NameOfCard;
+using nvidia::fake_driver::UuidOfCard;
 
 /// Of one card. Thread: any; processes that end leave their places to others.
 class SharedCard {

@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "cuda/real.h"
-#include "flexai/backend/cuda/channel_freeze.h"
-#include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/nvml_library.h"
 #include "flexai/backend/cuda/open_real.h"
 #include "flexai/backend/cuda/probe_kernel.h"
+#include "flexai/backend/nvidia/channel_freeze.h"
+#include "flexai/backend/nvidia/import_slot.h"
 #include "flexai/base/clock.h"
 
 namespace flexai::backend::cuda {
@@ -42,7 +42,7 @@ constexpr uint32_t kTimeSliceUs = 5000;  // no driver's own
 
 // Where the driver calls the kernel module; one probe in a process.
 slice::GateLever g_gate;
-ChannelFreeze g_freeze(&g_gate);
+nvidia::ChannelFreeze g_freeze(&g_gate);
 int Ioctl(int fd, unsigned long request, void* argument) {
   return g_freeze.Ioctl(fd, request, argument);
 }
@@ -99,8 +99,8 @@ bool CudaProber::Open(const std::string& uuid) {
     failed_ = "no driver's library could be opened";
     return false;
   }
-  void* const real = ReplaceImport(library, "ioctl", reinterpret_cast<void*>(&Ioctl));
-  g_freeze.SetReal(reinterpret_cast<ChannelFreeze::IoctlFn>(real));
+  void* const real = nvidia::ReplaceImport(library, "ioctl", reinterpret_cast<void*>(&Ioctl));
+  g_freeze.SetReal(reinterpret_cast<nvidia::ChannelFreeze::IoctlFn>(real));
   void** const table = api::AsTable(cuda_);
   for (const auto& info : api::kFunctions) table[info.index] = dlsym(library, info.name);
   if (!real || !cuda_.cuCtxCreate_v2 || !cuda_.cuMemHostGetDevicePointer_v2) {

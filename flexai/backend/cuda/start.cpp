@@ -9,10 +9,10 @@
 
 #include "flexai/backend/cuda/card_slice.h"
 #include "flexai/backend/cuda/exported.h"
-#include "flexai/backend/cuda/import_slot.h"
 #include "flexai/backend/cuda/look_up_stage.h"
 #include "flexai/backend/cuda/route_stage.h"
 #include "flexai/backend/cuda/visible_card.h"
+#include "flexai/backend/nvidia/import_slot.h"
 #include "flexai/base/log.h"
 #include "flexai/intercept/trace.h"
 #include "flexai/slice/attach.h"
@@ -22,7 +22,7 @@ namespace {
 
 using Cards = std::vector<std::unique_ptr<CardSlice>>;
 Cards* g_cards = nullptr;  // of the slice, from the start on; never freed
-ChannelFreeze::IoctlFn g_ioctl = nullptr;
+nvidia::ChannelFreeze::IoctlFn g_ioctl = nullptr;
 
 // Where the driver calls the kernel. Before there is a slice nobody asks for ioctls: the driver is
 // opened at the first call, after the stages are made.
@@ -74,8 +74,8 @@ void AddSlice(intercept::Chassis& chassis) {
   }
   if (!uuids.empty()) ShowCardsOfSlice(uuids);
   pthread_atfork(nullptr, nullptr, &AfterForkInChild);
-  g_ioctl = reinterpret_cast<ChannelFreeze::IoctlFn>(
-      ReplaceImport(Driver(), "ioctl", reinterpret_cast<void*>(&Ioctl)));
+  g_ioctl = reinterpret_cast<nvidia::ChannelFreeze::IoctlFn>(
+      nvidia::ReplaceImport(Driver(), "ioctl", reinterpret_cast<void*>(&Ioctl)));
   for (const auto& card : *g_cards) card->freeze.SetReal(g_ioctl);
   if (!g_ioctl) FLEXAI_LOG("slice", kInfo, "the driver's calls of the kernel are not seen");
   Add(chassis, StageOf(*g_cards));

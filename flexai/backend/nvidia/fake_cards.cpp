@@ -1,4 +1,4 @@
-#include "flexai/backend/cuda/fake_cards.h"
+#include "flexai/backend/nvidia/fake_cards.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 #include "flexai/base/log.h"
 
-namespace flexai::backend::cuda::fake_driver {
+namespace flexai::backend::nvidia::fake_driver {
 namespace {
 
 constexpr char kUuid[17] = "flexai-fake-card";  // the first card's
@@ -72,4 +72,4 @@ std::vector<int> CardsInList(const char* list) {
   return cards;
 }
 
-}  // namespace flexai::backend::cuda::fake_driver
+}  // namespace flexai::backend::nvidia::fake_driver

@@ -1,4 +1,4 @@
-#include "flexai/backend/cuda/channel_freeze.h"
+#include "flexai/backend/nvidia/channel_freeze.h"
 
 #include <errno.h>
 #include <gtest/gtest.h>
@@ -10,10 +10,10 @@
 #include <memory>
 #include <thread>
 
-#include "flexai/backend/cuda/fake_cards.h"
-#include "flexai/backend/cuda/fake_rm.h"
+#include "flexai/backend/nvidia/fake_cards.h"
+#include "flexai/backend/nvidia/fake_rm.h"
 
-namespace flexai::backend::cuda {
+namespace flexai::backend::nvidia {
 namespace {
 
 using fake_driver::PretendChannels;
@@ -349,4 +349,4 @@ TEST_F(ChannelFreezeTest, DroppedTimeSlicesAreTheDriversOwn) {
 }
 
 }  // namespace
-}  // namespace flexai::backend::cuda
+}  // namespace flexai::backend::nvidia

@@ -1,4 +1,4 @@
-#include "flexai/backend/cuda/channel_freeze.h"
+#include "flexai/backend/nvidia/channel_freeze.h"
 
 #include <errno.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 #include "flexai/base/log.h"
 
-namespace flexai::backend::cuda {
+namespace flexai::backend::nvidia {
 namespace {
 
 // What a control call of our own could not even ask.
@@ -401,4 +401,4 @@ void ChannelFreeze::Forget() {
   dropped_ = 0;
 }
 
-}  // namespace flexai::backend::cuda
+}  // namespace flexai::backend::nvidia

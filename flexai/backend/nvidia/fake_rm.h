@@ -10,10 +10,10 @@
 #include <mutex>
 #include <vector>
 
-#include "flexai/backend/cuda/fake_cards.h"
+#include "flexai/backend/nvidia/fake_cards.h"
 #include "rm/types.h"
 
-namespace flexai::backend::cuda::fake_driver {
+namespace flexai::backend::nvidia::fake_driver {
 
 namespace rm = ::flexai::api::rm;
 
@@ -115,4 +115,4 @@ class PretendChannels {
   std::vector<rm::NvHandle> channels_;
 };
 
-}  // namespace flexai::backend::cuda::fake_driver
+}  // namespace flexai::backend::nvidia::fake_driver

@@ -14,7 +14,7 @@
 #include "flexai/slice/lever.h"
 #include "rm/types.h"
 
-namespace flexai::backend::cuda {
+namespace flexai::backend::nvidia {
 
 namespace rm = ::flexai::api::rm;
 
@@ -110,4 +110,4 @@ class ChannelFreeze : public slice::Lever {
   uint32_t time_slice_us_ = 0;
 };
 
-}  // namespace flexai::backend::cuda
+}  // namespace flexai::backend::nvidia

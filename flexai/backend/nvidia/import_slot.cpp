@@ -1,4 +1,4 @@
-#include "flexai/backend/cuda/import_slot.h"
+#include "flexai/backend/nvidia/import_slot.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-namespace flexai::backend::cuda {
+namespace flexai::backend::nvidia {
 namespace {
 
 struct Tables {
@@ -93,4 +93,4 @@ void* ReplaceImport(void* library, const char* name, void* ours) {
   return before;
 }
 
-}  // namespace flexai::backend::cuda
+}  // namespace flexai::backend::nvidia

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace flexai::backend::cuda::fake_driver {
+namespace flexai::backend::nvidia::fake_driver {
 
 inline constexpr int kMostCards = 8;
 
@@ -26,4 +26,4 @@ std::string UuidOfCard(int card);
 /// all. It ends at the first entry that names no card, several, or one that was named already.
 std::vector<int> CardsInList(const char* list);
 
-}  // namespace flexai::backend::cuda::fake_driver
+}  // namespace flexai::backend::nvidia::fake_driver

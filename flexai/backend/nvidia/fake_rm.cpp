@@ -1,4 +1,4 @@
-#include "flexai/backend/cuda/fake_rm.h"
+#include "flexai/backend/nvidia/fake_rm.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include <sstream>
 #include <string>
 
-namespace flexai::backend::cuda::fake_driver {
+namespace flexai::backend::nvidia::fake_driver {
 
 int PretendModule::Ioctl(int, unsigned long request, void* argument) {
   if (_IOC_TYPE(request) != rm::NV_IOCTL_MAGIC) {
@@ -341,4 +341,4 @@ void PretendChannels::Free(rm::NvHandle handle) {
   ioctl_(fd_, _IOWR('F', rm::NV_ESC_RM_FREE, rm::NVOS00_PARAMETERS), &call);
 }
 
-}  // namespace flexai::backend::cuda::fake_driver
+}  // namespace flexai::backend::nvidia::fake_driver
