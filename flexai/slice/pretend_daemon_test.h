@@ -88,6 +88,12 @@ class PretendDaemon {
 
   void Answer(int peer) {
     const auto frame = ReceiveFrame(peer, 5000);
+    if (frame.ok() && frame->type == FrameType::kRequest) {
+      // It has no driver to compare books with.
+      static constexpr char kNo[] = R"({"compared":false})";
+      (void)SendFrame(peer, FrameType::kReply, kNo, sizeof(kNo) - 1).ok();
+      return;
+    }
     AttachRequest request;
     if (!frame.ok() || frame->data.size() != sizeof(request)) return;
     memcpy(&request, frame->data.data(), sizeof(request));

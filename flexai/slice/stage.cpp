@@ -103,7 +103,7 @@ void SliceStage::After(Call& call) {
     case Event::kStreamCreate:
       return rules_->AfterStart(call);
     case Event::kLaunch:
-      return;
+      return rules_->Launched(call);
     default:
       rules_->AfterWatched(call);
       return CheckUnmeasured(call);

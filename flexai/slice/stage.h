@@ -39,6 +39,8 @@ class Rules {
   virtual void Hold(intercept::Call&) {}
   /// A launch is about to happen.
   virtual void Launches(intercept::Call&) {}
+  /// It was handed to the driver, which took it or not.
+  virtual void Launched(intercept::Call&) {}
   /// Whether the call says something about queued work: waits for it, asks after it, marks it.
   virtual bool Watches(const intercept::FnInfo&) { return false; }
   /// Before and after a call that does.

@@ -87,6 +87,11 @@ Status Tenant::TakeAnswer(int socket, bool again) {
   region_fd_ = fd;
   slot_ = &region->slots[reply.slot];
   slot_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
+  if (tools_for_) {
+    const Tools tools = tools_for_(region->header);
+    lever_ = tools.lever;
+    queues_ = tools.queues;
+  }
   if (queues_) queues_->Show(&slot_->queues, &slot_->emptied_at);
   // Never freed: threads may still hold a pointer when the process ends.
   ledger_.store(new Ledger(region, static_cast<uint32_t>(reply.slot)), std::memory_order_release);

@@ -18,10 +18,22 @@ namespace flexai::slice {
 
 class Tenant {
  public:
+  /// What a process is stopped with, and what it shows of its work; either may be null.
+  struct Tools {
+    Lever* lever;
+    QueueWatch* queues;
+  };
+  /// Chooses them for the card that `header` names, at each attachment, before they are used.
+  using ToolsFor = Tools (*)(const RegionHeader& header);
+
   /// `lever` may be null: then only memory is held. `queues`, if not null, is shown to the daemon.
   /// `part`: which of the slice's cards this is about, from 0.
   explicit Tenant(Lever* lever, QueueWatch* queues = nullptr, int part = 0)
       : lever_(lever), queues_(queues), part_(part) {}
+  /// Where what is right depends on the card, which is known once attached.
+  explicit Tenant(ToolsFor tools_for) : lever_(nullptr), queues_(nullptr), part_(0) {
+    tools_for_ = tools_for;
+  }
   Tenant(const Tenant&) = delete;
   Tenant& operator=(const Tenant&) = delete;
 
@@ -65,6 +77,7 @@ class Tenant {
   void KeepOwnClock();
   void LookForSuccessor(Nanos now);
 
+  ToolsFor tools_for_ = nullptr;
   Lever* lever_;
   QueueWatch* queues_;
   int part_;

@@ -15,6 +15,9 @@ namespace {
 // What a control call of our own could not even ask.
 constexpr uint32_t kNotAsked = 0xffffffff;
 
+// Names of objects that we make: far from those that drivers and the module itself give.
+constexpr rm::NvHandle kOwnHandles = 0xf1e80000;
+
 bool IsChannel(uint32_t object_class) {
   switch (object_class) {
     case rm::VOLTA_CHANNEL_GPFIFO_A:
@@ -96,7 +99,7 @@ void ChannelFreeze::AfterIoctl(int fd, unsigned long request, const void* argume
 
 void ChannelFreeze::Made(const Object& object, uint32_t object_class, uint64_t parameters) {
   if (object_class == rm::NV20_SUBDEVICE_0) {
-    if (IsOurs(object)) subdevices_.push_back(object);
+    (IsOurs(object) ? subdevices_ : others_).push_back(object);
   } else if (object_class == rm::KEPLER_CHANNEL_GROUP_A) {
     uint32_t engine = rm::NV2080_ENGINE_TYPE_GRAPHICS;
     if (parameters) {
@@ -112,6 +115,7 @@ void ChannelFreeze::Made(const Object& object, uint32_t object_class, uint64_t p
       channel.compute = IsCompute(group.engine);
       channel.scheduled = group.scheduled;
     }
+    if (channel.compute) MakeSubdevice(object, channel.device);
     channels_.push_back(channel);
     if (held_ && StopsChannels() && channel.scheduled) SetChannels(Order::kStop);
   }
@@ -127,6 +131,7 @@ void ChannelFreeze::Gone(rm::NvHandle client, rm::NvHandle handle) {
   });
   std::erase_if(groups_, belongs);
   std::erase_if(subdevices_, belongs);
+  std::erase_if(others_, belongs);
 }
 
 // Held while the driver makes channels: they stop as soon as they could run.
@@ -152,6 +157,35 @@ const ChannelFreeze::Object* ChannelFreeze::SubdeviceOf(rm::NvHandle client,
     if (subdevice.client == client && subdevice.parent == device) return &subdevice;
   }
   return nullptr;
+}
+
+// The library may have asked for the card before we stood in front of it, as those do that are
+// asked what they offer when they are loaded. Then we make a subdevice of our own, as its client,
+// which the kernel module allows any number of times. It goes with the device.
+void ChannelFreeze::MakeSubdevice(const Object& channel, rm::NvHandle device) {
+  const auto is_of_device = [&](const Object& subdevice) {
+    return subdevice.client == channel.client && subdevice.parent == device;
+  };
+  if (SubdeviceOf(channel.client, device) ||
+      std::any_of(others_.begin(), others_.end(), is_of_device)) {
+    return;
+  }
+  rm::NVOS64_PARAMETERS made = {};
+  made.hRoot = channel.client;
+  made.hObjectParent = device;
+  made.hObjectNew = kOwnHandles + own_subdevices_++;
+  made.hClass = rm::NV20_SUBDEVICE_0;
+  const int result =
+      real_(channel.fd, _IOWR('F', rm::NV_ESC_RM_ALLOC, rm::NVOS64_PARAMETERS), &made);
+  const Object subdevice = {channel.fd, channel.client, device, made.hObjectNew};
+  if (result == 0 && made.status == rm::NV_OK) {
+    FLEXAI_LOG("slice", kDebug, "a subdevice of our own for channels that came later");
+    (IsOurs(subdevice) ? subdevices_ : others_).push_back(subdevice);
+    return;
+  }
+  FLEXAI_LOG("slice", kInfo, "no subdevice for the process's channels (status 0x%x)",
+             result == 0 ? made.status : kNotAsked);
+  others_.push_back(subdevice);  // not asked for again
 }
 
 // One that does not tell its name is nobody's: its card is held by the gate.
@@ -394,6 +428,7 @@ void ChannelFreeze::Forget() {
   // The lock may have been held by a thread that does not exist in the child.
   new (&mu_) std::mutex;
   subdevices_.clear();
+  others_.clear();
   groups_.clear();
   channels_.clear();
   held_ = false;

@@ -79,6 +79,7 @@ class ChannelFreeze : public slice::Lever {
   void Scheduled(rm::NvHandle client, rm::NvHandle handle);
   void TimeSliceSet(rm::NvHandle client, rm::NvHandle handle, uint64_t us);
   const Object* SubdeviceOf(rm::NvHandle client, rm::NvHandle device) const;
+  void MakeSubdevice(const Object& channel, rm::NvHandle device);
   bool IsOurs(const Object& subdevice);
   bool HasChannels() const;
   bool CanStop(const Group& group) const;
@@ -100,6 +101,7 @@ class ChannelFreeze : public slice::Lever {
   std::string uuid_;
   mutable std::mutex mu_;  // guards what follows; held during a control call, never on a launch
   std::vector<Object> subdevices_;
+  std::vector<Object> others_;  // subdevices of other cards, and of cards without a name
   std::vector<Group> groups_;
   std::vector<Channel> channels_;
   bool held_ = false;
@@ -108,6 +110,7 @@ class ChannelFreeze : public slice::Lever {
   uint32_t refused_ = 0;
   uint32_t dropped_ = 0;  // levers
   uint32_t time_slice_us_ = 0;
+  uint32_t own_subdevices_ = 0;
 };
 
 }  // namespace flexai::backend::nvidia

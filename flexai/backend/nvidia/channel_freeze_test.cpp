@@ -32,6 +32,16 @@ int AskThroughFreeze(int fd, unsigned long request, void* argument) {
   return g_freeze->Ioctl(fd, request, argument);
 }
 
+// As for a library that asks for the card while it is loaded: seen from the first group on.
+bool g_sees = false;
+int AskAndBeSeenLate(int fd, unsigned long request, void* argument) {
+  if (_IOC_NR(request) == rm::NV_ESC_RM_ALLOC) {
+    const auto& made = *static_cast<const rm::NVOS64_PARAMETERS*>(argument);
+    if (made.hClass == rm::KEPLER_CHANNEL_GROUP_A) g_sees = true;
+  }
+  return g_sees ? AskThroughFreeze(fd, request, argument) : AskModule(fd, request, argument);
+}
+
 class ChannelFreezeTest : public ::testing::Test {
  protected:
   ChannelFreezeTest() {
@@ -114,6 +124,32 @@ TEST_F(ChannelFreezeTest, CardsWithoutNamesAreHeldByTheGate) {
   freeze_.Hold(/*handed_over=*/false);
   EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
   EXPECT_TRUE(GateIsClosed());
+}
+
+TEST_F(ChannelFreezeTest, SeenLateTheyStopThroughASubdeviceOfOurs) {
+  g_sees = false;
+  const PretendChannels channels(&AskAndBeSeenLate, 3, kCompute, kCopy);
+  ASSERT_TRUE(channels.ok());
+  EXPECT_EQ(freeze_.workers(), static_cast<uint32_t>(kCompute));
+  for (const bool handed_over : {false, true}) {
+    freeze_.Hold(handed_over);
+    EXPECT_EQ(module_.running(), 0u);
+    EXPECT_TRUE(GateIsOpen());
+    freeze_.Release();
+    EXPECT_EQ(module_.running(), static_cast<uint32_t>(kCompute));
+  }
+  EXPECT_EQ(module_.group_stops(), 1u);
+}
+
+TEST_F(ChannelFreezeTest, SeenLateOnAnotherCardTheyAreLeftAlone) {
+  freeze_.KeepTo(fake_driver::UuidOfCard(1));
+  for (const int card : {0, 1}) {
+    g_sees = false;
+    const PretendChannels channels(&AskAndBeSeenLate, 3, kCompute, kCopy, /*one_by_one=*/false,
+                                   card);
+    ASSERT_TRUE(channels.ok());
+    EXPECT_EQ(freeze_.workers(), static_cast<uint32_t>(card == 1 ? kCompute : 0));
+  }
 }
 
 TEST_F(ChannelFreezeTest, MoreChannelsThanOneCallTakes) {

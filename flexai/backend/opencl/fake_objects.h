@@ -85,6 +85,7 @@ struct Context : Object {
   ~Context();
   std::vector<cl::cl_context_properties> properties;
   std::vector<std::pair<cl::cl_context_destructor, void*>> at_end;
+  std::shared_ptr<void> channels;
 };
 
 struct Queue : Object {

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flexai/backend/nvidia/fake_cards.h"
+#include "flexai/backend/opencl/fake_nvidia.h"
 #include "flexai/backend/opencl/fake_objects.h"
 #include "opencl/resolver.h"
 
@@ -11,7 +13,11 @@ using namespace backend::opencl::fake_driver;  // NOLINT: for the bodies below
 
 namespace {
 
-constexpr const char* kExtensions = "cl_khr_icd cl_khr_il_program cl_khr_create_command_queue";
+const char* Extensions() {
+  constexpr const char* kAll =
+      "cl_khr_icd cl_khr_il_program cl_khr_create_command_queue cl_khr_device_uuid";
+  return IsNvidia() ? kAll : "cl_khr_icd cl_khr_il_program cl_khr_create_command_queue";
+}
 constexpr cl::cl_uint kVersion30 = 3u << 22;
 constexpr cl::cl_uint kVersion12 = (1u << 22) | (2u << 12);
 
@@ -32,6 +38,7 @@ std::vector<NameVersion> ExtensionVersions() {
 
 // Programs choose by type: FLEXAI_FAKE_TYPE is cpu (the default), gpu or accelerator.
 uint64_t DeviceType() {
+  if (IsNvidia()) return cl::CL_DEVICE_TYPE_GPU;
   const char* asked = getenv("FLEXAI_FAKE_TYPE");
   if (asked && strcmp(asked, "gpu") == 0) return cl::CL_DEVICE_TYPE_GPU;
   if (asked && strcmp(asked, "accelerator") == 0) return cl::CL_DEVICE_TYPE_ACCELERATOR;
@@ -120,7 +127,7 @@ bool AnswerDeviceText(Answer<C>& answer, int64_t question) {
     case cl::CL_DEVICE_OPENCL_C_VERSION:
       return answer.Text("OpenCL C 1.2 flexai fake"), true;
     case cl::CL_DEVICE_EXTENSIONS:
-      return answer.Text(kExtensions), true;
+      return answer.Text(Extensions()), true;
     case cl::CL_DEVICE_BUILT_IN_KERNELS:
     case cl::CL_DEVICE_IL_VERSION:
     case cl::CL_DEVICE_LATEST_CONFORMANCE_VERSION_PASSED:
@@ -204,7 +211,10 @@ void AnswerDevice(Answer<C>& answer, int64_t question) {
     case cl::CL_DEVICE_PREFERRED_INTEROP_USER_SYNC:
       return answer.Uint(1);
     case cl::CL_DEVICE_VENDOR_ID:
-      return answer.Uint(0xF1E);
+      return answer.Uint(IsNvidia() ? 0x10DE : 0xF1E);
+    case cl::CL_DEVICE_UUID_KHR:
+      if (!IsNvidia()) return answer.Unknown();
+      return answer.Is(backend::nvidia::fake_driver::NameOfCard(0).uuid);
     case cl::CL_DEVICE_QUEUE_PROPERTIES:
       return answer.Long(static_cast<uint64_t>(cl::CL_QUEUE_PROFILING_ENABLE |
                                                cl::CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE));
@@ -249,6 +259,7 @@ Context* NewContext(C& call) {
   auto* context = Make<Context>();
   context->properties = ListOf(call.properties);
   Card::Instance().Start();
+  context->channels = MakeChannels();
   Give(call, context);
   return context;
 }
@@ -278,7 +289,7 @@ void Run(cl::ClGetPlatformInfoCall& call) {
     case cl::CL_PLATFORM_VENDOR:
       return answer.Text("flexai");
     case cl::CL_PLATFORM_EXTENSIONS:
-      return answer.Text(kExtensions);
+      return answer.Text(Extensions());
     case cl::CL_PLATFORM_ICD_SUFFIX_KHR:
       return answer.Text("FLEXAI");
     case cl::CL_PLATFORM_NUMERIC_VERSION:

@@ -7,11 +7,9 @@
 
 #include <algorithm>
 
-#include "opencl/real.h"
+#include "flexai/backend/opencl/card_uuid.h"
 
 namespace flexai::backend::opencl {
-
-namespace api = ::flexai::api::opencl;
 
 namespace {
 
@@ -34,15 +32,6 @@ T Value(const Loader& cl, api::cl_device_id device, api::cl_device_info what) {
   return value;
 }
 
-// FNV-1a; a name for cards whose driver gives them none.
-std::string MadeUuid(const std::string& text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  char hex[32];
-  snprintf(hex, sizeof(hex), "opencl-%016llx", static_cast<unsigned long long>(hash));
-  return hex;
-}
-
 model::Card Describe(const Loader& cl, api::cl_device_id device) {
   const auto type = Value<api::cl_ulong>(cl, device, api::CL_DEVICE_TYPE);
   model::Card card;
@@ -53,7 +42,7 @@ model::Card Describe(const Loader& cl, api::cl_device_id device) {
   card.vendor = Text(cl, device, api::CL_DEVICE_VENDOR);
   card.model = Text(cl, device, api::CL_DEVICE_NAME);
   card.driver = Text(cl, device, api::CL_DRIVER_VERSION);
-  card.uuid = MadeUuid(card.kind == "cpu" ? "cpu" : card.vendor + card.model + card.driver);
+  card.uuid = CardUuid(cl.info, device);
   card.memory_bytes = Value<api::cl_ulong>(cl, device, api::CL_DEVICE_GLOBAL_MEM_SIZE);
   card.compute_units =
       static_cast<int>(Value<api::cl_uint>(cl, device, api::CL_DEVICE_MAX_COMPUTE_UNITS));

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "flexai/backend/opencl/doors.h"
+#include "flexai/backend/opencl/driver_calls.h"
 
 namespace flexai::backend::opencl {
 
@@ -100,6 +101,8 @@ bool IsMemObject(uint16_t index) {
          index == api::ClCreatePipeCall::kIndex;
 }
 
+bool IsContext(const Call& call) { return call.info().event == intercept::Event::kContextCreate; }
+
 // What a destructor callback or an event's callback gives back.
 struct Debt {
   slice::Ledger* ledger;
@@ -111,6 +114,8 @@ void PayMem(api::cl_mem, void* debt) {
   owed->ledger->Release(owed->bytes);
   delete owed;
 }
+
+void PayContext(api::cl_context, void* debt) { PayMem(nullptr, debt); }
 
 void PayEvent(api::cl_event event, api::cl_int, void* debt) {
   const auto* owed = static_cast<Debt*>(debt);
@@ -127,8 +132,23 @@ bool SliceRules::Asks(Call& call, uint64_t* bytes) {
   return *bytes > 0;
 }
 
-uint64_t SliceRules::BytesOf(Call& call) {
+// Using the card takes memory before anything is allocated. Whether two contexts of a process share
+// what the driver holds for them nobody tells, so each is charged.
+uint64_t SliceRules::ContextBytes() const {
+  const slice::Region* region = tenant_->region();
+  if (!OnOther() || !region) return 0;
+  return region->header.context_bytes.load(std::memory_order_relaxed);
+}
+
+// A context may hold more than those from which the figure came, and before the first nothing is
+// known: so the driver is asked what the process holds now.
+bool SliceRules::MadeUnmeasured(Call& call) { return OnOther() && IsContext(call); }
+
+uint64_t SliceRules::BytesOf(Call& call) const {
   switch (call.info().index) {
+    case api::ClCreateContextCall::kIndex:
+    case api::ClCreateContextFromTypeCall::kIndex:
+      return ContextBytes();
     case api::ClCreateImageCall::kIndex: {
       const auto& c = call.As<api::ClCreateImageCall>();
       return ImageBytes(c.image_format, c.image_desc);
@@ -164,6 +184,15 @@ uint64_t SliceRules::Held(Call& call, uint64_t asked) {
 }
 
 void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
+  if (IsContext(call)) {
+    // It ends with the last of what was made in it, whenever the program has given it up.
+    const auto context = reinterpret_cast<api::cl_context>(call.created());
+    auto* debt = new Debt{&ledger, bytes};
+    const auto when_gone = Real().clSetContextDestructorCallback;
+    if (when_gone && when_gone(context, &PayContext, debt) == 0) return;
+    delete debt;  // a driver older than OpenCL 3.0: it stays charged, which is the safe side
+    return;
+  }
   if (!IsMemObject(call.info().index)) {
     std::lock_guard<std::mutex> lock(mu_);
     pointers_[call.created()] = bytes;
@@ -179,6 +208,8 @@ void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
 void SliceRules::Undo(Call& call) {
   if (IsMemObject(call.info().index)) {
     Real().clReleaseMemObject(reinterpret_cast<api::cl_mem>(call.created()));
+  } else if (IsContext(call)) {
+    Real().clReleaseContext(reinterpret_cast<api::cl_context>(call.created()));
   }
 }
 
@@ -228,11 +259,22 @@ void SliceRules::BeforeStart(Call& call) {
     auto& type = call.As<api::ClGetDeviceIDsCall>().device_type;
     if (type & api::CL_DEVICE_TYPE_GPU) type |= api::CL_DEVICE_TYPE_CPU;
   }
+  if (OnOther()) {
+    // A loader may bring its drivers in with the first calls.
+    StandBehindDriver(channels_);
+    return;
+  }
   WorkerFreeze::BeginMark();
 }
 
 void SliceRules::AfterStart(Call& call) {
   WorkerFreeze::EndMark();
+  if (OnOther()) {
+    const bool queue = call.info().event == intercept::Event::kStreamCreate;
+    if (queue && call.ok()) queues_.Made(call.created());
+    tenant_->PublishWorkers();
+    return;
+  }
   freeze_->FindWorkers();
   if (call.ok()) NoteDevices(call);
   tenant_->PublishWorkers();
@@ -259,6 +301,10 @@ void SliceRules::Answer(Call& call, const slice::Ledger& ledger) {
       return AnswerAboutDevice(call, ledger);
     case api::ClGetEventProfilingInfoCall::kIndex: {
       const auto& c = call.As<api::ClGetEventProfilingInfoCall>();
+      if (OnOther()) {
+        if (c.param_name == api::CL_PROFILING_COMMAND_END) queues_.Complete(call.handle());
+        return;
+      }
       // All that it can be asked for are moments.
       if (!c.param_value || c.param_value_size < sizeof(api::cl_ulong)) return;
       api::cl_ulong moment;
@@ -268,6 +314,7 @@ void SliceRules::Answer(Call& call, const slice::Ledger& ledger) {
       return;
     }
     case api::ClGetDeviceAndHostTimerCall::kIndex: {
+      if (OnOther()) return;
       const auto& c = call.As<api::ClGetDeviceAndHostTimerCall>();
       if (c.device_timestamp) *c.device_timestamp = card_clock_.FromDriver(*c.device_timestamp);
       return;

@@ -2,10 +2,13 @@
 // and how device queries show the slice.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 
+#include "flexai/backend/nvidia/channel_freeze.h"
 #include "flexai/backend/opencl/card_clock.h"
+#include "flexai/backend/opencl/queues.h"
 #include "flexai/backend/opencl/worker_freeze.h"
 #include "flexai/slice/stage.h"
 
@@ -13,12 +16,25 @@ namespace flexai::backend::opencl {
 
 class SliceRules : public slice::Rules {
  public:
+  /// What the slice's card is. Until it is known, a CPU is taken care of.
+  enum class Card : uint8_t { kUnknown, kCpu, kOther };
+  struct Parts {
+    WorkerFreeze* workers;            // of CPUs
+    nvidia::ChannelFreeze* channels;  // of other cards
+    slice::QueueWatch* queues;        // of other cards
+  };
   /// `present_as_gpu`: CPUs call themselves GPUs, for programs that look for nothing else.
-  SliceRules(slice::Tenant* tenant, WorkerFreeze* freeze, bool present_as_gpu)
+  SliceRules(slice::Tenant* tenant, const Parts& parts, bool present_as_gpu)
       : tenant_(tenant),
-        freeze_(freeze),
+        freeze_(parts.workers),
+        channels_(parts.channels),
+        queues_(parts.queues),
         present_as_gpu_(present_as_gpu),
-        card_clock_(freeze->hold_times()) {}
+        card_clock_(parts.workers->hold_times()) {}
+
+  void IsOn(Card card) { card_.store(card, std::memory_order_relaxed); }
+  /// In a fork's child.
+  void Forget() { queues_.Forget(); }
 
   bool Asks(intercept::Call& call, uint64_t* bytes) override;
   uint64_t Held(intercept::Call& call, uint64_t asked) override;
@@ -28,15 +44,30 @@ class SliceRules : public slice::Rules {
   void BeforeStart(intercept::Call& call) override;
   void AfterStart(intercept::Call& call) override;
   void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
+  void Launches(intercept::Call& call) override { BeforeWatched(call); }
+  void Launched(intercept::Call& call) override { AfterWatched(call); }
+  bool Watches(const intercept::FnInfo& info) override { return queues_.Watches(info); }
+  void BeforeWatched(intercept::Call& call) override {
+    if (OnOther()) queues_.Before(call);
+  }
+  void AfterWatched(intercept::Call& call) override {
+    if (OnOther()) queues_.After(call);
+  }
+  bool MadeUnmeasured(intercept::Call& call) override;
 
  private:
-  static uint64_t BytesOf(intercept::Call& call);
+  bool OnOther() const { return card_.load(std::memory_order_relaxed) == Card::kOther; }
+  uint64_t BytesOf(intercept::Call& call) const;
+  uint64_t ContextBytes() const;
   void AnswerAboutDevice(intercept::Call& call, const slice::Ledger& ledger) const;
   void NoteDevices(intercept::Call& call);
   uint64_t Forget(uint64_t pointer);
 
   slice::Tenant* tenant_;
   WorkerFreeze* freeze_;
+  nvidia::ChannelFreeze* channels_;
+  Queues queues_;
+  std::atomic<Card> card_{Card::kUnknown};
   bool present_as_gpu_;
   CardClock card_clock_;
   std::mutex mu_;                          // guards pointers_
