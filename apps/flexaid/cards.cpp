@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "apps/flexaid/inventories.h"
@@ -59,6 +60,20 @@ model::Card FromJson(const json& j) {
   return card;
 }
 
+// A card that several backends show is that of the first, whose lever is the better one; who uses
+// it is known by the drivers of all.
+void Add(const model::Card& card, std::vector<model::Card>* all) {
+  const auto known = std::find_if(all->begin(), all->end(), [&card](const model::Card& each) {
+    return !card.uuid.empty() && each.uuid == card.uuid && each.backend != card.backend;
+  });
+  if (known != all->end()) {
+    known->libraries.insert(known->libraries.end(), card.libraries.begin(), card.libraries.end());
+    return;
+  }
+  all->push_back(card);
+  all->back().id = std::to_string(all->size() - 1);
+}
+
 model::Unshared ReadUnshared(const json& j) {
   return {j.value("uuid", ""), j.value("why", ""), j.value("cure", "")};
 }
@@ -81,7 +96,8 @@ std::string ReadToEnd(int fd) {
 }  // namespace
 
 int PrintCards() {
-  json all = json::array(), unshared = json::array();
+  std::vector<model::Card> all;
+  std::vector<model::Unshared> unshared;
   for (const auto& inventory : MakeInventories()) {
     const auto cards = inventory->List();
     std::vector<model::Unshared> left_out = inventory->LeftOut();
@@ -91,14 +107,19 @@ int PrintCards() {
     }
     for (const model::Unshared& one : left_out) {
       Notice("%s; %s", one.why.c_str(), one.cure.c_str());
-      unshared.push_back(ToJson(one));
+      unshared.push_back(one);
     }
-    for (model::Card card : cards.ok() ? *cards : std::vector<model::Card>()) {
-      card.id = std::to_string(all.size());
-      all.push_back(ToJson(card));
+    for (const model::Card& card : cards.ok() ? *cards : std::vector<model::Card>()) {
+      // What one backend may not share, none does.
+      const bool refused = std::any_of(unshared.begin(), unshared.end(), [&](const auto& one) {
+        return !one.uuid.empty() && one.uuid == card.uuid;
+      });
+      if (!refused) Add(card, &all);
     }
   }
-  const json found = {{"cards", all}, {"unshared", unshared}};
+  json found = {{"cards", json::array()}, {"unshared", json::array()}};
+  for (const model::Card& card : all) found["cards"].push_back(ToJson(card));
+  for (const model::Unshared& one : unshared) found["unshared"].push_back(ToJson(one));
   const std::string text = found.dump(-1, ' ', false, json::error_handler_t::replace);
   fputs(text.c_str(), stdout);
   fflush(stdout);

@@ -62,8 +62,9 @@ bool SliceStage::Before(Call& call) {
       if (Ledger* ledger = tenant_->ledger()) rules_->Drop(call, *ledger);
       return true;
     case Event::kContextCreate:
+      if (!BeforeAlloc(call)) return false;
       rules_->BeforeStart(call);
-      return BeforeAlloc(call);
+      return true;
     case Event::kDeviceList:
     case Event::kStreamCreate:
       rules_->BeforeStart(call);

@@ -1,13 +1,13 @@
 #include "flexai/backend/opencl/inventory.h"
 
 #include <dlfcn.h>
-#include <link.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <algorithm>
 
 #include "flexai/backend/opencl/card_uuid.h"
+#include "opencl/calls.h"
 
 namespace flexai::backend::opencl {
 
@@ -49,26 +49,23 @@ model::Card Describe(const Loader& cl, api::cl_device_id device) {
   return card;
 }
 
-// The drivers that the loader has brought in, by their file names.
-std::vector<std::string> LoadedDrivers() {
-  std::vector<std::string> names;
-  dl_iterate_phdr(
-      [](dl_phdr_info* info, size_t, void* out) {
-        const char* slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : nullptr;
-        void* handle = slash ? dlopen(info->dlpi_name, RTLD_NOW | RTLD_NOLOAD) : nullptr;
-        if (!handle) return 0;
-        // Drivers and loaders both have this entry.
-        const bool loader = strncmp(slash + 1, "libOpenCL", strlen("libOpenCL")) == 0;
-        if (!loader && dlsym(handle, "clGetExtensionFunctionAddress")) {
-          static_cast<std::vector<std::string>*>(out)->push_back(slash + 1);
-        }
-        dlclose(handle);
-        return 0;
-      },
-      &names);
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return names;
+// The file of the driver behind a device: what the table of functions at its handle leads to. A
+// process that maps it may show the file's own name instead of the one by which it was opened.
+void AddDriver(api::cl_device_id device, std::vector<std::string>* names) {
+  void* const* table = *reinterpret_cast<void* const* const*>(device);
+  constexpr int kSlot = api::kFunctions[api::ClGetDeviceInfoCall::kIndex].slot;
+  Dl_info driver = {};
+  if (!table || !dladdr(table[kSlot], &driver) || !driver.dli_fname) return;
+  char* real = realpath(driver.dli_fname, nullptr);
+  for (const char* path : {driver.dli_fname, static_cast<const char*>(real)}) {
+    const char* slash = path ? strrchr(path, '/') : nullptr;
+    const std::string name = slash ? slash + 1 : "";
+    const bool known = std::any_of(names->begin(), names->end(), [&](const std::string& each) {
+      return name.compare(0, each.size(), each) == 0;
+    });
+    if (!name.empty() && !known) names->push_back(name);
+  }
+  free(real);
 }
 
 class OpenClInventory : public device::Inventory {
@@ -97,15 +94,18 @@ Result<std::vector<model::Card>> OpenClInventory::List() {
     if (cl.devices(platforms[p], all, 64, devices, &count) != 0) continue;
     for (api::cl_uint d = 0; d < std::min(count, 64u); ++d) {
       model::Card card = Describe(cl, devices[d]);
-      const bool known = card.kind == "cpu" && std::any_of(cards.begin(), cards.end(),
-                                                           [](auto& c) { return c.kind == "cpu"; });
-      if (known) continue;
+      const auto known = std::find_if(cards.begin(), cards.end(), [&card](const model::Card& c) {
+        return c.kind == "cpu" && card.kind == "cpu";
+      });
+      if (known != cards.end()) {
+        AddDriver(devices[d], &known->libraries);
+        continue;
+      }
+      AddDriver(devices[d], &card.libraries);
       card.id = std::to_string(cards.size());
       cards.push_back(card);
     }
   }
-  const std::vector<std::string> drivers = LoadedDrivers();
-  for (model::Card& card : cards) card.libraries = drivers;
   return cards;
 }
 

@@ -6,6 +6,7 @@
 
 #include "flexai/backend/opencl/doors.h"
 #include "flexai/backend/opencl/driver_calls.h"
+#include "flexai/backend/opencl/own_devices.h"
 
 namespace flexai::backend::opencl {
 
@@ -99,6 +100,16 @@ bool IsMemObject(uint16_t index) {
          index == api::ClCreateImageWithPropertiesCall::kIndex ||
          index == api::ClCreateImage2DCall::kIndex || index == api::ClCreateImage3DCall::kIndex ||
          index == api::ClCreatePipeCall::kIndex;
+}
+
+void ShowCpuAsGpu(Call& call) {
+  api::cl_device_type* type = nullptr;
+  if (call.info().index == api::ClGetDeviceIDsCall::kIndex) {
+    type = &call.As<api::ClGetDeviceIDsCall>().device_type;
+  } else if (call.info().index == api::ClCreateContextFromTypeCall::kIndex) {
+    type = &call.As<api::ClCreateContextFromTypeCall>().device_type;
+  }
+  if (type && (*type & api::CL_DEVICE_TYPE_GPU)) *type |= api::CL_DEVICE_TYPE_CPU;
 }
 
 bool IsContext(const Call& call) { return call.info().event == intercept::Event::kContextCreate; }
@@ -255,16 +266,15 @@ void SliceRules::Drop(Call& call, slice::Ledger& ledger) {
 }
 
 void SliceRules::BeforeStart(Call& call) {
-  if (present_as_gpu_ && call.info().index == api::ClGetDeviceIDsCall::kIndex) {
-    auto& type = call.As<api::ClGetDeviceIDsCall>().device_type;
-    if (type & api::CL_DEVICE_TYPE_GPU) type |= api::CL_DEVICE_TYPE_CPU;
-  }
+  if (present_as_gpu_) ShowCpuAsGpu(call);
   if (OnOther()) {
     // A loader may bring its drivers in with the first calls.
     StandBehindDriver(channels_);
-    return;
+  } else {
+    WorkerFreeze::BeginMark();
   }
-  WorkerFreeze::BeginMark();
+  const slice::Region* region = tenant_->region();
+  if (region && region->header.card_uuid[0]) ShowOwnDevices(call, region->header.card_uuid);
 }
 
 void SliceRules::AfterStart(Call& call) {
@@ -276,23 +286,7 @@ void SliceRules::AfterStart(Call& call) {
     return;
   }
   freeze_->FindWorkers();
-  if (call.ok()) NoteDevices(call);
   tenant_->PublishWorkers();
-}
-
-void SliceRules::NoteDevices(Call& call) {
-  if (call.info().index != api::ClGetDeviceIDsCall::kIndex) return;
-  const auto& c = call.As<api::ClGetDeviceIDsCall>();
-  for (api::cl_uint i = 0; c.devices && i < c.num_entries; ++i) {
-    if (c.num_devices && i >= *c.num_devices) break;
-    if (!c.num_devices && i > 0) break;
-    api::cl_ulong type = 0;
-    if (Real().clGetDeviceInfo(c.devices[i], api::CL_DEVICE_TYPE, sizeof(type), &type, nullptr) ==
-            0 &&
-        !(type & api::CL_DEVICE_TYPE_CPU)) {
-      freeze_->SawOtherDevice();
-    }
-  }
 }
 
 void SliceRules::Answer(Call& call, const slice::Ledger& ledger) {

@@ -60,7 +60,6 @@ class SliceRules : public slice::Rules {
   uint64_t BytesOf(intercept::Call& call) const;
   uint64_t ContextBytes() const;
   void AnswerAboutDevice(intercept::Call& call, const slice::Ledger& ledger) const;
-  void NoteDevices(intercept::Call& call);
   uint64_t Forget(uint64_t pointer);
 
   slice::Tenant* tenant_;

@@ -113,7 +113,7 @@ slice::LeverKind WorkerFreeze::kind() const {
 
 void WorkerFreeze::Hold(bool handed_over) {
   const uint32_t count = workers();
-  if (count == 0 || gate_needed_.load(std::memory_order_relaxed)) gate_->Hold(handed_over);
+  if (count == 0) gate_->Hold(handed_over);
   g_frozen.store(1, std::memory_order_release);
   for (uint32_t i = 0; i < count; ++i) Signal(i);
   if (count > 0 && !std::exchange(workers_held_, true)) hold_times_.Begin(MonotonicNow());

@@ -23,8 +23,8 @@ class WorkerFreeze : public slice::Lever {
   explicit WorkerFreeze(slice::GateLever* gate) : gate_(gate) {}
 
   slice::LeverKind kind() const override;
-  /// Freezes the workers; where work does not run on workers of ours (another kind of device, or a
-  /// driver that computes in the caller's thread), closes the gate.
+  /// Freezes the workers; where there are none of ours (a driver that computes in the caller's
+  /// thread), closes the gate.
   void Hold(bool handed_over) override;
   void Release() override;
   uint32_t workers() const override { return count_.load(std::memory_order_relaxed); }
@@ -37,8 +37,6 @@ class WorkerFreeze : public slice::Lever {
   static void EndMark();
   /// Looks for workers that are new. Thread: any.
   void FindWorkers();
-  /// From now on launches must be gated as well: the process uses a device that is not a CPU.
-  void SawOtherDevice() { gate_needed_.store(true, std::memory_order_relaxed); }
   /// In a fork's child, which has no workers.
   void Forget();
 
@@ -54,7 +52,6 @@ class WorkerFreeze : public slice::Lever {
   bool told_ = false;
   std::atomic<uint32_t> count_{0};
   std::atomic<int> tids_[kMaxWorkers] = {};
-  std::atomic<bool> gate_needed_{false};
   slice::HoldTimes hold_times_;
   bool workers_held_ = false;  // the agent's
 };
