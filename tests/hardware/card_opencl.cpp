@@ -191,7 +191,7 @@ int Memory() {
       refused = "clCreateBuffer";
     }
     const size_t got = buffers.size() - (refused == std::string("clCreateBuffer") ? 0 : 1);
-    printf("got %zu MiB, then %s is refused with %d\n", got * 64, refused, code);
+    printf("got %zu MiB, then %s: %d\n", got * 64, refused, code);
     fflush(stdout);
     for (const cl::cl_mem buffer : buffers) DO(clReleaseMemObject(buffer));
     DO(clFinish(card.queue));

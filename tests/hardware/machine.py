@@ -22,12 +22,15 @@ class Machine:
         self.driver = os.environ.get("FLEXAI_CUDA_DRIVER") or self.nvml.replace("nvidia-ml", "cuda")
         self.folder = tempfile.TemporaryDirectory()
         self.env["XDG_STATE_HOME"] = self.folder.name + "/state"
+        self.env.setdefault("OCL_ICD_VENDORS", "libnvidia-opencl.so.1")  # what a loader of OpenCL opens
         if fake:
             self.nvml = str(self.build / "lib/libfake_nvml.so")
             self.driver = str(self.build / "lib/libfake_cuda.so")
             self.env.update(FLEXAI_NVML=self.nvml, FLEXAI_CUDA_DRIVER=self.driver,
                             FLEXAI_FAKE_MEMORY=str(8 << 30), FLEXAI_FAKE_SHARED=self.folder.name + "/card")
+            self.env.update(OCL_ICD_VENDORS=self.folder.name + "/libnvidia-opencl.so.1", FLEXAI_FAKE_OPENCL="nvidia")
             os.symlink(self.driver, self.folder.name + "/libcuda.so.1")
+            os.symlink(self.build / "lib/libfake_opencl.so", self.env["OCL_ICD_VENDORS"])
         self.start_daemon()
         self.card = self.find_card()
 

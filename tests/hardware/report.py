@@ -94,6 +94,24 @@ def together(rows):
     return text
 
 
+def opencl(rows):
+    rows = of(rows, "opencl")
+    alone = [row for row in rows if not isinstance(row["asked"], list)]
+    pairs = [row for row in rows if isinstance(row["asked"], list)]
+    if not rows:
+        return ""
+    text = ("## OpenCL, by NVIDIA's driver of it\nKernels of 1 ms, a wait after each four, which log when they have ended.\n\n"
+            + table(["alone under a hard limit", *(row["asked"] for row in alone)],
+                    [["progress", *(f"{row['got']:.2f}" for row in alone)], ["card", *(f"{row['card']:.2f}" for row in alone)]]))
+    for name, key in (("by card time", "card_error"), ("by progress", "error")):
+        errors = [abs(row[key]) for row in alone]
+        text += f"\n{name.capitalize()}: mean error {sum(errors) / len(errors):.2f} points (bar 0.5: {verdict(sum(errors) / len(errors), 0.5)}), worst {max(errors):.2f}."
+    for row in pairs:
+        text += (f"\nBeside k1 at {' / '.join(map(str, row['asked']))}: progress {' / '.join(f'{g:.2f}' for g in row['got'])} "
+                 f"({max(map(abs, row['error'])):.2f} points off, of the sum), card {' / '.join(f'{c:.2f}' for c in row['card'])}, sum {row['sum']:.2f}.")
+    return text + "\n"
+
+
 def per_clock(row):
     return [got / clock for got, clock in zip(row["got"], row.get("clock") or [1.0] * len(row["got"]))]
 
@@ -180,6 +198,6 @@ def faults(part):
 def page(results):
     shares = results.get("shares")
     rows = shares["rows"] if shares else []
-    parts = [HEAD, card_line(shares) if shares else "", limits(rows), together(rows), others(rows), faults(results.get("faults")),
+    parts = [HEAD, card_line(shares) if shares else "", limits(rows), together(rows), opencl(rows), others(rows), faults(results.get("faults")),
              probe(results.get("probe")), memory(results.get("memory"))]
     return "\n".join(part for part in parts if part)

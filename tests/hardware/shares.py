@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Shares and limits of compute, by the progress of programs: on a real card, or with --fake on the fake one.
 
-shares.py --build build/release [--fake] [--parts limit,pairs,many,borrow,wake,copy,live,serve,overhead] [--seconds S] [--out FILE.json]
+shares.py --build build/release [--fake] [--parts limit,pairs,many,borrow,wake,copy,live,serve,opencl,overhead] [--seconds S] [--out FILE.json]
 
 Progress is work done in a window against work done in such a window with the whole card, both in this run. Exit code 1 where a
 program ended by itself or stood still.
@@ -18,7 +18,7 @@ import sys
 import time
 
 from machine import Machine
-from tenant import FAILED, SPIN, TORCH, Tenant, calibrate, progress, rate_alone, rates
+from tenant import FAILED, SPIN, TORCH, Tenant, calibrate, calibrate_opencl, progress, rate_alone, rates
 
 LIMITS = 10, 30, 50, 70, 90
 PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
@@ -50,7 +50,7 @@ class Shares:
         for tenant in [*tenants.values(), *natives.values()]:
             tenant.end()
 
-    def limit_of(self, kind, tenant):
+    def limit_of(self, kind, tenant, part="limit"):
         rest(tenant, False)
         # A step of this one takes as long as a window of the others under a small limit.
         seconds = self.seconds * (2.5 if kind == "train" else 1)
@@ -69,7 +69,7 @@ class Shares:
         if any(clocks):
             print(f"{'  clock':8}" + "".join(f"{value:9.4f}" if value else f"{'-':>9}" for value in clocks), flush=True)
         for limit, value, had, speed in zip(LIMITS, got, card, clocks):
-            self.note("limit", kind, asked=limit, got=round(value, 3), error=round(value - limit, 3), card=round(had, 3),
+            self.note(part, kind, asked=limit, got=round(value, 3), error=round(value - limit, 3), card=round(had, 3),
                       card_error=round(had - limit, 3), **({"clock": round(speed, 4)} if speed else {}))
 
     def cost(self, kind, native, sliced):
@@ -158,6 +158,15 @@ class Shares:
         self.note("copy", said, got=[round(v, 4) for v in got])
         if "bad 0" not in said:
             FAILED.append(f"copies: {said}")
+
+    def opencl(self):
+        """A program of OpenCL's alone under hard limits, then beside one of the other driver's."""
+        if not calibrate_opencl(self.machine):
+            return
+        tenant = Tenant(self.machine, "opencl", "opencl", 1).ready()
+        self.limit_of("opencl", tenant, part="opencl")
+        tenant.end()
+        self.together("opencl", ("opencl", "k1"), ((30, 70),))
 
     def serve(self):
         """Requests at 100 a second with high priority, alone and beside training."""
@@ -250,7 +259,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--fake", action="store_true")
-    parser.add_argument("--parts", default="limit,pairs,many,borrow,wake,copy,live,serve,overhead")
+    parser.add_argument("--parts", default="limit,pairs,many,borrow,wake,copy,live,serve,opencl,overhead")
     parser.add_argument("--kinds", default="", help="shapes, with commas between")
     parser.add_argument("--pairs", default="", help="pairs of shapes, as k1+k01,train+gemm; all without it")
     parser.add_argument("--seconds", type=float, default=2.5)
@@ -278,7 +287,7 @@ def main():
         shares.together("many", ("k1", "k10", "k01", "train" if with_torch else "k1"), ((10, 20, 30, 40),))
 
     steps = {"limit": limits, "pairs": pairs, "many": many, "borrow": shares.borrow, "wake": shares.wake, "copy": shares.copy,
-             "live": lambda: (shares.live(), shares.idle()), "serve": shares.serve}
+             "live": lambda: (shares.live(), shares.idle()), "serve": shares.serve, "opencl": shares.opencl}
     if "overhead" in parts and "limit" not in parts:
         steps["overhead"] = limits
     needs_card, needs_torch = ("many",), ("serve",)

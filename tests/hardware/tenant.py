@@ -28,6 +28,8 @@ class Tenant:
             command = [machine.build / "test/card_spin", "run", self.log, machine.per_ms, SPIN[kind], 4, *more]
         elif kind in ("copy", "contexts", "left", "two", "wake"):
             command = [machine.build / "test/card_spin", kind, self.log, machine.per_ms]
+        elif kind == "opencl":
+            command = [machine.build / "test/card_opencl", "run", self.log, machine.opencl_per_ms]
         elif kind == "jax":
             command = [sys.executable, HERE / "jax_work.py", self.log]
         else:
@@ -165,6 +167,20 @@ def progress_between(tenants, begin, end):
     # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
     steps = [PERIOD_NS * i // 20 for i in range(20)]
     return [sum(t.work(begin + s, end - PERIOD_NS + s) for s in steps) / len(steps) * 1e9 / (end - begin - PERIOD_NS) for t in tenants]
+
+
+def calibrate_opencl(machine):
+    """The same for a kernel of OpenCL's; None where NVIDIA's driver of it is not there, else whether it is known."""
+    done = subprocess.run([machine.build / "test/card_opencl", "calibrate"], env=machine.native(), capture_output=True, text=True, timeout=60)
+    if done.returncode == 77:
+        print(f"opencl  not measured: {done.stdout.strip()}", flush=True)
+        return None
+    if done.returncode:
+        FAILED.append(f"card_opencl calibrate: {done.stderr.strip()}")
+        print("!!", FAILED[-1], flush=True)
+        return False
+    machine.opencl_per_ms = machine.per_ms if machine.fake else float(done.stdout)
+    return True
 
 
 def calibrate(machine):
