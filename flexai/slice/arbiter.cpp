@@ -17,7 +17,7 @@ double Gathered(model::Permille limit) {
 }
 
 // A tenant that has waited for this part of a turn's worth of its share is overdue.
-constexpr double kOverdueTurns = 0.75;
+constexpr double kOverdueTurns = 1.25;
 
 // By which part a turn may be longer, for what former turns were short of.
 constexpr double kLongerTurn = 0.25;
@@ -58,9 +58,11 @@ void Arbiter::Fill(Tenant& tenant, Nanos elapsed) {
   const double most = waits ? kMostTurns * limit_turn : limit_turn;
   tenant.bucket = std::min(tenant.bucket + time * tenant.in.limit / model::kWholeCard,
                            std::max(most, tenant.bucket));
-  // A floor that nobody claims does not pile up: an idle tenant is owed at most one turn.
+  // A floor that nobody claims does not pile up: an idle tenant is owed at most one turn. One that
+  // waits for its turn is owed most of one each time, and what it was short of besides.
+  const double floor_most = (waits ? 2 : 1) * share_turn;
   tenant.floor = std::clamp(tenant.floor + time * tenant.in.share / model::kWholeCard, -share_turn,
-                            share_turn);
+                            floor_most);
   // Nor what people did not want it to have.
   if (tenant.in.paused) tenant.floor = std::min(tenant.floor, 0.0);
   if (tenant.refilling && tenant.bucket >= Gathered(tenant.in.limit)) tenant.refilling = false;

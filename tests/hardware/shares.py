@@ -119,7 +119,7 @@ class Shares:
     def alone(self, tenants, tenant, kind):
         """A program of PyTorch's changes its speed with the card's temperature; kernels of a given length do not."""
         if kind not in SPIN or kind not in self.known:
-            self.known[kind] = rate_alone(tenants, tenant, self.seconds)
+            self.known[kind] = rate_alone(tenants, tenant, self.seconds * (2.5 if kind == "train" else 1))
         return self.known[kind]
 
     def borrow(self):
@@ -186,6 +186,8 @@ class Shares:
                 kept = progress([training], 5.5)[0] / keeps
                 spent = (self.machine.daemon_seconds() - before) / (time.monotonic() - begin)
             said.append([float(word) for word in critical.child.stdout.readline().split()])
+        # Before and after: the card gets warmer, and slower.
+        kept *= 2 * keeps / (keeps + progress([training], 4 * self.seconds)[0])
         (_, _, _, alone), (count, p50, p95, p99) = said
         print(f"serve   {count:.0f} requests: alone p50/p95/p99 {said[0][1:]} ms, beside training {p50} {p95} {p99} ms: p99 {p99 / alone:.2f} "
               f"of alone, training keeps {kept:.3f}; the daemon takes {100 * spent:.1f} % of a core", flush=True)
