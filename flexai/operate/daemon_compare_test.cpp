@@ -106,6 +106,40 @@ TEST_F(CompareTest, AHalfMadeContextTellsNothing) {
   close(library);
 }
 
+// A process may use its card through two libraries, each of which attaches: the driver knows one
+// process, and what it holds beyond both books is booked once.
+TEST_F(CompareTest, TwoLibrariesOfAProcessAreOneToTheDriver) {
+  const std::string name = Ask(Create(300))["slice"]["slice"];
+  slice::AttachRequest request =
+      slice::ReadSliceVariable((name + ":300:300:0:1:" + std::to_string(getpid()) + ":1").c_str())
+          .value();
+  const int libraries[] = {Raw(), Raw()};
+  int page_fd = -1;
+  for (const int library : libraries) {
+    ASSERT_TRUE(
+        slice::SendFrame(library, slice::FrameType::kAttach, &request, sizeof(request)).ok());
+    const auto attached = slice::ReceiveFrame(library, kSoonMs);
+    ASSERT_TRUE(attached.ok());
+    if (page_fd >= 0) close(page_fd);
+    page_fd = attached->fd;
+  }
+  slice::RegionMap page = slice::RegionMap::Open(page_fd).value();
+  ASSERT_TRUE(IsAsked());
+  AnswerNothing();  // to what was asked before we came
+  page->slots[0].used = 1000;
+  page->slots[1].used = 2000;
+  const uint32_t before = page->slots[1].measures;
+  for (int i = 0; i < 2; ++i) {  // the first of the questions may have left before
+    ASSERT_TRUE(IsAsked());
+    Answer({{"uuid-0", 0, 0}, {"uuid-0", getpid(), 3500}});
+  }
+  ASSERT_TRUE(Await([&] { return page->slots[1].measures != before; }));
+  EXPECT_EQ(page->slots[0].booked, 500u);
+  EXPECT_EQ(page->slots[1].booked, 0u);
+  EXPECT_EQ(slice::UsedBytes(*page.get()), 3500u);
+  for (const int library : libraries) close(library);
+}
+
 TEST_F(CompareTest, AHelperThatEndsLetsNobodyWait) {
   ASSERT_TRUE(IsAsked());
   const int peer = AskToCompare();
