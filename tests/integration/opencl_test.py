@@ -31,8 +31,8 @@ class OpenCl(unittest.TestCase):
         self.addCleanup(daemon.stop)
         return daemon.start()
 
-    def run_program(self, daemon, *options):
-        program = Program(daemon, *options, command=[PROGRAM, "-"])
+    def run_program(self, daemon, *options, command=(PROGRAM, "-")):
+        program = Program(daemon, *options, command=list(command))
         self.addCleanup(program.end)
         return program
 
@@ -70,6 +70,18 @@ class OpenCl(unittest.TestCase):
             self.assertRegex(program.line(), "^spun ")
             until("it is idle again", lambda: program.slice()["state"] == "idle")
         self.assertGreater(program.slice()["compute_received_seconds"], 0)
+
+    def test_a_loader_that_knows_no_layers_gets_the_driver_through_us(self):
+        program = self.run_program(self.start_daemon(), "--share", "10%", "--limit", "30%", "--memory", "64Mi",
+                                   command=("env", "-u", "OPENCL_LAYERS", PROGRAM, "-"))
+        self.assertEqual(program.do(f"alloc clCreateBuffer {32 * MIB}"), "ok 0")
+        self.assertEqual(program.used(), 32 * MIB)
+        self.assertEqual(program.do(f"alloc clCreateBuffer {40 * MIB}"), REFUSED)
+        seen = program.slice()
+        self.assertEqual((seen["lever"], [process["workers"] for process in seen["processes"]]), ("freeze", [8]))
+        program.tell("spin 1000")
+        until("it is held now and then", lambda: program.slice()["state"] == "held")
+        self.assertRegex(program.line(), "^spun ")
 
     def test_a_context_counts(self):
         state = self.folder / "state"

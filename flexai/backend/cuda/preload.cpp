@@ -1,5 +1,6 @@
-// lib/libflexai_cuda.so, which `flexai run` preloads: a dlopen of the driver or of the management
-// library, by whatever path, gets ours, which lie in folders beside this one. Everything else goes
+// lib/libflexai_cuda.so, which `flexai run` preloads: a dlopen of the driver, of the management
+// library or, by a loader of OpenCL, of the vendor's driver of that, by whatever path, gets ours,
+// which lie beside this one. Everything else goes
 // on to the C library with the caller's return address in place, because dlopen looks at it to find
 // the caller's search path: hence the jump.
 #include <dlfcn.h>
@@ -17,8 +18,10 @@ struct Ours {
   const char* place;
 };
 constexpr Ours kOurs[] = {{"libcuda.so", "/cuda/libcuda.so.1"},
-                          {"libnvidia-ml.so", "/nvml/libnvidia-ml.so.1"}};
+                          {"libnvidia-ml.so", "/nvml/libnvidia-ml.so.1"},
+                          {"libnvidia-opencl.so", "/libflexai_opencl.so"}};
 constexpr int kCount = sizeof kOurs / sizeof kOurs[0];
+constexpr int kOpenCl = 2;
 
 // Written by whoever comes first, always with the same text.
 char g_paths[kCount][PATH_MAX];
@@ -59,13 +62,22 @@ struct Choice {
   void* next;
 };
 
+/// What a loader of OpenCL last asked for when it got our library as the driver; empty: nothing.
+/// Our library, which stands for any driver of OpenCL, finds it by this name.
+extern "C" {
+__attribute__((visibility("default"))) char FlexaiAskedOpenClDriver[PATH_MAX] = "";
+}
+
 /// What dlopen shall open instead of `file`, and the dlopen that shall do it.
 extern "C" __attribute__((visibility("hidden"))) Choice FlexaiChooseFile(const char* file) {
   static void* const next = dlsym(RTLD_NEXT, "dlopen");
   for (int i = 0; file && i < kCount; ++i) {
     if (!Names(file, kOurs[i].stem)) continue;
     FindOurs();
-    if (g_ready.load(std::memory_order_acquire) == 2 && g_paths[i][0]) return {g_paths[i], next};
+    if (g_ready.load(std::memory_order_acquire) != 2 || !g_paths[i][0]) continue;
+    // Loaders open drivers one after the other, each under a lock of its own.
+    if (i == kOpenCl) strncpy(FlexaiAskedOpenClDriver, file, PATH_MAX - 1);
+    return {g_paths[i], next};
   }
   return {file, next};
 }

@@ -40,7 +40,8 @@ void* LoadedDriver() {
         return 1;
       },
       &path);
-  return path.empty() ? nullptr : dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+  // A plain dlopen may be led to us (icd.cpp).
+  return path.empty() ? nullptr : dlmopen(LM_ID_BASE, path.c_str(), RTLD_NOW | RTLD_NOLOAD);
 }
 
 IoctlFn Replace(void* driver) {

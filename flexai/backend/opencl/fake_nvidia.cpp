@@ -30,7 +30,7 @@ int AskModule(int fd, unsigned long request, void* argument) {
 __attribute__((constructor)) void StandBehindIoctl() {
   Dl_info self;
   if (!dladdr(reinterpret_cast<void*>(&StandBehindIoctl), &self)) return;
-  void* library = dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  void* library = dlmopen(LM_ID_BASE, self.dli_fname, RTLD_NOW | RTLD_NOLOAD);
   nvidia::ReplaceImport(library, "ioctl", reinterpret_cast<void*>(&AskModule));
   if (library) dlclose(library);
   TheModule().OnChange([](int card, bool stands) { fake::Card::Instance(card).Stop(stands); });

@@ -1,5 +1,6 @@
 // Door 2: an ICD in the driver's place. A loader opens us as it would the driver; we open the
-// driver (FLEXAI_OPENCL_ICD) and patch its dispatch table in place, so that every loader, a static
+// driver (the one that it asked for, where a preloaded library led it here, or FLEXAI_OPENCL_ICD)
+// and patch its dispatch table in place, so that every loader, a static
 // one too, enters here.
 #include <dlfcn.h>
 #include <link.h>
@@ -20,6 +21,8 @@ namespace {
 using intercept::DoorLevel;
 
 constexpr const char* kDefaultDriver = "libpocl.so.2";
+// A preloaded library's (backend/cuda/preload.cpp).
+constexpr const char* kAskedFor = "FlexaiAskedOpenClDriver";
 constexpr int kMostPlatforms = 16;
 
 // Whether `address` lies in code of a loaded library. A dispatch table has no length, and drivers
@@ -82,9 +85,11 @@ int Patch(void** table, PlatformIds ids, ExtensionAddress extension) {
 // patched, in which case it is not offered at all: a driver that we do not stand in front of holds
 // no limit.
 int WrapDriver() {
-  const char* asked = secure_getenv("FLEXAI_OPENCL_ICD");
+  const auto* led = static_cast<const char*>(dlsym(RTLD_DEFAULT, kAskedFor));
+  const char* asked = led && *led ? led : secure_getenv("FLEXAI_OPENCL_ICD");
   const char* path = asked && *asked ? asked : kDefaultDriver;
-  void* driver = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  // A plain dlopen would be led to us again.
+  void* driver = dlmopen(LM_ID_BASE, path, RTLD_NOW | RTLD_LOCAL);
   if (!driver) {
     FLEXAI_LOG("opencl", kError, "cannot open the OpenCL driver %s: %s", path, dlerror());
     return -1;
