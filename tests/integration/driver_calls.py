@@ -7,17 +7,30 @@ nothing of slices.
     destroy N
     alloc BYTES             "ok N" or "error CODE"
     free N
+    fill FUNCTION MILLISECONDS
+                            sets or copies on the card by this function, waiting for each: "ok"
+    begin FUNCTION          does so once, and waits for nothing: "ok" or "error CODE"
+    streams N               makes so many: "ok"
+    launch STREAM           a kernel of some milliseconds: "ok" or "error CODE"
+    wait STREAM             until its work is done: "ok" or "error CODE"
     environment NAME        what the environment, as the driver would read it, says
 """
 import ctypes
+import time
 
 from line_calls import answer_lines
+
+
+SIZE, FILL_BYTES = ctypes.c_size_t, 16 << 20
+# What follows the addresses, by function: of as many addresses of FILL_BYTES.
+FILLS = {"cuMemsetD8Async": (1, 0, SIZE(FILL_BYTES), None), "cuMemsetD32_v2": (1, 0, SIZE(FILL_BYTES // 4)),
+         "cuMemcpyDtoDAsync_v2": (2, SIZE(FILL_BYTES), None), "cuMemcpyDtoD_v2": (2, SIZE(FILL_BYTES))}
 
 
 class Calls:
     def __init__(self):
         self.driver = ctypes.CDLL("libcuda.so.1")
-        self.contexts, self.blocks = [], []
+        self.contexts, self.blocks, self.made, self.kernel = [], [], [], None
         if code := self.driver.cuInit(0):
             print(f"error {code}", flush=True)
 
@@ -52,6 +65,38 @@ class Calls:
 
     def free(self, number):
         return self.said(self.driver.cuMemFree_v2(self.blocks[int(number)]))
+
+    def begin(self, name):
+        count, *rest = FILLS[name]
+        while len(self.blocks) < count:
+            self.alloc(FILL_BYTES)
+        return self.said(getattr(self.driver, name)(*self.blocks[:count], *rest))
+
+    def fill(self, name, milliseconds):
+        end = time.monotonic() + int(milliseconds) / 1000
+        said = "ok"
+        while said == "ok" and time.monotonic() < end:
+            said = self.begin(name)
+            if code := self.driver.cuStreamSynchronize(None):
+                return self.said(code)
+        return said
+
+    def streams(self, count):
+        for _ in range(int(count)):
+            self.made.append(ctypes.c_void_p())
+            if code := self.driver.cuStreamCreate(ctypes.byref(self.made[-1]), 1):
+                return self.said(code)
+        return "ok"
+
+    def launch(self, number):
+        if not self.kernel:
+            module, self.kernel = ctypes.c_void_p(), ctypes.c_void_p()
+            self.driver.cuModuleLoadData(ctypes.byref(module), b"spin")
+            self.driver.cuModuleGetFunction(ctypes.byref(self.kernel), module, b"spin")
+        return self.said(self.driver.cuLaunchKernel(self.kernel, 1, 1, 1, 256, 1, 1, 0, self.made[int(number)], None, None))
+
+    def wait(self, number):
+        return self.said(self.driver.cuStreamSynchronize(self.made[int(number)]))
 
     @staticmethod
     def environment(name):

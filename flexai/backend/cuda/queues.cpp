@@ -88,6 +88,25 @@ Queues::Queues(slice::QueueWatch* watch) : watch_(watch) {
                  api::CuStreamBeginCaptureToGraphCall, api::CuStreamBeginCaptureToGraph_ptszCall,
                  api::CuStreamEndCaptureCall, api::CuStreamEndCapture_ptszCall,
                  api::CuStreamDestroyCall, api::CuStreamDestroy_v2Call>();
+  add.operator()<api::CuMemsetD8AsyncCall, api::CuMemsetD8Async_ptszCall, api::CuMemsetD16AsyncCall,
+                 api::CuMemsetD16Async_ptszCall, api::CuMemsetD32AsyncCall,
+                 api::CuMemsetD32Async_ptszCall, api::CuMemsetD2D8AsyncCall,
+                 api::CuMemsetD2D8Async_ptszCall, api::CuMemsetD2D16AsyncCall,
+                 api::CuMemsetD2D16Async_ptszCall, api::CuMemsetD2D32AsyncCall,
+                 api::CuMemsetD2D32Async_ptszCall>();
+  add.operator()<
+      api::CuMemcpyDtoDAsyncCall, api::CuMemcpyDtoDAsync_v2Call, api::CuMemcpyDtoDAsync_v2_ptszCall,
+      api::CuMemcpyAsyncCall, api::CuMemcpyAsync_ptszCall, api::CuMemcpyPeerAsyncCall,
+      api::CuMemcpyPeerAsync_ptszCall, api::CuMemcpy2DAsyncCall, api::CuMemcpy2DAsync_v2Call,
+      api::CuMemcpy2DAsync_v2_ptszCall, api::CuMemcpy3DAsyncCall, api::CuMemcpy3DAsync_v2Call,
+      api::CuMemcpy3DAsync_v2_ptszCall, api::CuMemcpy3DPeerAsyncCall,
+      api::CuMemcpy3DPeerAsync_ptszCall, api::CuMemcpyBatchAsyncCall,
+      api::CuMemcpyBatchAsync_ptszCall, api::CuMemcpyBatchAsync_v2Call,
+      api::CuMemcpyBatchAsync_v2_ptszCall, api::CuMemcpy3DBatchAsyncCall,
+      api::CuMemcpy3DBatchAsync_ptszCall, api::CuMemcpy3DBatchAsync_v2Call,
+      api::CuMemcpy3DBatchAsync_v2_ptszCall, api::CuMemcpyWithAttributesAsyncCall,
+      api::CuMemcpyWithAttributesAsync_ptszCall, api::CuMemcpy3DWithAttributesAsyncCall,
+      api::CuMemcpy3DWithAttributesAsync_ptszCall>();
 }
 
 Queues::Does Queues::Learn(const char* name) {
@@ -109,8 +128,27 @@ Queues::Does Queues::Learn(const char* name) {
       {"cuGreenCtxDestroy", Does::kDestroyContext},
       {"cuDevicePrimaryCtxRelease", Does::kDestroyContext},
       {"cuDevicePrimaryCtxReset", Does::kDestroyContext},
+      // Of copies those that the card's compute engines may do. Between host and device copy
+      // engines do them; where the name does not tell, it may be either.
+      {"cuMemcpyDtoD", Does::kFill},
+      {"cuMemcpyDtoDAsync", Does::kFill},
+      {"cuMemcpyDtoA", Does::kFill},
+      {"cuMemcpyAtoD", Does::kFill},
+      {"cuMemcpyAtoA", Does::kFill},
+      {"cuMemcpyPeer", Does::kFill},
+      {"cuMemcpyPeerAsync", Does::kFill},
+      {"cuMemcpy3DPeer", Does::kFill},
+      {"cuMemcpy3DPeerAsync", Does::kFill},
+      {"cuMemcpyAsync", Does::kFill},
+      {"cuMemcpy2DAsync", Does::kFill},
+      {"cuMemcpy3DAsync", Does::kFill},
+      {"cuMemcpyBatchAsync", Does::kFill},
+      {"cuMemcpy3DBatchAsync", Does::kFill},
+      {"cuMemcpyWithAttributesAsync", Does::kFill},
+      {"cuMemcpy3DWithAttributesAsync", Does::kFill},
   };
   const std::string_view base = BaseName(name);
+  if (base.starts_with("cuMemset")) return Does::kFill;
   for (const auto& [known, does] : kDoes) {
     if (known == base) return does;
   }
@@ -176,6 +214,8 @@ uint64_t Queues::ContextOf(const Call& call) const {
 
 void Queues::Before(Call& call) {
   switch (does_[call.info().index]) {
+    case Does::kFill:
+      return Launches(call);
     case Does::kWaitForStream:
       call.scratch() = watch_->Before(QueueIn(call).name);
       return;
@@ -185,9 +225,10 @@ void Queues::Before(Call& call) {
       return Capture(QueueIn(call).name, /*begin=*/false);
     case Does::kDestroyStream:
       return Abandon(QueueIn(call));
+    case Does::kBeginCapture:
     case Does::kDestroyContext: {
       std::lock_guard<std::mutex> lock(ask_mu_);
-      ++endings_;
+      ++hindrances_;
       return;
     }
     default:
@@ -197,9 +238,10 @@ void Queues::Before(Call& call) {
 
 void Queues::After(Call& call) {
   const Does does = does_[call.info().index];
-  if (does == Does::kDestroyContext) {
+  if (does == Does::kDestroyContext || does == Does::kBeginCapture) {
     std::lock_guard<std::mutex> lock(ask_mu_);
-    --endings_;
+    --hindrances_;
+    if (call.ok() && does == Does::kBeginCapture) Capture(QueueIn(call).name, /*begin=*/true);
   }
   // Of those that ask, the ones that hear "not yet" count as failed.
   if (!call.ok()) return;
@@ -219,8 +261,6 @@ void Queues::After(Call& call) {
     }
     case Does::kRecordEvent:
       return watch_->Marked(call.handle(), QueueIn(call).name);
-    case Does::kBeginCapture:
-      return Capture(QueueIn(call).name, /*begin=*/true);
     default:
       return;
   }
@@ -243,6 +283,25 @@ void Queues::Abandon(Queue queue) {
   behind = {asks ? EventBehind(stream) : nullptr, queue.group};
 }
 
+// Whether the driver says so. Of the default streams only the calling thread's can be asked about,
+// and its current context's.
+bool Queues::IsDone(uint64_t queue, uint64_t group) const {
+  const api::Real& real = Real();
+  if (!IsHandle(queue)) {
+    const bool several = several_.load(std::memory_order_relaxed);
+    const uint64_t context = CurrentContext();
+    const uint64_t first = first_context_.load(std::memory_order_relaxed);
+    if (several ? GroupOf(context) != group : context != first) return false;
+    const uint64_t mixed = group & ~uint64_t{1};
+    if (queue != (kLegacy ^ mixed) && queue != (OwnStream() ^ mixed)) return false;
+    queue = queue == (kLegacy ^ mixed) ? kLegacy : kPerThread;
+  }
+  const auto stream = reinterpret_cast<api::CUstream>(queue);
+  api::CUstreamCaptureStatus captured = 0;
+  return real.cuStreamIsCapturing(stream, &captured) == api::CUDA_SUCCESS && captured == 0 &&
+         real.cuStreamQuery(stream) == api::CUDA_SUCCESS;
+}
+
 // A stream that a program launched to and never waits for, as one that it only captures from, would
 // count as full for ever: so whoever has waited for one asks about the others. Not while something
 // is captured, which a question can spoil.
@@ -253,7 +312,7 @@ void Queues::AskForOthers() {
   Nanos last = asked_at_.load(std::memory_order_relaxed);
   if (now - last < kAskEvery || !asked_at_.compare_exchange_strong(last, now)) return;
   std::unique_lock<std::mutex> lock(ask_mu_, std::try_to_lock);
-  if (!lock || endings_ > 0) return;
+  if (!lock || hindrances_ > 0) return;
   for (uint32_t at = 0; at < slice::QueueWatch::kQueues; ++at) {
     slice::QueueWatch::Work work;
     if (captures_.load(std::memory_order_relaxed) != 0) return;
@@ -265,11 +324,7 @@ void Queues::AskForOthers() {
       watch_->Done(at, work.launches);
       continue;
     }
-    if (!IsHandle(work.queue)) continue;
-    const auto stream = reinterpret_cast<api::CUstream>(work.queue);
-    api::CUstreamCaptureStatus captured = 0;
-    if (real.cuStreamIsCapturing(stream, &captured) != api::CUDA_SUCCESS || captured != 0) continue;
-    if (real.cuStreamQuery(stream) == api::CUDA_SUCCESS) watch_->Done(at, work.launches);
+    if (IsDone(work.queue, work.group)) watch_->Done(at, work.launches);
   }
 }
 

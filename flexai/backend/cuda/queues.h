@@ -1,5 +1,5 @@
-// Which calls fill and empty the process's streams: launches and waits, with the streams that they
-// are about. What is captured into a graph runs nowhere yet.
+// Which calls fill and empty the process's streams: launches, what else keeps compute engines busy,
+// and waits, with the streams that they are about. What is captured into a graph runs nowhere yet.
 #pragma once
 
 #include <array>
@@ -35,6 +35,7 @@ class Queues {
  private:
   enum class Does : uint8_t {
     kNothing,
+    kFill,           // work that is no launch: it is never gated
     kWaitForStream,  // or asks whether it is done
     kWaitForEvent,
     kWaitForAll,
@@ -53,6 +54,7 @@ class Queues {
   Queue QueueIn(const intercept::Call& call) const;
   uint64_t GroupOf(uint64_t context) const;
   void Abandon(Queue queue);
+  bool IsDone(uint64_t queue, uint64_t group) const;
   bool IsCaptured(uint64_t queue) const;
   void Capture(uint64_t queue, bool begin);
   void AskForOthers();
@@ -67,8 +69,9 @@ class Queues {
   // By these a queue's group is found: 0 is the first context's, and all that most programs have.
   std::atomic<uint64_t> first_context_{0};
   std::atomic<bool> several_{false};
-  std::mutex ask_mu_;     // guards what follows; who is asked about does not go away meanwhile
-  uint32_t endings_ = 0;  // calls under way that may end a context: nobody asks meanwhile
+  std::mutex ask_mu_;  // guards what follows; who is asked about does not go away meanwhile
+  // Calls under way that may end a context or begin a capture: nobody asks meanwhile.
+  uint32_t hindrances_ = 0;
   // Behind the work of a stream that was destroyed before it was done, and whose stream it was.
   struct Behind {
     api::CUevent event = nullptr;
