@@ -94,6 +94,8 @@ int WrapDriver() {
     FLEXAI_LOG("opencl", kError, "cannot open the OpenCL driver %s: %s", path, dlerror());
     return -1;
   }
+  // Before the driver's first call of the kernel, in which its objects begin.
+  g_chassis.Start();
   const auto extension =
       reinterpret_cast<ExtensionAddress>(dlsym(driver, "clGetExtensionFunctionAddress"));
   auto ids = reinterpret_cast<PlatformIds>(dlsym(driver, "clIcdGetPlatformIDsKHR"));
