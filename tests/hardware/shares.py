@@ -21,6 +21,7 @@ from machine import Machine
 from tenant import FAILED, SPIN, TORCH, Tenant, calibrate, calibrate_opencl, progress, rate_alone, rates
 
 LIMITS = 10, 30, 50, 70, 90
+ONE_THREAD = "infer",  # launches with one thread all the time: such processes differ by a fifth from each other, so several are compared
 PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
 
 
@@ -35,19 +36,20 @@ class Shares:
 
     def limit(self, kinds, twins):
         """Each alone under hard limits. `twins` run without us, too: beside them is seen what a slice without a limit costs."""
-        tenants = {kind: Tenant(self.machine, kind, kind, 1) for kind in dict.fromkeys([*kinds, *twins])}
-        at_once(tenants.values(), lambda tenant: rest(tenant.ready(), True))
-        # Nothing shares the card with these while they begin.
-        natives = {kind: Tenant(self.machine, f"{kind}-native", kind, 0, native=True) for kind in twins}
-        at_once(natives.values(), lambda native: os.kill(native.ready().child.pid, signal.SIGSTOP))
+        copies = {kind: 3 if kind in ONE_THREAD else 1 for kind in twins}
+        tenants = {kind: [Tenant(self.machine, f"{kind}-{i}", kind, 1) for i in range(copies.get(kind, 1))]
+                   for kind in dict.fromkeys([*kinds, *twins])}
+        natives = {kind: [Tenant(self.machine, f"{kind}-native-{i}", kind, 0, native=True) for i in range(copies[kind])] for kind in twins}
+        every = [*sum(tenants.values(), []), *sum(natives.values(), [])]
+        at_once(every, lambda tenant: rest(tenant.ready(), True))
         if kinds:
             print("alone under a hard limit, progress in percent of alone")
             print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS))
         for kind in kinds:
-            self.limit_of(kind, tenants[kind])
+            self.limit_of(kind, tenants[kind][0])
         for kind in twins:
             self.cost(kind, natives[kind], tenants[kind])
-        for tenant in [*tenants.values(), *natives.values()]:
+        for tenant in every:
             tenant.end()
 
     def limit_of(self, kind, tenant, part="limit"):
@@ -72,20 +74,19 @@ class Shares:
             self.note(part, kind, asked=limit, got=round(value, 3), error=round(value - limit, 3), card=round(had, 3),
                       card_error=round(had - limit, 3), **({"clock": round(speed, 4)} if speed else {}))
 
-    def cost(self, kind, native, sliced):
-        """Without a limit beside the same program without us, in turns; the other is stopped."""
-        sliced.pause(False)
-        pair, got = (native, sliced), [[], []]
+    def cost(self, kind, natives, sliceds):
+        """Without a limit beside the same program without us, in turns; the others are stopped."""
+        got = [[], []]
         # Cores of a virtual machine differ by up to half: what one thread launches is compared on one core.
         core = sorted(os.sched_getaffinity(0))[-1]
-        for tenant in pair:
+        for tenant in [*natives, *sliceds]:
             os.sched_setaffinity(tenant.child.pid, [core])
         # One before the other as often as the other before the one: the card gets warmer.
-        for i in (0, 1, 1, 0) * (3 if kind not in SPIN else 2):
-            os.kill(pair[i].child.pid, signal.SIGCONT)
-            got[i].append(progress([pair[i]], 0.5, settle=0.1)[0])
-            os.kill(pair[i].child.pid, signal.SIGSTOP)
-        sliced.pause(True)
+        for pair in zip(natives, sliceds):
+            for i in (0, 1, 1, 0) * (3 if kind not in SPIN and len(natives) == 1 else 2):
+                rest(pair[i], False)
+                got[i].append(progress([pair[i]], 0.5, settle=0.1)[0])
+                rest(pair[i], True)
         # The better half of each: what else happens on the host only makes it slower.
         best = [sorted(each)[len(each) // 2:] for each in got]
         ratio = statistics.mean(best[1]) / statistics.mean(best[0])
@@ -231,12 +232,11 @@ class Shares:
 
 
 def rest(tenant, yes):
-    """Paused, and stopped besides: who waits for the card may do so on a core."""
-    if yes:
+    """Paused if it is in a slice, and stopped besides: who waits for the card may do so on a core."""
+    if yes and tenant.slice:
         tenant.pause(True)
-        os.kill(tenant.child.pid, signal.SIGSTOP)
-    else:
-        os.kill(tenant.child.pid, signal.SIGCONT)
+    os.kill(tenant.child.pid, signal.SIGSTOP if yes else signal.SIGCONT)
+    if not yes and tenant.slice:
         tenant.pause(False)
 
 
