@@ -58,18 +58,23 @@ int QueueWatch::Take(uint64_t queue, uint64_t group) {
   return -1;
 }
 
-void QueueWatch::Launched(uint64_t queue, uint64_t group) {
+bool QueueWatch::Launched(uint64_t queue, uint64_t group) {
   int at = Find(queue);
   if (at < 0) at = Take(queue, group);
-  uint32_t bit = kOthers;
+  if (at < 0) return false;
   // Counted first, then shown: a wait that has just returned clears the bit first, then looks at
   // the count. So one of the two sees the other, and the bit stays set.
-  if (at >= 0) {
-    queues_[at].launches.fetch_add(1, std::memory_order_seq_cst);
-    bit = 1u << at;
-  } else {
-    other_launches_.fetch_add(1, std::memory_order_seq_cst);
-  }
+  queues_[at].launches.fetch_add(1, std::memory_order_seq_cst);
+  Fill(1u << at);
+  return true;
+}
+
+void QueueWatch::LaunchedElsewhere() {
+  other_launches_.fetch_add(1, std::memory_order_seq_cst);
+  Fill(kOthers);
+}
+
+void QueueWatch::Fill(uint32_t bit) {
   std::atomic<uint32_t>& word = *word_.load(std::memory_order_acquire);
   if ((word.load(std::memory_order_seq_cst) & bit) == 0) {
     word.fetch_or(bit, std::memory_order_seq_cst);
@@ -95,9 +100,13 @@ void QueueWatch::BeforeAll() const {
 
 void QueueWatch::WaitedAll() {
   for (uint32_t i = 0; i < kQueues; ++i) Empty(static_cast<int>(i), t_seen[i]);
-  if (other_launches_.load(std::memory_order_seq_cst) != t_seen[kQueues]) return;
+  DoneElsewhere(t_seen[kQueues]);
+}
+
+void QueueWatch::DoneElsewhere(uint64_t launches) {
+  if (other_launches_.load(std::memory_order_seq_cst) != launches) return;
   Clear(kOthers);
-  if (other_launches_.load(std::memory_order_seq_cst) == t_seen[kQueues]) return;
+  if (other_launches_.load(std::memory_order_seq_cst) == launches) return;
   word_.load(std::memory_order_acquire)->fetch_or(kOthers, std::memory_order_seq_cst);
 }
 
@@ -132,6 +141,17 @@ bool QueueWatch::IsFull(uint32_t at, Work* work) const {
   work->group = queues_[at].group.load(std::memory_order_relaxed);
   work->queue = queues_[at].name.load(std::memory_order_relaxed) - 1;
   return true;
+}
+
+bool QueueWatch::IsFullElsewhere(uint64_t* launches) const {
+  const uint32_t word = word_.load(std::memory_order_acquire)->load(std::memory_order_seq_cst);
+  *launches = other_launches_.load(std::memory_order_seq_cst);
+  return (word & kOthers) != 0;
+}
+
+bool QueueWatch::IsFullOnlyElsewhere() const {
+  const uint32_t word = word_.load(std::memory_order_acquire)->load(std::memory_order_relaxed);
+  return (word & kFull) == kOthers;
 }
 
 void QueueWatch::Empty(int queue, uint64_t launches) {

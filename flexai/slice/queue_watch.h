@@ -27,8 +27,11 @@ class QueueWatch {
   void Forget();
 
   /// `queue` is any number that names it; `group` is whoever it belongs to, so that a wait for all
-  /// of one group empties no other's.
-  void Launched(uint64_t queue, uint64_t group = 0);
+  /// of one group empties no other's. False: there is no place for it, and LaunchedElsewhere shall
+  /// follow.
+  bool Launched(uint64_t queue, uint64_t group = 0);
+  /// The work of all that found no place counts as one queue's.
+  void LaunchedElsewhere();
 
   /// Before a wait for one queue; what it returns is for Waited, which is called if the wait says
   /// that all is done.
@@ -58,6 +61,12 @@ class QueueWatch {
   /// It is done, if nothing came after `launches`.
   void Done(uint32_t at, uint64_t launches) { Empty(static_cast<int>(at), launches); }
 
+  /// Whether there is such work, as far as is known: until DoneElsewhere with these `launches`.
+  bool IsFullElsewhere(uint64_t* launches) const;
+  /// Whether it is the only work that there is.
+  bool IsFullOnlyElsewhere() const;
+  void DoneElsewhere(uint64_t launches);
+
   /// A mark was put behind what is in `queue`; a wait for the mark is a wait for that.
   void Marked(uint64_t mark, uint64_t queue);
   void WaitedFor(uint64_t mark);
@@ -76,6 +85,7 @@ class QueueWatch {
   int Find(uint64_t queue) const;
   int Take(uint64_t queue, uint64_t group);
   void Empty(int queue, uint64_t launches);
+  void Fill(uint32_t bit);
   void Clear(uint32_t bits);
   Mark& MarkAt(uint64_t mark);
 

@@ -13,6 +13,9 @@ class QueueWatchTest : public ::testing::Test {
   QueueWatchTest() { watch_.Show(&word_, &emptied_at_); }
   bool Full() const { return (word_.load() & QueueWatch::kFull) != 0; }
   void Wait(uint64_t queue) { watch_.Waited(queue, watch_.Before(queue)); }
+  void Launch(uint64_t queue, uint64_t group = 0) {
+    if (!watch_.Launched(queue, group)) watch_.LaunchedElsewhere();
+  }
   void WaitForAll() {
     watch_.BeforeAll();
     watch_.WaitedAll();
@@ -29,8 +32,8 @@ TEST_F(QueueWatchTest, TellsFromTheStart) {
 }
 
 TEST_F(QueueWatchTest, WaitEmptiesItsOwnQueueAlone) {
-  watch_.Launched(7);
-  watch_.Launched(8);
+  Launch(7);
+  Launch(8);
   Wait(7);
   EXPECT_TRUE(Full());
   EXPECT_EQ(emptied_at_.load(), 0);
@@ -41,13 +44,13 @@ TEST_F(QueueWatchTest, WaitEmptiesItsOwnQueueAlone) {
 }
 
 TEST_F(QueueWatchTest, LaunchDuringAWaitStays) {
-  watch_.Launched(7);
+  Launch(7);
   const uint64_t before = watch_.Before(7);
-  watch_.Launched(7);
+  Launch(7);
   watch_.Waited(7, before);
   EXPECT_TRUE(Full());
   watch_.BeforeAll();
-  watch_.Launched(7);
+  Launch(7);
   watch_.WaitedAll();
   EXPECT_TRUE(Full());
   WaitForAll();
@@ -55,13 +58,13 @@ TEST_F(QueueWatchTest, LaunchDuringAWaitStays) {
 }
 
 TEST_F(QueueWatchTest, WaitForAQueueNeverUsedSaysNothing) {
-  watch_.Launched(7);
+  Launch(7);
   Wait(9);
   EXPECT_TRUE(Full());
 }
 
 TEST_F(QueueWatchTest, MoreQueuesThanPlaces) {
-  for (uint64_t queue = 0; queue < 100; ++queue) watch_.Launched(queue);
+  for (uint64_t queue = 0; queue < 100; ++queue) Launch(queue);
   for (uint64_t queue = 0; queue < 100; ++queue) Wait(queue);
   // Those that found no place are known to be empty only once everything is.
   EXPECT_TRUE(Full());
@@ -69,18 +72,36 @@ TEST_F(QueueWatchTest, MoreQueuesThanPlaces) {
   EXPECT_FALSE(Full());
   // Places of empty queues are taken again, one after the other.
   for (uint64_t queue = 1000; queue < 1100; ++queue) {
-    watch_.Launched(queue);
+    Launch(queue);
     Wait(queue);
     EXPECT_FALSE(Full()) << queue;
   }
 }
 
+TEST_F(QueueWatchTest, WorkThatFoundNoPlaceIsToldDone) {
+  uint64_t launches = 0;
+  for (uint64_t queue = 0; queue < QueueWatch::kQueues; ++queue) Launch(queue);
+  EXPECT_FALSE(watch_.IsFullElsewhere(&launches));
+  EXPECT_FALSE(watch_.Launched(100)) << "no place is left";
+  watch_.LaunchedElsewhere();
+  ASSERT_TRUE(watch_.IsFullElsewhere(&launches));
+  EXPECT_FALSE(watch_.IsFullOnlyElsewhere());
+  for (uint64_t queue = 0; queue < QueueWatch::kQueues; ++queue) Wait(queue);
+  EXPECT_TRUE(watch_.IsFullOnlyElsewhere());
+  watch_.LaunchedElsewhere();
+  watch_.DoneElsewhere(launches);
+  EXPECT_TRUE(Full()) << "one came after it";
+  ASSERT_TRUE(watch_.IsFullElsewhere(&launches));
+  watch_.DoneElsewhere(launches);
+  EXPECT_FALSE(Full());
+}
+
 TEST_F(QueueWatchTest, MarkCoversWhatIsBeforeIt) {
-  watch_.Launched(7);
+  Launch(7);
   watch_.Marked(0x1234, 7);
   watch_.WaitedFor(0x1234);
   EXPECT_FALSE(Full());
-  watch_.Launched(7);
+  Launch(7);
   watch_.WaitedFor(0x1234);
   EXPECT_TRUE(Full());
   watch_.WaitedFor(0x9999);
@@ -89,18 +110,18 @@ TEST_F(QueueWatchTest, MarkCoversWhatIsBeforeIt) {
 
 // A stream that is destroyed, whose name the driver may give to the next.
 TEST_F(QueueWatchTest, WorkOfAQueueWithoutNameGoesOn) {
-  watch_.Launched(7);
+  Launch(7);
   watch_.Marked(0x1234, 7);
   EXPECT_GE(watch_.Unnamed(7), 0);
   EXPECT_TRUE(Full());
-  watch_.Launched(7);
+  Launch(7);
   Wait(7);
   EXPECT_TRUE(Full()) << "the wait was for the next one of this name";
   watch_.WaitedFor(0x1234);
   EXPECT_FALSE(Full());
   EXPECT_EQ(watch_.Unnamed(7), -1) << "nothing is in it";
 
-  watch_.Launched(7);
+  Launch(7);
   const int at = watch_.Unnamed(7);
   ASSERT_GE(at, 0);
   QueueWatch::Work work = {};
@@ -111,8 +132,8 @@ TEST_F(QueueWatchTest, WorkOfAQueueWithoutNameGoesOn) {
 }
 
 TEST_F(QueueWatchTest, AGroupEndsAlone) {
-  watch_.Launched(7, 1);
-  watch_.Launched(8, 2);
+  Launch(7, 1);
+  Launch(8, 2);
   watch_.BeforeAll();
   watch_.WaitedGroup(1);
   EXPECT_TRUE(Full());
@@ -126,7 +147,7 @@ TEST_F(QueueWatchTest, AGroupEndsAlone) {
   EXPECT_TRUE(Full());
   watch_.GroupGone(2);
   EXPECT_FALSE(Full());
-  for (uint64_t q = 0; q < 100; ++q) watch_.Launched(q);
+  for (uint64_t q = 0; q < 100; ++q) Launch(q);
   watch_.AllGone();
   EXPECT_FALSE(Full());
 }
@@ -149,10 +170,10 @@ TEST_F(QueueWatchTest, NoLaunchIsLost) {
     std::thread waits([&] {
       for (int i = 0; i < 10; ++i) Wait(5);
     });
-    watch_.Launched(5);
-    watch_.Launched(5);
+    Launch(5);
+    Launch(5);
     waits.join();
-    watch_.Launched(5);
+    Launch(5);
     EXPECT_TRUE(Full());
     Wait(5);
     EXPECT_FALSE(Full());
@@ -164,7 +185,7 @@ TEST_F(QueueWatchTest, ManyThreads) {
   for (uint64_t t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 20000; ++i) {
-        watch_.Launched(t);
+        Launch(t);
         if (i % 3 == 0) Wait(t);
       }
     });

@@ -81,8 +81,10 @@ bool SliceStage::Before(Call& call) {
 
 void SliceStage::After(Call& call) {
   switch (call.info().event) {
-    case Event::kMemoryAlloc:
     case Event::kLaunchGraph:
+      rules_->Launched(call);
+      return AfterAlloc(call);
+    case Event::kMemoryAlloc:
       return AfterAlloc(call);
     case Event::kMemoryFree:
       if (Ledger* ledger = tenant_->ledger()) rules_->Dropped(call, *ledger);

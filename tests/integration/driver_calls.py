@@ -13,6 +13,7 @@ nothing of slices.
     streams N               makes so many: "ok"
     launch STREAM           a kernel of some milliseconds: "ok" or "error CODE"
     wait STREAM             until its work is done: "ok" or "error CODE"
+    end STREAM              destroys it, done or not: "ok" or "error CODE"
     environment NAME        what the environment, as the driver would read it, says
 """
 import ctypes
@@ -97,6 +98,9 @@ class Calls:
 
     def wait(self, number):
         return self.said(self.driver.cuStreamSynchronize(self.made[int(number)]))
+
+    def end(self, number):
+        return self.said(self.driver.cuStreamDestroy_v2(self.made[int(number)]))
 
     @staticmethod
     def environment(name):

@@ -34,6 +34,23 @@ class Work(WithDaemon):
         self.assertEqual(program.do("begin cuMemsetD8Async"), "ok")
         self.until_idle_by_waits(program, "nobody waits for the default stream")
 
+    def test_more_streams_than_places(self):
+        program = self.run_calls()
+        self.assertEqual(program.do("streams 40"), "ok")
+        for _ in range(2):
+            for command in "launch", "wait":
+                for number in range(40):
+                    self.assertEqual(program.do(f"{command} {number}"), "ok")
+            self.until_idle(program, "each was waited for")
+
+    def test_more_streams_than_places_that_are_destroyed(self):
+        program = self.run_calls()
+        self.assertEqual(program.do("streams 40"), "ok")
+        for command in "launch", "end":
+            for number in range(1, 40):
+                self.assertEqual(program.do(f"{command} {number}"), "ok")
+        self.until_idle_by_waits(program, "all has come to its end")
+
     def until_idle_by_waits(self, program, what):
         def idle():
             self.assertEqual((program.do("launch 0"), program.do("wait 0")), ("ok", "ok"))

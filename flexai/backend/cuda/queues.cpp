@@ -183,6 +183,7 @@ void Queues::ContextGone(uint64_t context) {
   for (Behind& behind : behind_) {
     if (!several || behind.group == group) behind = {};  // the event went with its context
   }
+  others_.RemoveGroup(group);
   several ? watch_->GroupGone(group) : watch_->AllGone();
   // The next one may be the only one again.
   uint64_t first = context;
@@ -192,8 +193,27 @@ void Queues::ContextGone(uint64_t context) {
 void Queues::Launches(Call& call) {
   const Queue queue = QueueIn(call);
   if (captures_.load(std::memory_order_relaxed) != 0 && IsCaptured(queue.name)) return;
-  watch_->Launched(queue.name, queue.group);
+  if (!watch_->Launched(queue.name, queue.group)) LaunchesElsewhere(queue);
 }
+
+// By its name it can be asked about. That is noted before it is shown, and before the driver has
+// the launch: nobody takes the stream for empty meanwhile.
+void Queues::LaunchesElsewhere(Queue queue) {
+  Launched();
+  std::lock_guard<std::mutex> lock(ask_mu_);
+  uint64_t launches = 0;
+  if (under_way_.load() == 0 && !watch_->IsFullElsewhere(&launches)) {
+    others_.Clear([](const OtherStreams::Stream& stream) {
+      if (stream.event) Real().cuEventDestroy_v2(reinterpret_cast<api::CUevent>(stream.event));
+    });
+  }
+  others_.Add(queue.name, queue.group);
+  watch_->LaunchedElsewhere();
+  under_way_.fetch_add(1);
+  t_elsewhere_ = this;
+}
+
+void Queues::Arrived() { std::exchange(t_elsewhere_, nullptr)->under_way_.fetch_sub(1); }
 
 bool Queues::Watches(const intercept::FnInfo& info) const {
   return does_[info.index] != Does::kNothing;
@@ -213,6 +233,7 @@ uint64_t Queues::ContextOf(const Call& call) const {
 }
 
 void Queues::Before(Call& call) {
+  Launched();  // an earlier one that was refused on its way
   switch (does_[call.info().index]) {
     case Does::kFill:
       return Launches(call);
@@ -238,6 +259,7 @@ void Queues::Before(Call& call) {
 
 void Queues::After(Call& call) {
   const Does does = does_[call.info().index];
+  if (does == Does::kFill) return Launched();
   if (does == Does::kDestroyContext || does == Does::kBeginCapture) {
     std::lock_guard<std::mutex> lock(ask_mu_);
     --hindrances_;
@@ -257,7 +279,8 @@ void Queues::After(Call& call) {
       const bool named = call.info().index == api::CuCtxSynchronize_v2Call::kIndex;
       const uint64_t context =
           named ? intercept::ToWord(call.As<api::CuCtxSynchronize_v2Call>().ctx) : 0;
-      return watch_->WaitedGroup(GroupOf(context != 0 ? context : CurrentContext()));
+      watch_->WaitedGroup(GroupOf(context != 0 ? context : CurrentContext()));
+      return AskForOthers();
     }
     case Does::kRecordEvent:
       return watch_->Marked(call.handle(), QueueIn(call).name);
@@ -275,12 +298,24 @@ void Queues::Abandon(Queue queue) {
   std::lock_guard<std::mutex> lock(ask_mu_);
   const uint64_t before = watch_->Before(queue.name);
   const bool asks = !IsCaptured(queue.name) && real.cuStreamQuery;
-  if (asks && real.cuStreamQuery(stream) == api::CUDA_SUCCESS) watch_->Waited(queue.name, before);
+  const bool is_done = asks && real.cuStreamQuery(stream) == api::CUDA_SUCCESS;
+  if (is_done) watch_->Waited(queue.name, before);
+  AbandonElsewhere(queue, is_done);
   const int at = watch_->Unnamed(queue.name);
   if (at < 0) return;
   Behind& behind = behind_[static_cast<size_t>(at)];
   if (behind.event) real.cuEventDestroy_v2(behind.event);
   behind = {asks ? EventBehind(stream) : nullptr, queue.group};
+}
+
+void Queues::AbandonElsewhere(Queue queue, bool is_done) {
+  OtherStreams::Stream* other = others_.Find(queue.name);
+  if (!other) return;
+  if (is_done && under_way_.load() == 0) return others_.Remove(other);
+  const auto stream = reinterpret_cast<api::CUstream>(queue.name);
+  const api::CUevent event = IsCaptured(queue.name) ? nullptr : EventBehind(stream);
+  if (!event) others_.Lose();
+  *other = {OtherStreams::kNoName, queue.group, intercept::ToWord(event)};
 }
 
 // Whether the driver says so. Of the default streams only the calling thread's can be asked about,
@@ -310,9 +345,17 @@ void Queues::AskForOthers() {
   if (!real.cuStreamQuery || !real.cuStreamIsCapturing) return;
   const Nanos now = MonotonicNow();
   Nanos last = asked_at_.load(std::memory_order_relaxed);
-  if (now - last < kAskEvery || !asked_at_.compare_exchange_strong(last, now)) return;
+  const bool due = now - last >= kAskEvery && asked_at_.compare_exchange_strong(last, now);
+  // When nothing else is left, the answer about these is what counts, and the first "no" ends it.
+  if (!due && !watch_->IsFullOnlyElsewhere()) return;
   std::unique_lock<std::mutex> lock(ask_mu_, std::try_to_lock);
   if (!lock || hindrances_ > 0) return;
+  if (due) AskForPlaces();
+  if (watch_->IsFullOnlyElsewhere()) AskElsewhere();
+}
+
+void Queues::AskForPlaces() {
+  const api::Real& real = Real();
   for (uint32_t at = 0; at < slice::QueueWatch::kQueues; ++at) {
     slice::QueueWatch::Work work;
     if (captures_.load(std::memory_order_relaxed) != 0) return;
@@ -326,6 +369,23 @@ void Queues::AskForOthers() {
     }
     if (IsDone(work.queue, work.group)) watch_->Done(at, work.launches);
   }
+}
+
+// Not while a launch to one of them is on its way to the driver, which does not know of it yet.
+void Queues::AskElsewhere() {
+  uint64_t launches = 0;
+  if (captures_.load(std::memory_order_relaxed) != 0 || !watch_->IsFullElsewhere(&launches) ||
+      under_way_.load() != 0) {
+    return;
+  }
+  const bool done = others_.AllDone([&](const OtherStreams::Stream& stream) {
+    if (stream.name != OtherStreams::kNoName) return IsDone(stream.name, stream.group);
+    const auto event = reinterpret_cast<api::CUevent>(stream.event);
+    if (!event || Real().cuEventQuery(event) == api::CUDA_ERROR_NOT_READY) return false;
+    Real().cuEventDestroy_v2(event);
+    return true;
+  });
+  if (done) watch_->DoneElsewhere(launches);
 }
 
 bool Queues::IsCaptured(uint64_t queue) const {

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "flexai/backend/cuda/exported.h"
+#include "flexai/backend/cuda/other_streams.h"
 #include "flexai/intercept/call.h"
 #include "flexai/slice/queue_watch.h"
 
@@ -20,6 +21,10 @@ class Queues {
 
   /// Before a launch.
   void Launches(intercept::Call& call);
+  /// After it, on the same thread.
+  void Launched() {
+    if (t_elsewhere_) Arrived();
+  }
   /// Whether Before and After want to see the function.
   bool Watches(const intercept::FnInfo& info) const;
   bool WaitsForEvent(const intercept::FnInfo& info) const;
@@ -53,11 +58,16 @@ class Queues {
   };
   Queue QueueIn(const intercept::Call& call) const;
   uint64_t GroupOf(uint64_t context) const;
+  void LaunchesElsewhere(Queue queue);
+  static void Arrived();
   void Abandon(Queue queue);
+  void AbandonElsewhere(Queue queue, bool is_done);
   bool IsDone(uint64_t queue, uint64_t group) const;
   bool IsCaptured(uint64_t queue) const;
   void Capture(uint64_t queue, bool begin);
   void AskForOthers();
+  void AskForPlaces();
+  void AskElsewhere();
 
   slice::QueueWatch* watch_;
   std::array<Does, api::kFunctionCount> does_ = {};
@@ -69,6 +79,10 @@ class Queues {
   // By these a queue's group is found: 0 is the first context's, and all that most programs have.
   std::atomic<uint64_t> first_context_{0};
   std::atomic<bool> several_{false};
+  // By whom the calling thread launches to a stream that found no place, until the driver has it.
+  static inline thread_local Queues* t_elsewhere_ __attribute__((tls_model("initial-exec"))) =
+      nullptr;
+  std::atomic<uint32_t> under_way_{0};  // such launches; rises only with ask_mu_ held
   std::mutex ask_mu_;  // guards what follows; who is asked about does not go away meanwhile
   // Calls under way that may end a context or begin a capture: nobody asks meanwhile.
   uint32_t hindrances_ = 0;
@@ -78,6 +92,7 @@ class Queues {
     uint64_t group = 0;
   };
   std::array<Behind, slice::QueueWatch::kQueues> behind_;  // by place of the watch
+  OtherStreams others_;
 };
 
 }  // namespace flexai::backend::cuda

@@ -31,6 +31,7 @@ class SliceRules : public slice::Rules {
   void BeforeStart(intercept::Call&) override {}
   void AfterStart(intercept::Call& call) override;
   void Launches(intercept::Call& call) override { queues_.Launches(call); }
+  void Launched(intercept::Call&) override { queues_.Launched(); }
   bool Watches(const intercept::FnInfo& info) override {
     const Does does = does_[info.index];
     return does == Does::kLoadCode || does == Does::kUnloadCode || does == Does::kCreatePool ||

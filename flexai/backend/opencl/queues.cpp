@@ -157,7 +157,7 @@ void Queues::Before(Call& call) {
   switch (does_[call.info().index]) {
     case Does::kEnqueue:
       // Also one that blocks: while it does, the card has to work for it.
-      watch_->Launched(call.handle());
+      if (!watch_->Launched(call.handle())) watch_->LaunchedElsewhere();
       call.scratch() = watch_->Before(call.handle());
       return;
     case Does::kFinish:
