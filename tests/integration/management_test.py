@@ -9,7 +9,8 @@ import unittest
 from tenants import BUILD, DEADLINE_S, MIB, TEST_CARD, WithDaemon, clean_environment
 
 CALLS = [sys.executable, str(pathlib.Path(__file__).with_name("driver_calls.py"))]
-REFUSED, NOT_FOUND = 4, 6  # NVML_ERROR_NO_PERMISSION, NVML_ERROR_NOT_FOUND
+# NVML_ERROR_NO_PERMISSION, NVML_ERROR_NOT_FOUND, NVML_ERROR_INSUFFICIENT_SIZE
+REFUSED, NOT_FOUND, TOO_SMALL = 4, 6, 7
 # Asks in a process that holds a context of its own, and prints what it is told.
 ASKS = textwrap.dedent("""
     import ctypes, json, os, sys
@@ -29,7 +30,12 @@ ASKS = textwrap.dedent("""
     session = shape(("id", u), ("pid", u), ("rest", u * 6))
     capture = shape(("id", u), ("pid", u), ("rest", u * 10))
     told = {}
+    told["rooms"] = {}
     def tell(name, entry, call):
+        told["rooms"][name] = []
+        for room in 0, 1:
+            all, count = (entry * room)(), u(room)
+            told["rooms"][name].append([call(all if room else None, count), count.value])
         all, count = (entry * 16)(), u(16)
         code = call(all, count)
         told[name] = code or [each.pid if hasattr(each, "pid") else each for each in all[:count.value]]
@@ -41,8 +47,8 @@ ASKS = textwrap.dedent("""
         holder = shape(*[(f"f{i}", kind) for i, kind in enumerate((*before, u, *((q,) if function.endswith("Info") else ()), p))])
         def call(all, count):
             list = holder()
-            setattr(list, f"f{len(before)}", 16)
-            setattr(list, holder._fields_[-1][0], ctypes.addressof(all))
+            setattr(list, f"f{len(before)}", count.value)
+            setattr(list, holder._fields_[-1][0], ctypes.addressof(all) if all else None)
             code = getattr(ml, function)(card, b(list))
             count.value = getattr(list, f"f{len(before)}")
             return code
@@ -79,10 +85,15 @@ class Management(WithDaemon):
         self.assertEqual((told["stats"], told["changes"], told["affinity"]), ([0, 0], [0, 0, 0], 0))
 
     def test_a_tenant_sees_itself_and_changes_nothing(self):
-        program = self.run_program("--share", "20%", command=[sys.executable, "-c", ASKS, "use", "libnvidia-ml.so.1", str(self.neighbour.pid)])
+        program = self.run_program("--share", "20%", command=[sys.executable, "-c", ASKS, "use", "libnvidia-ml.so.1", str(self.neighbour.pid)],
+                                   env={"FLEXAI_FAKE_MPS": "100"})
         told = json.loads(program.line())
+        # Others count nowhere: one entry is room enough, and no list has more.
         for name in LISTS:
             self.assertEqual(told[name], [program.pid], name)
+            asked = 0 if name in ("encoder", "capture") else TOO_SMALL
+            self.assertEqual(told["rooms"][name], [[asked, 1], [0, 1]], name)
+        self.assertEqual([told["rooms"][name] for name in ("Graphics", "MPSCompute")], [[[0, 0], [0, 0]]] * 2)
         self.assertEqual((told["Graphics"], told["MPSCompute"]), ([], []))
         self.assertEqual((told["stats"], told["changes"], told["affinity"]), ([0, NOT_FOUND], [REFUSED] * 3, 0))
         said = program.told().splitlines()

@@ -137,8 +137,11 @@ void TellUses(C& call, T* entries, unsigned* count) {
       }
       if constexpr (requires { entry.usedGpuMemory; }) entry.usedGpuMemory = uses[i].bytes;
     }
+    // Of sessions the number may be asked for.
+    const bool counts = requires { call.sessionCount; }
+    &&*count == 0;
     *count = static_cast<unsigned>(uses.size());
-    End(call, fits ? ml::NVML_SUCCESS : ml::NVML_ERROR_INSUFFICIENT_SIZE);
+    End(call, fits || counts ? ml::NVML_SUCCESS : ml::NVML_ERROR_INSUFFICIENT_SIZE);
   });
 }
 

@@ -8,6 +8,8 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "flexai/backend/cuda/nvml_exported.h"
@@ -42,9 +44,17 @@ class ViewStage : public intercept::Stage {
   static const slice::ProcessSlot* Find(const slice::Region& region, unsigned pid, uint64_t* bytes);
   template <class T>
   static unsigned KeepOwn(T* all, unsigned count, const slice::Region& region);
-  template <class C>
-  static void ShowProcesses(C& call, const slice::Region& region);
-  static void ShowSamples(Call& call, const slice::Region& region);
+  template <class T, class Ask>
+  static api::nvmlReturn_t List(T* to, unsigned* count, const slice::Region& region, Ask ask);
+  template <class L, class T, class Ask>
+  static api::nvmlReturn_t ListIn(L* list, T* L::*array, unsigned L::*count,
+                                  const slice::Region& region, Ask ask);
+  template <class C, class F>
+  static bool ListProcesses(Call& call, F function, const slice::Region& region);
+  template <class C, class T, class F>
+  static bool ListSessions(C& call, T* to, F function, const slice::Region& region);
+  static bool ListSamples(Call& call, const slice::Region& region);
+  static bool AnswerList(Call& call, const slice::Region& region);
   template <class M>
   static void ShowMemory(M* memory, const slice::Region& region);
 
@@ -95,7 +105,7 @@ const slice::ProcessSlot* ViewStage::Find(const slice::Region& region, unsigned 
 template <class T>
 unsigned ViewStage::KeepOwn(T* all, unsigned count, const slice::Region& region) {
   unsigned kept = 0;
-  for (unsigned i = 0; all && i < count; ++i) {
+  for (unsigned i = 0; i < count; ++i) {
     T process = all[i];
     unsigned* number = nullptr;
     if constexpr (requires { process.pid; }) {
@@ -113,57 +123,145 @@ unsigned ViewStage::KeepOwn(T* all, unsigned count, const slice::Region& region)
   return kept;
 }
 
-template <class C>
-void ViewStage::ShowProcesses(C& call, const slice::Region& region) {
-  if (!call.infoCount || !call.infos) return;
-  *call.infoCount = KeepOwn(call.infos, *call.infoCount, region);
+// Asked with room for everybody's, so that the caller's room has to do for the tenant's own only.
+// `ask(T*, unsigned*)` asks the driver.
+template <class T, class Ask>
+api::nvmlReturn_t ViewStage::List(T* to, unsigned* count, const slice::Region& region, Ask ask) {
+  constexpr size_t kAtFirst = 64, kMost = 1 << 20;
+  std::vector<T> all;
+  api::nvmlReturn_t code = api::NVML_ERROR_INSUFFICIENT_SIZE;
+  unsigned found = 0;
+  for (size_t room = kAtFirst; code == api::NVML_ERROR_INSUFFICIENT_SIZE && room <= kMost;
+       room = std::max<size_t>(2 * room, found)) {
+    all.assign(room, T{});
+    found = static_cast<unsigned>(room);
+    code = ask(all.data(), &found);
+  }
+  if (code != api::NVML_SUCCESS) return code;
+  if (!to && *count != 0) return api::NVML_ERROR_INVALID_ARGUMENT;
+  const unsigned kept = KeepOwn(all.data(), found, region);
+  const unsigned room = std::exchange(*count, kept);
+  if (kept > room) return api::NVML_ERROR_INSUFFICIENT_SIZE;
+  std::copy_n(all.begin(), kept, to);
+  return api::NVML_SUCCESS;
 }
 
-// What processes had of the card's parts, or have left in its history.
-void ViewStage::ShowSamples(Call& call, const slice::Region& region) {
-  const auto keep = [&](auto* all, unsigned* count) {
-    if (all && count) *count = KeepOwn(all, *count, region);
-  };
+template <class C, class F>
+bool ViewStage::ListProcesses(Call& call, F function, const slice::Region& region) {
+  auto& c = call.As<C>();
+  if (!c.infoCount || !function) return false;
+  c.result = List(c.infos, c.infoCount, region,
+                  [&](auto* all, unsigned* count) { return function(c.device, count, all); });
+  return true;
+}
+
+// The number of sessions may be asked for with no room for any.
+template <class C, class T, class F>
+bool ViewStage::ListSessions(C& c, T* to, F function, const slice::Region& region) {
+  if (!c.sessionCount || !function) return false;
+  const bool counts = *c.sessionCount == 0;
+  c.result = List(to, c.sessionCount, region,
+                  [&](auto* all, unsigned* count) { return function(c.device, count, all); });
+  if (counts && c.result == api::NVML_ERROR_INSUFFICIENT_SIZE) c.result = api::NVML_SUCCESS;
+  return true;
+}
+
+// The same where the caller gives a struct with the array and its size. Without an array, whatever
+// the size says, the number is asked for.
+template <class L, class T, class Ask>
+api::nvmlReturn_t ViewStage::ListIn(L* list, T* L::*array, unsigned L::*count,
+                                    const slice::Region& region, Ask ask) {
+  if (!(list->*array)) list->*count = 0;
+  return List(list->*array, &(list->*count), region, [&](T* all, unsigned* room) {
+    L asked = *list;
+    asked.*array = all;
+    asked.*count = *room;
+    const api::nvmlReturn_t code = ask(&asked);
+    *room = asked.*count;
+    return code;
+  });
+}
+
+// What processes had of the card's parts, or have left in its history. False: not such a call.
+bool ViewStage::ListSamples(Call& call, const slice::Region& region) {
+  const api::Real& real = Real();
   switch (call.info().index) {
     case api::NvmlDeviceGetProcessUtilizationCall::kIndex: {
-      const auto& c = call.As<api::NvmlDeviceGetProcessUtilizationCall>();
-      return keep(c.utilization, c.processSamplesCount);
+      auto& c = call.As<api::NvmlDeviceGetProcessUtilizationCall>();
+      if (!c.processSamplesCount || !real.nvmlDeviceGetProcessUtilization) return false;
+      if (!c.utilization) *c.processSamplesCount = 0;
+      c.result = List(c.utilization, c.processSamplesCount, region, [&](auto* all, unsigned* n) {
+        return real.nvmlDeviceGetProcessUtilization(c.device, all, n, c.lastSeenTimeStamp);
+      });
+      return true;
     }
     case api::NvmlDeviceGetProcessesUtilizationInfoCall::kIndex: {
-      auto* info = call.As<api::NvmlDeviceGetProcessesUtilizationInfoCall>().procesesUtilInfo;
-      return keep(info->procUtilArray, &info->processSamplesCount);
+      auto& c = call.As<api::NvmlDeviceGetProcessesUtilizationInfoCall>();
+      using Info = std::remove_pointer_t<decltype(c.procesesUtilInfo)>;
+      const auto ask = real.nvmlDeviceGetProcessesUtilizationInfo;
+      if (!c.procesesUtilInfo || !ask) return false;
+      c.result = ListIn(c.procesesUtilInfo, &Info::procUtilArray, &Info::processSamplesCount,
+                        region, [&](Info* asked) { return ask(c.device, asked); });
+      return true;
     }
     case api::NvmlDeviceGetRunningProcessDetailListCall::kIndex: {
-      auto* list = call.As<api::NvmlDeviceGetRunningProcessDetailListCall>().plist;
-      return keep(list->procArray, &list->numProcArrayEntries);
+      auto& c = call.As<api::NvmlDeviceGetRunningProcessDetailListCall>();
+      using Details = std::remove_pointer_t<decltype(c.plist)>;
+      const auto ask = real.nvmlDeviceGetRunningProcessDetailList;
+      if (!c.plist || !ask) return false;
+      c.result = ListIn(c.plist, &Details::procArray, &Details::numProcArrayEntries, region,
+                        [&](Details* asked) { return ask(c.device, asked); });
+      return true;
     }
     case api::NvmlDeviceGetEncoderSessionsCall::kIndex: {
-      const auto& c = call.As<api::NvmlDeviceGetEncoderSessionsCall>();
-      return keep(c.sessionInfos, c.sessionCount);
+      auto& c = call.As<api::NvmlDeviceGetEncoderSessionsCall>();
+      return ListSessions(c, c.sessionInfos, real.nvmlDeviceGetEncoderSessions, region);
     }
     case api::NvmlDeviceGetFBCSessionsCall::kIndex: {
-      const auto& c = call.As<api::NvmlDeviceGetFBCSessionsCall>();
-      return keep(c.sessionInfo, c.sessionCount);
+      auto& c = call.As<api::NvmlDeviceGetFBCSessionsCall>();
+      return ListSessions(c, c.sessionInfo, real.nvmlDeviceGetFBCSessions, region);
     }
     case api::NvmlDeviceGetAccountingPidsCall::kIndex: {
-      const auto& c = call.As<api::NvmlDeviceGetAccountingPidsCall>();
-      return keep(c.pids, c.count);
+      auto& c = call.As<api::NvmlDeviceGetAccountingPidsCall>();
+      if (!c.count || !real.nvmlDeviceGetAccountingPids) return false;
+      c.result = List(c.pids, c.count, region, [&](unsigned* all, unsigned* n) {
+        return real.nvmlDeviceGetAccountingPids(c.device, n, all);
+      });
+      return true;
     }
-    case api::NvmlDeviceGetAccountingStatsCall::kIndex: {
-      uint64_t bytes = 0;
-      const unsigned pid = call.As<api::NvmlDeviceGetAccountingStatsCall>().pid;
-      if (!Find(region, pid, &bytes)) call.Refuse(Code::kNotFound);
-      return;
-    }
-    case api::NvmlDeviceGetAccountingStats_v2Call::kIndex:
-      return call.Refuse(Code::kPermissionDenied);  // whose it is stands where we do not look
     default:
-      return;
+      return false;
+  }
+}
+
+// Answers a call that lists processes. False: it is none.
+bool ViewStage::AnswerList(Call& call, const slice::Region& region) {
+  switch (call.info().index) {
+#define PROCESSES(List)                        \
+  case api::NvmlDeviceGet##List##Call::kIndex: \
+    return ListProcesses<api::NvmlDeviceGet##List##Call>(call, Real().nvmlDeviceGet##List, region);
+    PROCESSES(ComputeRunningProcesses)
+    PROCESSES(ComputeRunningProcesses_v2)
+    PROCESSES(ComputeRunningProcesses_v3)
+    PROCESSES(GraphicsRunningProcesses)
+    PROCESSES(GraphicsRunningProcesses_v2)
+    PROCESSES(GraphicsRunningProcesses_v3)
+    PROCESSES(MPSComputeRunningProcesses)
+    PROCESSES(MPSComputeRunningProcesses_v2)
+    PROCESSES(MPSComputeRunningProcesses_v3)
+#undef PROCESSES
+    default:
+      return ListSamples(call, region);
   }
 }
 
 bool ViewStage::Before(Call& call) {
-  if (!Changes(call.info()) || !tenants_.front()->region()) return true;
+  if (!Changes(call.info())) {
+    const slice::Region* region = RegionOf(call.handle());
+    if (region && AnswerList(call, *region)) call.Answer();
+    return true;
+  }
+  if (!tenants_.front()->region()) return true;
   if (!told_[call.info().index].exchange(true)) {
     Notice("%s refused: %s; do it outside of flexai run", call.info().name, call.info().reason);
   }
@@ -180,21 +278,16 @@ void ViewStage::After(Call& call) {
       return ShowMemory(call.As<api::NvmlDeviceGetMemoryInfoCall>().memory, *region);
     case api::NvmlDeviceGetMemoryInfo_v2Call::kIndex:
       return ShowMemory(call.As<api::NvmlDeviceGetMemoryInfo_v2Call>().memory, *region);
-#define PROCESSES(Name)   \
-  case api::Name::kIndex: \
-    return ShowProcesses(call.As<api::Name>(), *region);
-      PROCESSES(NvmlDeviceGetComputeRunningProcessesCall)
-      PROCESSES(NvmlDeviceGetComputeRunningProcesses_v2Call)
-      PROCESSES(NvmlDeviceGetComputeRunningProcesses_v3Call)
-      PROCESSES(NvmlDeviceGetGraphicsRunningProcessesCall)
-      PROCESSES(NvmlDeviceGetGraphicsRunningProcesses_v2Call)
-      PROCESSES(NvmlDeviceGetGraphicsRunningProcesses_v3Call)
-      PROCESSES(NvmlDeviceGetMPSComputeRunningProcessesCall)
-      PROCESSES(NvmlDeviceGetMPSComputeRunningProcesses_v2Call)
-      PROCESSES(NvmlDeviceGetMPSComputeRunningProcesses_v3Call)
-#undef PROCESSES
+    case api::NvmlDeviceGetAccountingStatsCall::kIndex: {
+      uint64_t bytes = 0;
+      const unsigned pid = call.As<api::NvmlDeviceGetAccountingStatsCall>().pid;
+      if (!Find(*region, pid, &bytes)) call.Refuse(Code::kNotFound);
+      return;
+    }
+    case api::NvmlDeviceGetAccountingStats_v2Call::kIndex:
+      return call.Refuse(Code::kPermissionDenied);  // whose it is stands where we do not look
     default:
-      return ShowSamples(call, *region);
+      return;
   }
 }
 
