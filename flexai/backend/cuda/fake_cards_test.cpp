@@ -168,10 +168,11 @@ TEST_F(FakeCards, AListEndsAtItsFirstBadEntry) {
   EXPECT_EQ(CardsInList("2,0"), (Cards{2, 0}));
   EXPECT_EQ(CardsInList("2,3,0"), (Cards{2})) << "no such card";
   EXPECT_EQ(CardsInList("2,,0"), (Cards{2}));
+  EXPECT_EQ(CardsInList(" 2, +0"), (Cards{2, 0})) << "blanks and a sign come first";
   EXPECT_EQ(CardsInList("0,1,0,2"), (Cards{0, 1})) << "named already";
   EXPECT_EQ(CardsInList((UuidOfCard(1) + ",0").c_str()), (Cards{1, 0}));
   EXPECT_EQ(CardsInList(("0," + UuidOfCard(0)).c_str()), (Cards{0})) << "named by its index";
-  for (const char* none : {"", "-1", "GPU-", "GPU-666c6578", "GPU-777", "1x", " 1"}) {
+  for (const char* none : {"", "-1", "GPU-", "GPU-666c6578", "GPU-777", "1x", "+", " "}) {
     EXPECT_EQ(CardsInList(none), Cards()) << none;
   }
 }

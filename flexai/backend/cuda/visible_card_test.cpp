@@ -10,8 +10,9 @@ namespace {
 constexpr char kUuid[] = "GPU-666c6578-6169-2d66-616b-652d63617264";
 
 TEST(VisibleCard, TheSlicesCardByIndexAndName) {
-  for (const char* chosen : {static_cast<const char*>(nullptr), "0", "0,1", kUuid, "GPU-666c",
-                             "GPU-666c6578-6169,GPU-777"}) {
+  for (const char* chosen :
+       {static_cast<const char*>(nullptr), "0", "0,1", kUuid, "GPU-666c",
+        "GPU-666c6578-6169,GPU-777", " 0", "+0", "00", "0 ", "\t+0", " GPU-666c", "0,"}) {
     const VisibleCards card = ChooseVisible(chosen, {kUuid});
     EXPECT_EQ(card.list, kUuid) << chosen;
     EXPECT_EQ(card.sentence, "") << chosen;
@@ -19,7 +20,8 @@ TEST(VisibleCard, TheSlicesCardByIndexAndName) {
 }
 
 TEST(VisibleCard, NoneOnPurpose) {
-  for (const char* chosen : {"", "-1", "NoDevFiles", ",0"}) {
+  for (const char* chosen :
+       {"", "-1", "NoDevFiles", ",0", " -1", " ", " ,0", "+", "x0", "0x0", "1x"}) {
     const VisibleCards card = ChooseVisible(chosen, {kUuid});
     EXPECT_EQ(card.list, "") << chosen;
     EXPECT_EQ(card.sentence, "") << chosen;
@@ -27,8 +29,8 @@ TEST(VisibleCard, NoneOnPurpose) {
 }
 
 TEST(VisibleCard, WhatTheSliceDoesNotHaveIsTold) {
-  for (const char* chosen :
-       {"1", "1,0", "17", "GPU-", "GPU-777", "MIG-666c6578", "MIG-GPU-666c/1/0"}) {
+  for (const char* chosen : {"1", "1,0", "17", " 1", "+1", "99999999999999999999", "GPU-",
+                             "GPU-777", "MIG-666c6578", "MIG-GPU-666c/1/0"}) {
     const VisibleCards card = ChooseVisible(chosen, {kUuid});
     EXPECT_EQ(card.list, "") << chosen;
     EXPECT_NE(card.sentence.find(std::string("=") + chosen + " names no card"), std::string::npos)
@@ -41,9 +43,11 @@ TEST(VisibleCard, SeveralInTheOrderAskedFor) {
   const std::string both = std::string(kUuid) + "," + kOther;
   const std::string swapped = std::string(kOther) + "," + kUuid;
   const std::pair<const char*, std::string> expected[] = {
-      {nullptr, both},        {"0,1", both},     {"1,0", swapped}, {"1", kOther},     {"0", kUuid},
-      {"GPU-777,0", swapped}, {"1,2,0", kOther}, {"0,0,1", kUuid}, {"0,-1,1", kUuid}, {"", ""},
-      {both.c_str(), both},
+      {nullptr, both},    {"0,1", both},     {"1,0", swapped},
+      {"1", kOther},      {"0", kUuid},      {"GPU-777,0", swapped},
+      {"1,2,0", kOther},  {"0,0,1", kUuid},  {"0,-1,1", kUuid},
+      {"", ""},           {"0, 1", both},    {" 1 , +0", swapped},
+      {"1, x,0", kOther}, {"0,+0,1", kUuid}, {both.c_str(), both},
   };
   for (const auto& [chosen, list] : expected) {
     const VisibleCards cards = ChooseVisible(chosen, {kUuid, kOther});

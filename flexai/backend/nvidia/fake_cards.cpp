@@ -17,8 +17,14 @@ constexpr char kUuid[17] = "flexai-fake-card";  // the first card's
 // -1 where the entry names no card, or several.
 int CardOfEntry(const std::string& entry) {
   int found = -1;
+  // Blanks and a sign may come first.
+  char* end = nullptr;
+  const long number = strtol(entry.c_str(), &end, 10);
+  const bool is_number =
+      end != entry.c_str() &&
+      entry.find_first_not_of(" \t", static_cast<size_t>(end - entry.c_str())) == entry.npos;
+  if (is_number) return number >= 0 && number < CardCount() ? static_cast<int>(number) : -1;
   for (int card = 0; card < CardCount(); ++card) {
-    if (entry == std::to_string(card)) return card;
     if (entry.size() <= 4 || UuidOfCard(card).compare(0, entry.size(), entry) != 0) continue;
     if (found >= 0) return -1;
     found = card;
