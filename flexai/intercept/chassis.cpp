@@ -42,6 +42,13 @@ void Chassis::RefreshLocked() {
   }
 }
 
+bool Chassis::IsHeard(uint16_t index) const {
+  for (int s = 0; s < stage_count_; ++s) {
+    if (stages_[s]->Listens(library_.functions[index])) return true;
+  }
+  return false;
+}
+
 void Chassis::SetForwarder(int door, DoorLevel level, void* const* functions) {
   levels_[door] = level;
   for (uint16_t i = 0; i < count_; ++i) {

@@ -71,6 +71,10 @@ class Chassis {
     return active_[index].load(std::memory_order_relaxed) != kStarted;
   }
 
+  /// Whether a stage may ever want to see the function, also one that is switched off now. Nobody
+  /// misses the calls of others. Thread: any, once the chassis has started.
+  bool IsHeard(uint16_t index) const;
+
   /// The slow way of one call: `params` is the generated struct of function `index`.
   void Run(int door, uint16_t index, void* params, void* next);
 

@@ -195,10 +195,13 @@ TEST_F(ChassisTest, OnlyListenersAreVisitedAndStagesSwitch) {
   chassis.Start();
   EXPECT_TRUE(chassis.Busy(toy::ToyAllocCall::kIndex));
   EXPECT_FALSE(chassis.Busy(toy::ToyFreeCall::kIndex));
+  EXPECT_TRUE(chassis.IsHeard(toy::ToyAllocCall::kIndex));
+  EXPECT_FALSE(chassis.IsHeard(toy::ToyFreeCall::kIndex));
   Enter<g_chassis<8>, toy::ToyFreeCall>(toy::toy_memory{1});
   EXPECT_EQ(Log(), (Lines{"driver free"}));
   chassis.Enable(&a, false);
   EXPECT_FALSE(chassis.Busy(toy::ToyAllocCall::kIndex));
+  EXPECT_TRUE(chassis.IsHeard(toy::ToyAllocCall::kIndex)) << "it may be switched on again";
   Enter<g_chassis<8>, toy::ToyAllocCall>(nullptr, &memory_, size_t{64});
   EXPECT_EQ(Log(), (Lines{"driver free", "driver alloc"}));
   chassis.Enable(&a, true);
