@@ -13,6 +13,7 @@
 #include "cuda/real.h"
 #include "cuda/resolver.h"
 #include "flexai/backend/cuda/look_up_row.h"
+#include "flexai/base/load_directly.h"
 
 namespace cu = flexai::api::cuda;
 namespace backend = flexai::backend::cuda;
@@ -27,7 +28,7 @@ struct Counts {
 cu::Real Load(const char* path, bool directly) {
   cu::Real real;
   void* library =
-      directly ? dlmopen(LM_ID_BASE, path, RTLD_NOW | RTLD_LOCAL) : dlopen(path, RTLD_NOW);
+      directly ? flexai::LoadDirectly(path, RTLD_NOW | RTLD_LOCAL) : dlopen(path, RTLD_NOW);
   if (!library) fprintf(stderr, "cannot open %s: %s\n", path, dlerror());
   for (const auto& row : cu::kFunctions) {
     if (library) cu::AsTable(real)[row.index] = dlsym(library, row.name);

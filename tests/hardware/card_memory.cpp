@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "cuda/real.h"
+#include "flexai/base/load_directly.h"
 #include "nvml/real.h"
 
 namespace cu = flexai::api::cuda;
@@ -32,8 +33,7 @@ ml::Real g_nvml;
 ml::nvmlDevice_t g_device;
 
 void* Load(const char* path, void** table, const flexai::intercept::FnInfo* rows, int count) {
-  // Not by dlopen, which a preloaded library may lead elsewhere.
-  void* library = dlmopen(LM_ID_BASE, path, RTLD_NOW | RTLD_LOCAL);
+  void* library = flexai::LoadDirectly(path, RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     fprintf(stderr, "cannot open %s: %s\n", path, dlerror());
     exit(2);

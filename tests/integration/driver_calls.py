@@ -1,6 +1,7 @@
 """A program that calls the driver's own library as it is told, line by line; each command is answered by one line. It knows
 nothing of slices.
 
+    open PATH NAMESPACE     the driver is what dlmopen finds there from now on: "ok"
     retain                  the context that libraries share: "ok" or "error CODE"
     release                 gives it up
     create                  a context of its own, which is current then: "ok N" or "error CODE"
@@ -17,6 +18,7 @@ nothing of slices.
     environment NAME        what the environment, as the driver would read it, says
 """
 import ctypes
+import os
 import time
 
 from line_calls import answer_lines
@@ -30,14 +32,29 @@ FILLS = {"cuMemsetD8Async": (1, 0, SIZE(FILL_BYTES), None), "cuMemsetD32_v2": (1
 
 class Calls:
     def __init__(self):
-        self.driver = ctypes.CDLL("libcuda.so.1")
+        self.library = None
         self.contexts, self.blocks, self.made, self.kernel = [], [], [], None
-        if code := self.driver.cuInit(0):
-            print(f"error {code}", flush=True)
+
+    @property
+    def driver(self):
+        if not self.library:
+            self.library = ctypes.CDLL("libcuda.so.1")
+            if code := self.library.cuInit(0):
+                print(f"error {code}", flush=True)
+        return self.library
 
     @staticmethod
     def said(code, made=None):
         return f"error {code}" if code else "ok" if made is None else f"ok {made}"
+
+    def open(self, path, namespace):
+        find = ctypes.CDLL(None).dlmopen
+        find.restype, find.argtypes = ctypes.c_void_p, (ctypes.c_long, ctypes.c_char_p, ctypes.c_int)
+        handle = find(int(namespace), path.encode(), os.RTLD_NOW | os.RTLD_LOCAL)
+        if not handle:
+            return "error"
+        self.library = ctypes.CDLL(path, handle=handle)
+        return self.said(self.library.cuInit(0) if namespace == "0" else 0)
 
     def retain(self):
         context = ctypes.c_void_p()
@@ -102,8 +119,8 @@ class Calls:
     def end(self, number):
         return self.said(self.driver.cuStreamDestroy_v2(self.made[int(number)]))
 
-    @staticmethod
-    def environment(name):
+    def environment(self, name):
+        assert self.driver  # which has read it
         getenv = ctypes.CDLL(None).getenv
         getenv.restype = ctypes.c_char_p
         value = getenv(name.encode())

@@ -1,12 +1,17 @@
 """What counts as work of a tenant on a card, and when it is over: what is no launch counts, too."""
 import pathlib
+import shutil
 import sys
+import tempfile
 import unittest
 
-from tenants import TEST_CARD, WithDaemon, standing, until
+from tenants import BUILD, MIB, TEST_CARD, WithDaemon, standing, until
 
+BASE, NEW = 0, -1  # LM_ID_BASE, LM_ID_NEWLM
 CALLS = [sys.executable, str(pathlib.Path(__file__).with_name("driver_calls.py"))]
 FILLS = "cuMemsetD8Async", "cuMemsetD32_v2", "cuMemcpyDtoDAsync_v2", "cuMemcpyDtoD_v2"
+
+OUT_OF_MEMORY = "error 2"
 
 
 @unittest.skipUnless(TEST_CARD == "fake_cuda", "needs the fake card")
@@ -50,6 +55,19 @@ class Work(WithDaemon):
             for number in range(1, 40):
                 self.assertEqual(program.do(f"{command} {number}"), "ok")
         self.until_idle_by_waits(program, "all has come to its end")
+
+    def test_a_driver_opened_in_a_namespace(self):
+        with tempfile.TemporaryDirectory() as folder:
+            driver = pathlib.Path(folder) / "libcuda.so.580.0.0"
+            shutil.copy(BUILD / "lib/libfake_cuda.so", driver)
+            program = self.run_program("--share", "30%", "--memory", "64Mi", command=CALLS)
+            self.assertEqual(program.do(f"open {driver} {BASE}"), "ok")
+            self.assertEqual((program.do("retain"), program.do(f"alloc {96 * MIB}")), ("ok", OUT_OF_MEMORY))
+            self.assertEqual(program.do(f"alloc {32 * MIB}"), "ok 0")
+            program = self.run_program("--share", "30%", "--memory", "64Mi", command=CALLS)
+            self.assertEqual(program.do(f"open {driver} {NEW}"), "ok")
+            warned = until("it is named", lambda: program.slice()["warnings"])
+            self.assertRegex(warned[0], f"process {program.pid} uses {driver.name} without being attached")
 
     def until_idle_by_waits(self, program, what):
         def idle():

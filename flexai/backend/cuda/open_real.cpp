@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <string>
 
+#include "flexai/base/load_directly.h"
 #include "flexai/base/log.h"
 
 namespace flexai::backend::cuda {
@@ -72,9 +73,7 @@ void* OpenReal(const char* soname, const char* variable, const void* self) {
     FLEXAI_LOG("cuda", kWarn, "no %s of a driver on this machine; every call is refused", soname);
     return nullptr;
   }
-  // By this name, because the preloaded library would lead a dlopen back to ours.
-  void* library =
-      IsFile(path, own) ? dlmopen(LM_ID_BASE, path.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
+  void* library = IsFile(path, own) ? LoadDirectly(path.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
   if (!library) {
     const char* why = dlerror();
     FLEXAI_LOG("cuda", kError, "cannot open %s: %s", path.c_str(), why ? why : "it is no driver");

@@ -1,8 +1,8 @@
 // lib/libflexai_cuda.so, which `flexai run` preloads: a dlopen of the driver, of the management
 // library or, by a loader of OpenCL, of the vendor's driver of that, by whatever path, gets ours,
-// which lie beside this one. Everything else goes
-// on to the C library with the caller's return address in place, because dlopen looks at it to find
-// the caller's search path: hence the jump.
+// which lie beside this one; and so does a dlmopen into the program's own namespace. Everything
+// else goes on to the C library with the caller's return address in place, because dlopen looks at
+// it to find the caller's search path: hence the jump.
 #include <dlfcn.h>
 #include <limits.h>
 #include <string.h>
@@ -68,18 +68,30 @@ extern "C" {
 __attribute__((visibility("default"))) char FlexaiAskedOpenClDriver[PATH_MAX] = "";
 }
 
-/// What dlopen shall open instead of `file`, and the dlopen that shall do it.
-extern "C" __attribute__((visibility("hidden"))) Choice FlexaiChooseFile(const char* file) {
-  static void* const next = dlsym(RTLD_NEXT, "dlopen");
+static const char* ChooseFile(const char* file) {
   for (int i = 0; file && i < kCount; ++i) {
     if (!Names(file, kOurs[i].stem)) continue;
     FindOurs();
     if (g_ready.load(std::memory_order_acquire) != 2 || !g_paths[i][0]) continue;
     // Loaders open drivers one after the other, each under a lock of its own.
     if (i == kOpenCl) strncpy(FlexaiAskedOpenClDriver, file, PATH_MAX - 1);
-    return {g_paths[i], next};
+    return g_paths[i];
   }
-  return {file, next};
+  return file;
+}
+
+/// What dlopen shall open instead of `file`, and the dlopen that shall do it.
+extern "C" __attribute__((visibility("hidden"))) Choice FlexaiChooseFile(const char* file) {
+  static void* const next = dlsym(RTLD_NEXT, "dlopen");
+  return {ChooseFile(file), next};
+}
+
+/// The same of dlmopen. In another namespace we would be a second time, and know nothing of the
+/// first: what is opened there stays what it is.
+extern "C" __attribute__((visibility("hidden"))) Choice FlexaiChooseFileIn(Lmid_t space,
+                                                                           const char* file) {
+  static void* const next = dlsym(RTLD_NEXT, "dlmopen");
+  return {space == LM_ID_BASE ? ChooseFile(file) : file, next};
 }
 
 }  // namespace flexai::backend::cuda
@@ -96,6 +108,21 @@ dlopen:
   movq %rax, %rdi
   jmp *%rdx
   .size dlopen, . - dlopen
+
+  .globl dlmopen
+  .type dlmopen, @function
+dlmopen:
+  pushq %rdi
+  pushq %rdx
+  subq $8, %rsp
+  call FlexaiChooseFileIn
+  addq $8, %rsp
+  movq %rax, %rsi
+  movq %rdx, %r11
+  popq %rdx
+  popq %rdi
+  jmp *%r11
+  .size dlmopen, . - dlmopen
 )");
 #elif defined(__aarch64__)
 asm(R"(
@@ -111,6 +138,19 @@ dlopen:
   ldp x29, x30, [sp], #32
   br x16
   .size dlopen, . - dlopen
+
+  .globl dlmopen
+  .type dlmopen, %function
+dlmopen:
+  stp x29, x30, [sp, #-32]!
+  stp x0, x2, [sp, #16]
+  bl FlexaiChooseFileIn
+  mov x16, x1
+  mov x1, x0
+  ldp x0, x2, [sp, #16]
+  ldp x29, x30, [sp], #32
+  br x16
+  .size dlmopen, . - dlmopen
 )");
 #else
 #error "no dlopen for this machine"

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "flexai/backend/nvidia/import_slot.h"
+#include "flexai/base/load_directly.h"
 #include "flexai/base/log.h"
 
 namespace flexai::backend::opencl {
@@ -41,7 +42,7 @@ void* LoadedDriver() {
       },
       &path);
   // A plain dlopen may be led to us (icd.cpp).
-  return path.empty() ? nullptr : dlmopen(LM_ID_BASE, path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+  return path.empty() ? nullptr : LoadDirectly(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
 }
 
 IoctlFn Replace(void* driver) {

@@ -7,6 +7,7 @@
 
 #include "flexai/backend/nvidia/fake_rm.h"
 #include "flexai/backend/nvidia/import_slot.h"
+#include "flexai/base/load_directly.h"
 #include "flexai/fake/card.h"
 
 namespace flexai::backend::opencl::fake_driver {
@@ -30,7 +31,7 @@ int AskModule(int fd, unsigned long request, void* argument) {
 __attribute__((constructor)) void StandBehindIoctl() {
   Dl_info self;
   if (!dladdr(reinterpret_cast<void*>(&StandBehindIoctl), &self)) return;
-  void* library = dlmopen(LM_ID_BASE, self.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  void* library = LoadDirectly(self.dli_fname, RTLD_NOW | RTLD_NOLOAD);
   nvidia::ReplaceImport(library, "ioctl", reinterpret_cast<void*>(&AskModule));
   if (library) dlclose(library);
   TheModule().OnChange([](int card, bool stands) { fake::Card::Instance(card).Stop(stands); });

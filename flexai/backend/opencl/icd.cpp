@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "flexai/backend/opencl/doors.h"
+#include "flexai/base/load_directly.h"
 #include "flexai/base/log.h"
 #include "opencl/doors.h"
 
@@ -89,7 +90,7 @@ int WrapDriver() {
   const char* asked = led && *led ? led : secure_getenv("FLEXAI_OPENCL_ICD");
   const char* path = asked && *asked ? asked : kDefaultDriver;
   // A plain dlopen would be led to us again.
-  void* driver = dlmopen(LM_ID_BASE, path, RTLD_NOW | RTLD_LOCAL);
+  void* driver = LoadDirectly(path, RTLD_NOW | RTLD_LOCAL);
   if (!driver) {
     FLEXAI_LOG("opencl", kError, "cannot open the OpenCL driver %s: %s", path, dlerror());
     return -1;
