@@ -71,10 +71,18 @@ void Arbiter::Fill(Tenant& tenant, Nanos elapsed) {
 void Arbiter::Charge(Nanos elapsed) {
   // One whose work was noticed only now is charged from the last step on: a limit is never passed.
   const auto ran = [](const Tenant& t) { return t.account.run && t.in.busy; };
-  std::vector<Nanos> runners(hand_over_.size(), 0);
-  for (const Tenant& tenant : tenants_) runners[tenant.in.card] += ran(tenant);
+  std::vector<Nanos> runners(hand_over_.size(), 0), corrected(hand_over_.size(), 0);
+  for (const Tenant& tenant : tenants_) {
+    runners[tenant.in.card] += ran(tenant);
+    corrected[tenant.in.card] += tenant.in.correction;
+  }
   for (Tenant& tenant : tenants_) {
     Fill(tenant, elapsed);
+    // What a card loses at its hand-overs all lose that share it: else all were owed more and more.
+    if (tenant.in.busy) {
+      tenant.floor +=
+          static_cast<double>(corrected[tenant.in.card]) * tenant.in.share / model::kWholeCard;
+    }
     Nanos used = tenant.in.correction;
     if (ran(tenant)) {
       used += elapsed / runners[tenant.in.card];

@@ -158,6 +158,35 @@ TEST(Arbiter, CostlyHandOversAreFew) {
   }
 }
 
+// Each turn is short of a little, which is told later: all bear it by their shares, and the card
+// goes round in the same time.
+TEST(Arbiter, WhatHandOversCostAllBear) {
+  constexpr Nanos kLoss = 400 * kMicrosecond;
+  Arbiter arbiter({kCostly});
+  std::vector<ArbiterInput> in = {{1, 100, 1000, Priority::kNormal, false, true},
+                                  {2, 900, 1000, Priority::kNormal, false, true}};
+  std::vector<bool> run = {true, true};
+  std::vector<Nanos> told_at(2, -1);
+  int begun = 0;
+  for (Nanos now = 0; now < 10 * kSecond; now += 250 * kMicrosecond) {
+    for (size_t i = 0; i < 2; ++i) {
+      const bool told = told_at[i] >= 0 && now >= told_at[i];
+      in[i].correction = told ? -kLoss : 0;
+      if (told) told_at[i] = -1;
+    }
+    const auto& accounts = arbiter.Step(now, in);
+    for (size_t i = 0; i < 2; ++i) {
+      if (accounts[i].run && !run[i]) told_at[i] = now + 2 * kMillisecond;
+      begun += accounts[i].run && !run[i];
+      run[i] = accounts[i].run;
+    }
+  }
+  const auto& accounts = arbiter.Step(10 * kSecond, in);
+  const double all = static_cast<double>(accounts[0].received + accounts[1].received);
+  EXPECT_NEAR(static_cast<double>(accounts[0].received) / all, 0.1, 0.001);
+  EXPECT_NEAR(begun, 2 * 10 * kSecond / Arbiter::kPeriod, 6);
+}
+
 TEST(Arbiter, FourTenants) {
   const Outcome o = Play({{100, 100}, {200, 200}, {300, 300}, {400, 400}}, 20 * kSecond);
   EXPECT_NEAR(o.got[0], 0.1, 0.003);
