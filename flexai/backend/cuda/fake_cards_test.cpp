@@ -177,6 +177,41 @@ TEST_F(FakeCards, AListEndsAtItsFirstBadEntry) {
   }
 }
 
+TEST_F(FakeCards, WhatACallNeedsIsNotNull) {
+  constexpr auto kRefused = cu::CUDA_ERROR_INVALID_VALUE;
+  cu::CUdeviceptr_v2 address = 0;
+  cu::CUmemGenericAllocationHandle_v1 physical = 0;
+  EXPECT_EQ(cu_.cuMemAlloc_v2(nullptr, kMiB), kRefused);
+  EXPECT_EQ(cu_.cuMemCreate(&physical, 2 * kMiB, nullptr, 0), kRefused);
+  EXPECT_EQ(cu_.cuMemPoolCreate(nullptr, nullptr), kRefused);
+  EXPECT_EQ(cu_.cuArrayCreate_v2(nullptr, nullptr), kRefused);
+  EXPECT_EQ(cu_.cuLaunchKernelEx(nullptr, nullptr, nullptr, nullptr), kRefused);
+  EXPECT_EQ(cu_.cuDeviceGetCount(nullptr), kRefused);
+  EXPECT_EQ(cu_.cuDeviceGetAttribute(nullptr, 75, 0), kRefused);
+  EXPECT_EQ(cu_.cuStreamCreate(nullptr, 0), kRefused);
+  EXPECT_EQ(cu_.cuGetProcAddress("cuInit", nullptr, 13000, 0), kRefused);
+  EXPECT_EQ(cu_.cuGetProcAddress_v2("cuInit", nullptr, 13000, 0, nullptr), kRefused);
+  // What need not be taken.
+  size_t free = 0;
+  EXPECT_EQ(cu_.cuMemGetInfo_v2(&free, nullptr), 0u);
+  EXPECT_EQ(cu_.cuCtxGetStreamPriorityRange(nullptr, nullptr), 0u);
+  ASSERT_EQ(cu_.cuMemAlloc_v2(&address, kMiB), 0u);
+  EXPECT_EQ(cu_.cuMemFree_v2(address), 0u);
+}
+
+TEST_F(FakeCards, ALookUpTellsWhyNot) {
+  const auto ask = [&](const char* name, int version) {
+    void* found = &found;
+    cu::CUdriverProcAddressQueryResult status = 7;
+    EXPECT_EQ(cu_.cuGetProcAddress_v2(name, &found, version, 0, &status), 0u);
+    EXPECT_EQ(found != nullptr, status == 0);
+    return static_cast<int>(status);
+  };
+  EXPECT_EQ(ask("cuLaunchKernelEx", 13000), 0);
+  EXPECT_EQ(ask("cuLaunchKernelEx", 2000), 2);
+  EXPECT_EQ(ask("cuNoSuchThing", 13000), 1);
+}
+
 TEST_F(FakeCards, DevicesAreTheListsCards) {
   int count = 0, device = -1, bus = 0;
   EXPECT_EQ(cu_.cuDeviceGetCount(&count), 0u);

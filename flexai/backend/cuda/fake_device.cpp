@@ -315,10 +315,16 @@ void LoadInjected() {
 
 template <class C>
 void LookUp(C& call) {
+  if (!call.symbol || !call.pfn) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
   // No function here is known by its address: the version and the kind of stream decide.
   static const std::vector<void*> nowhere(cu::kFunctionCount);
   const int row = RowOfLookUp(call.symbol, call.cudaVersion, call.flags, &nowhere, nowhere.data());
   *call.pfn = row >= 0 ? cu::kFakeFunctions[row] : nullptr;
+  if constexpr (requires { call.symbolStatus; }) {
+    const unsigned why_not = IsLookedUp(call.symbol) ? 2 : 1;  // too old a version, no such name
+    if (call.symbolStatus) *call.symbolStatus = *call.pfn ? 0 : why_not;
+    return End(call);
+  }
   End(call, *call.pfn ? kOk : cu::CUDA_ERROR_NOT_FOUND);
 }
 
@@ -346,11 +352,7 @@ FAKE_AS(CuCtxPushCurrent_v2, Push)
 FAKE_AS(CuMemGetInfo, TellMemory)
 FAKE_AS(CuMemGetInfo_v2, TellMemory)
 FAKE_AS(CuGetProcAddress, LookUp)
-FAKE(CuGetProcAddress_v2) {
-  LookUp(call);
-  if (call.symbolStatus) *call.symbolStatus = *call.pfn ? 0 : 1;
-  End(call);
-}
+FAKE_AS(CuGetProcAddress_v2, LookUp)
 
 FAKE(CuDevicePrimaryCtxRetain) {
   OnCard(call, call.dev, [&](int card) {

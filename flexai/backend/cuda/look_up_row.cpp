@@ -40,4 +40,6 @@ int RowOfLookUp(const char* symbol, int version, uint64_t flags, const void* fou
   return best;
 }
 
+bool IsLookedUp(const char* symbol) { return api::RowsAtDoor(kDoor, symbol).count > 0; }
+
 }  // namespace flexai::backend::cuda

@@ -11,4 +11,7 @@ namespace flexai::backend::cuda {
 int RowOfLookUp(const char* symbol, int version, uint64_t flags, const void* found,
                 void* const* driver);
 
+/// Whether the look-up knows the name, whatever the version.
+bool IsLookedUp(const char* symbol);
+
 }  // namespace flexai::backend::cuda
