@@ -8,6 +8,7 @@ using intercept::Call;
 bool SliceRules::Owns(Call& call) {
   switch (DoesOf(call)) {
     case Does::kFree:
+      return holdings_.Has(call.dropped()) || reserves_.HasPiece(call.dropped());
     case Does::kFreeObject:
     case Does::kReleasePhysical:
       return holdings_.Has(call.dropped());

@@ -57,13 +57,13 @@ uint64_t Reserves::Plan(uint64_t key, uint64_t bytes, uint64_t step) {
 uint64_t Reserves::Grown(uint64_t key) {
   const uint64_t reserved = Ask(key).reserved;
   std::lock_guard<std::mutex> lock(mu_);
-  const uint64_t booked = booked_[key];
+  const uint64_t booked = booked_[key].bytes;
   return reserved > booked ? reserved - booked : 0;
 }
 
 void Reserves::Keep(uint64_t key, uint64_t bytes) {
   std::lock_guard<std::mutex> lock(mu_);
-  booked_[key] += bytes;
+  booked_[key].bytes += bytes;
 }
 
 bool Reserves::Settle(uint64_t key, slice::Ledger& ledger) {
@@ -72,9 +72,9 @@ bool Reserves::Settle(uint64_t key, slice::Ledger& ledger) {
   {
     std::lock_guard<std::mutex> lock(mu_);
     const auto found = booked_.find(key);
-    if (found == booked_.end() || found->second <= reserved) return false;
-    less = found->second - reserved;
-    found->second = reserved;
+    if (found == booked_.end() || found->second.bytes <= reserved) return false;
+    less = found->second.bytes - reserved;
+    found->second.bytes = reserved;
   }
   ledger.Release(less);
   return true;
@@ -84,8 +84,8 @@ bool Reserves::Recover(slice::Ledger& ledger) {
   std::vector<uint64_t> keys;
   {
     std::lock_guard<std::mutex> lock(mu_);
-    for (const auto& [key, bytes] : booked_) {
-      if (bytes > 0) keys.push_back(key);
+    for (const auto& [key, book] : booked_) {
+      if (book.bytes > 0 && !IsDetached(key)) keys.push_back(key);
     }
   }
   bool any = false;
@@ -101,11 +101,74 @@ bool Reserves::Has(uint64_t key) {
   return booked_.count(key) > 0;
 }
 
-uint64_t Reserves::Take(uint64_t key) {
+uint64_t Reserves::Used(uint64_t key) { return Has(key) ? Ask(key).used : 0; }
+
+void Reserves::KeepPiece(uint64_t address, uint64_t key) {
   std::lock_guard<std::mutex> lock(mu_);
-  const auto found = booked_.find(key);
+  pieces_[address] = key;
+  ++booked_[key].pieces;
+}
+
+bool Reserves::HasPiece(uint64_t address) {
+  std::lock_guard<std::mutex> lock(mu_);
+  return pieces_.count(address) > 0;
+}
+
+TakenPiece Reserves::TakePiece(uint64_t address) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = pieces_.find(address);
+  if (found == pieces_.end()) return {};
+  TakenPiece taken = {address, found->second};
+  pieces_.erase(found);
+  const auto at = booked_.find(taken.key);
+  if (at == booked_.end() || --at->second.pieces > 0 || !at->second.ended) return taken;
+  taken.freed = at->second.bytes;
+  booked_.erase(at);
+  return taken;
+}
+
+void Reserves::PutBack(const TakenPiece& piece) {
+  if (piece.address == 0) return;
+  std::lock_guard<std::mutex> lock(mu_);
+  pieces_[piece.address] = piece.key;
+  Book& book = booked_[piece.key];
+  ++book.pieces;
+  if (piece.freed == 0) return;
+  book.bytes = piece.freed;
+  book.ended = true;
+}
+
+void Reserves::MoveLocked(uint64_t from, uint64_t to) {
+  Book& book = booked_[to];
+  book.bytes += booked_[from].bytes;
+  book.pieces += booked_[from].pieces;
+  booked_.erase(from);
+  for (auto& [address, key] : pieces_) {
+    if (key == from) key = to;
+  }
+}
+
+uint64_t Reserves::Detach(uint64_t key) {
+  std::lock_guard<std::mutex> lock(mu_);
+  if (booked_.count(key) == 0) return 0;
+  const uint64_t detached = next_detached_;
+  next_detached_ += 2;
+  MoveLocked(key, detached);
+  return detached;
+}
+
+void Reserves::Attach(uint64_t detached, uint64_t key) {
+  std::lock_guard<std::mutex> lock(mu_);
+  if (detached != 0) MoveLocked(detached, key);
+}
+
+uint64_t Reserves::End(uint64_t detached) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = booked_.find(detached);
   if (found == booked_.end()) return 0;
-  const uint64_t bytes = found->second;
+  found->second.ended = true;
+  if (found->second.pieces > 0) return 0;
+  const uint64_t bytes = found->second.bytes;
   booked_.erase(found);
   return bytes;
 }

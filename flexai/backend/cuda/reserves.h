@@ -1,6 +1,7 @@
 // Memory that the driver holds in reserve and hands out by itself: pools of the stream ordered
 // allocator, and what graphs take when they are launched. Their truth is what the driver says is
-// reserved; it is asked after every call that may change it.
+// reserved; it is asked after every call that may change it. A pool that was destroyed says nothing
+// any more: what it held stays booked until the last piece of it is given up.
 #pragma once
 
 #include <atomic>
@@ -17,6 +18,13 @@ namespace flexai::backend::cuda {
 /// A pool, and the memory of graphs, grow by multiples of this (measured on an H100).
 inline constexpr uint64_t kPoolStep = uint64_t{32} << 20;
 
+/// A piece of a pool that was taken out of the books.
+struct TakenPiece {
+  uint64_t address = 0;  // 0: it is not known
+  uint64_t key = 0;
+  uint64_t freed = 0;  // of a pool that was destroyed, and of which it was the last
+};
+
 /// Thread: any; no lock is held while the driver is asked.
 class Reserves {
  public:
@@ -32,8 +40,23 @@ class Reserves {
   bool Recover(slice::Ledger& ledger);
   /// Whether the pool is in the books, if with 0 bytes.
   bool Has(uint64_t key);
-  /// The pool is gone: its bytes.
-  uint64_t Take(uint64_t key);
+
+  /// Bytes that the pool has handed out, by the driver; 0 for one that is not in the books.
+  uint64_t Used(uint64_t key);
+  /// `address` is a piece of the pool.
+  void KeepPiece(uint64_t address, uint64_t key);
+  bool HasPiece(uint64_t address);
+  TakenPiece TakePiece(uint64_t address);
+  /// It is there after all.
+  void PutBack(const TakenPiece& piece);
+
+  /// Before the pool is destroyed: its handle may be another pool's soon, so its books get a key of
+  /// their own. 0 for one that is not in the books.
+  uint64_t Detach(uint64_t key);
+  /// It was not destroyed.
+  void Attach(uint64_t detached, uint64_t key);
+  /// It was: what the process holds less. 0 while there are pieces; the last of them brings it.
+  uint64_t End(uint64_t detached);
 
   static uint64_t GraphKey(api::CUdevice_v1 device) { return static_cast<uint64_t>(device) + 1; }
 
@@ -42,12 +65,23 @@ class Reserves {
     uint64_t reserved = 0;
     uint64_t used = 0;
   };
+  struct Book {
+    uint64_t bytes = 0;  // in the ledger
+    uint64_t pieces = 0;
+    bool ended = false;
+  };
   static bool IsGraph(uint64_t key) { return key <= 4096; }
+  // Handles are addresses of objects, and even.
+  static bool IsDetached(uint64_t key) { return !IsGraph(key) && key % 2 == 1; }
   static State Ask(uint64_t key);
   static void Trim(uint64_t key);
 
-  std::mutex mu_;                        // guards booked_
-  std::map<uint64_t, uint64_t> booked_;  // pool -> bytes in the ledger
+  void MoveLocked(uint64_t from, uint64_t to);
+
+  std::mutex mu_;  // guards what follows
+  std::map<uint64_t, Book> booked_;
+  std::unordered_map<uint64_t, uint64_t> pieces_;  // address -> key
+  uint64_t next_detached_ = 4097;
 };
 
 /// What executable graphs take when they are launched.

@@ -16,37 +16,16 @@ using intercept::Call;
 
 namespace {
 
-// The pool that a call takes from; null for one that the driver will refuse.
-api::CUmemoryPool PoolIn(Call& call, api::CUstream* stream) {
-  switch (call.info().index) {
-    case api::CuMemAllocFromPoolAsyncCall::kIndex: {
-      const auto& c = call.As<api::CuMemAllocFromPoolAsyncCall>();
-      *stream = c.hStream;
-      return c.pool;
-    }
-    case api::CuMemAllocFromPoolAsync_ptszCall::kIndex: {
-      const auto& c = call.As<api::CuMemAllocFromPoolAsync_ptszCall>();
-      *stream = c.hStream;
-      return c.pool;
-    }
-    default:
-      break;
-  }
-  *stream = reinterpret_cast<api::CUstream>(call.handle());
-  api::CUmemoryPool pool = nullptr;
-  if (Real().cuDeviceGetMemPool) Real().cuDeviceGetMemPool(&pool, CurrentDevice());
-  return pool;
-}
-
 // Between Asks and Keep of one call, on one thread.
 thread_local uint64_t t_planned __attribute__((tls_model("initial-exec"))) = 0;
-thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
 // Between Asks and MadeUnmeasured: a context of which nothing is known is being made.
 thread_local bool t_unmeasured __attribute__((tls_model("initial-exec"))) = false;
 // Between BeforeWatched and MadeUnmeasured.
 thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) = 0;
 // Between Drop and Dropped.
 thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
+thread_local TakenPiece t_piece __attribute__((tls_model("initial-exec")));
+thread_local bool t_waits __attribute__((tls_model("initial-exec"))) = false;
 
 // Of the card, which others use, too: enough to tell whether to ask what this process holds.
 uint64_t FreeOnCard() {
@@ -72,6 +51,17 @@ void UnloadCode(const Call& call) {
 void Count(const Let& let, slice::Ledger& ledger) {
   ledger.Release(let.freed);
   if (let.shared) ledger.Advance(let.exported);
+}
+
+// What a destroyed pool held. A free that `waits` in its stream counts until the daemon has
+// compared the books: that pool cannot be asked.
+void GiveBack(uint64_t bytes, bool waits, slice::Ledger& ledger) {
+  if (bytes > 0) waits ? ledger.Advance(bytes) : ledger.Release(bytes);
+}
+
+bool FreesInOrder(const Call& call) {
+  return call.info().index == api::CuMemFreeAsyncCall::kIndex ||
+         call.info().index == api::CuMemFreeAsync_ptszCall::kIndex;
 }
 
 }  // namespace
@@ -193,25 +183,6 @@ bool SliceRules::Asks(Call& call, uint64_t* bytes) {
   return true;
 }
 
-bool SliceRules::AsksPool(Call& call, uint64_t* bytes) {
-  api::CUstream stream = nullptr;
-  const api::CUmemoryPool pool = PoolIn(call, &stream);
-  // In a capture it becomes a node of a graph, and counts when that is launched.
-  if (!pool || IsCapturing(stream)) return false;
-  t_reserve = reinterpret_cast<uint64_t>(pool);
-  *bytes = reserves_.Plan(t_reserve, call.charge(), kPoolStep);
-  return true;
-}
-
-bool SliceRules::AsksGraph(Call& call, uint64_t* bytes) {
-  const uint64_t exec = call.handle();
-  const uint64_t most = graphs_.BytesOf(exec);
-  if (most == 0) return false;
-  t_reserve = Reserves::GraphKey(CurrentDevice());
-  *bytes = graphs_.MayGrow(exec) ? reserves_.Plan(t_reserve, most, kPoolStep) : 0;
-  return true;
-}
-
 // Only measuring tells what a context holds; until then, what one held before.
 bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
   const slice::Region* region = tenant_->region();
@@ -270,16 +241,8 @@ uint64_t SliceRules::Held(Call& call, uint64_t asked) {
       return holdings_.KeepRange(call.created(), PitchedBytes(call, /*after=*/true), false,
                                  CurrentContext());
     case Does::kAllocateFromPool:
-      return reserves_.Grown(t_reserve);
-    case Does::kLaunchGraph: {
-      const uint64_t grown = reserves_.Grown(t_reserve);
-      // It runs already, so what it took beyond the plan is booked, limit or not.
-      if (grown > asked && tenant_->ledger()) {
-        tenant_->ledger()->Book(grown - asked);
-        reserves_.Keep(t_reserve, grown - asked);
-      }
-      return std::min(grown, asked);
-    }
+    case Does::kLaunchGraph:
+      return HeldInReserve(call, asked);
     default:
       return asked;
   }
@@ -295,12 +258,8 @@ void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
     case Does::kCreatePhysical:
       return holdings_.KeepPhysical(call.created(), bytes);
     case Does::kAllocateFromPool:
-      reserves_.Keep(t_reserve, bytes);
-      reserves_.Settle(t_reserve, ledger);
-      return;
     case Does::kLaunchGraph:
-      graphs_.Launched(call.handle());
-      return reserves_.Keep(t_reserve, bytes);
+      return KeepInReserve(call, bytes, ledger);
     case Does::kCreateContext:
       return ledger.Advance(bytes);
     default:
@@ -316,11 +275,7 @@ void SliceRules::Undo(Call& call) {
     holdings_.Take(call.created());
     Real().cuMemFree_v2(address);
   } else if (DoesOf(call) == Does::kAllocateFromPool) {
-    api::CUstream stream = nullptr;
-    const api::CUmemoryPool pool = PoolIn(call, &stream);
-    Real().cuMemFreeAsync(address, stream);
-    Real().cuStreamSynchronize(stream);
-    Real().cuMemPoolTrimTo(pool, 0);
+    UndoInPool(call, address);
   } else if (DoesOf(call) == Does::kLoadCode) {
     UnloadCode(call);
   } else if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
@@ -339,9 +294,11 @@ void SliceRules::Drop(Call& call, slice::Ledger&) {
     case Does::kFree:
     case Does::kFreeObject:
       t_taken = holdings_.Take(call.dropped());
+      t_piece = t_taken.object == 0 ? reserves_.TakePiece(call.dropped()) : TakenPiece{};
       return;
     case Does::kDestroyPool:
-      call.scratch() = reserves_.Take(call.dropped());
+      t_waits = reserves_.Used(call.dropped()) > 0;
+      call.scratch() = reserves_.Detach(call.dropped());
       return;
     case Does::kDestroyExec:
       return graphs_.Forget(call.handle());
@@ -353,16 +310,19 @@ void SliceRules::Drop(Call& call, slice::Ledger&) {
 }
 
 void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
-  const uint64_t bytes = call.scratch();
   switch (DoesOf(call)) {
     case Does::kFree:
     case Does::kFreeObject:
-      if (!call.ok()) return holdings_.PutBack(t_taken);
+      if (!call.ok()) {
+        reserves_.PutBack(t_piece);
+        return holdings_.PutBack(t_taken);
+      }
+      GiveBack(t_piece.freed, FreesInOrder(call), ledger);
       if (t_taken.unseen > 0) ledger.CountUnseen(-static_cast<int64_t>(t_taken.unseen));
       return ledger.Release(t_taken.freed);
     case Does::kDestroyPool:
-      if (!call.ok()) return reserves_.Keep(call.dropped(), bytes);
-      return ledger.Release(bytes);
+      if (!call.ok()) return reserves_.Attach(call.scratch(), call.dropped());
+      return GiveBack(reserves_.End(call.scratch()), t_waits, ledger);
     case Does::kReleasePhysical:
       if (call.ok()) Count(holdings_.ReleasePhysical(call.dropped()), ledger);
       return;
@@ -414,38 +374,6 @@ void SliceRules::AfterWatched(Call& call) {
   if (taken.unseen > 0) ledger->CountUnseen(-static_cast<int64_t>(taken.unseen));
   ledger->Release(taken.freed);
   ledger->Retreat(tenant_->region()->header.context_bytes.load(std::memory_order_relaxed));
-}
-
-void SliceRules::LearnGraph(Call& call) {
-  const CaptureSafe safe;
-  const auto learn = [&](const auto* exec, api::CUgraph graph) {
-    if (exec) graphs_.Learn(reinterpret_cast<uint64_t>(*exec), graph);
-  };
-  switch (call.info().index) {
-    case api::CuGraphInstantiateCall::kIndex:
-      return learn(call.As<api::CuGraphInstantiateCall>().phGraphExec,
-                   call.As<api::CuGraphInstantiateCall>().hGraph);
-    case api::CuGraphInstantiate_v2Call::kIndex:
-      return learn(call.As<api::CuGraphInstantiate_v2Call>().phGraphExec,
-                   call.As<api::CuGraphInstantiate_v2Call>().hGraph);
-    case api::CuGraphInstantiateWithFlagsCall::kIndex:
-      return learn(call.As<api::CuGraphInstantiateWithFlagsCall>().phGraphExec,
-                   call.As<api::CuGraphInstantiateWithFlagsCall>().hGraph);
-    case api::CuGraphInstantiateWithParamsCall::kIndex:
-      return learn(call.As<api::CuGraphInstantiateWithParamsCall>().phGraphExec,
-                   call.As<api::CuGraphInstantiateWithParamsCall>().hGraph);
-    case api::CuGraphInstantiateWithParams_ptszCall::kIndex:
-      return learn(call.As<api::CuGraphInstantiateWithParams_ptszCall>().phGraphExec,
-                   call.As<api::CuGraphInstantiateWithParams_ptszCall>().hGraph);
-    case api::CuGraphExecUpdateCall::kIndex:
-      return learn(&call.As<api::CuGraphExecUpdateCall>().hGraphExec,
-                   call.As<api::CuGraphExecUpdateCall>().hGraph);
-    case api::CuGraphExecUpdate_v2Call::kIndex:
-      return learn(&call.As<api::CuGraphExecUpdate_v2Call>().hGraphExec,
-                   call.As<api::CuGraphExecUpdate_v2Call>().hGraph);
-    default:
-      return;
-  }
 }
 
 void SliceRules::Hold(Call& call) {

@@ -85,6 +85,9 @@ class SliceRules : public slice::Rules {
   Does DoesOf(const intercept::Call& call) const { return does_[call.info().index]; }
   bool AsksPool(intercept::Call& call, uint64_t* bytes);
   bool AsksGraph(intercept::Call& call, uint64_t* bytes);
+  uint64_t HeldInReserve(const intercept::Call& call, uint64_t asked);
+  void KeepInReserve(const intercept::Call& call, uint64_t bytes, slice::Ledger& ledger);
+  static void UndoInPool(intercept::Call& call, api::CUdeviceptr_v2 address);
   void LearnGraph(intercept::Call& call);
   bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
   uint64_t GoneContext(const intercept::Call& call);

@@ -1,0 +1,89 @@
+"""A program that takes memory of cards in ways where the driver decides by itself what it holds, line by line; each command is
+answered by one line. It knows nothing of slices. Cards count as the driver shows them.
+
+    use CARD                its shared context becomes current
+    leave                   no context is current
+    stream                  of the current context: "ok N" or "error CODE"
+    pool PLACE              of a card, or "host": "ok N" or "error CODE"
+    destroy POOL
+    from POOL BYTES         "ok N" or "error CODE"
+    in STREAM BYTES         in order, from whichever pool is the stream's: "ok N" or "error CODE"
+    free N                  in order, in the default stream
+    free-now N
+    wait                    for all of the current context
+    memory                  of the card in use: "ok FREE TOTAL"
+"""
+import ctypes
+
+from line_calls import answer_lines
+
+POINTER, SIZE = ctypes.c_void_p, ctypes.c_size_t
+ON_CARD, ON_HOST = 1, 2  # CUmemLocationType
+
+
+class Calls:
+    def __init__(self):
+        self.driver = ctypes.CDLL("libcuda.so.1")
+        self.blocks, self.pools, self.streams, self.contexts = [], [], [], []
+        count = ctypes.c_int()
+        if code := self.driver.cuInit(0) or self.driver.cuDeviceGetCount(ctypes.byref(count)):
+            print(f"error {code}", flush=True)
+        for card in range(count.value):
+            self.contexts.append(POINTER())
+            self.driver.cuDevicePrimaryCtxRetain(ctypes.byref(self.contexts[-1]), card)
+        self.use(0)
+
+    @staticmethod
+    def said(code, made=None, among=None):
+        if code or among is None:
+            return f"error {code}" if code else "ok"
+        among.append(made)
+        return f"ok {len(among) - 1}"
+
+    def use(self, card):
+        return self.said(self.driver.cuCtxSetCurrent(self.contexts[int(card)]))
+
+    def leave(self):
+        return self.said(self.driver.cuCtxSetCurrent(None))
+
+    def stream(self):
+        stream = POINTER()
+        return self.said(self.driver.cuStreamCreate(ctypes.byref(stream), 1), stream, self.streams)
+
+    def pool(self, place):
+        # Pinned memory; no other field matters here.
+        where = (ON_HOST, 0) if place == "host" else (ON_CARD, int(place))
+        properties, pool = (ctypes.c_uint32 * 22)(1, 0, *where), POINTER()
+        return self.said(self.driver.cuMemPoolCreate(ctypes.byref(pool), ctypes.byref(properties)), pool, self.pools)
+
+    def destroy(self, pool):
+        return self.said(self.driver.cuMemPoolDestroy(self.pools[int(pool)]))
+
+    def take(self, pool, size):
+        at = ctypes.c_uint64()
+        code = self.driver.cuMemAllocFromPoolAsync(ctypes.byref(at), SIZE(int(size)), self.pools[int(pool)], None)
+        return self.said(code, at, self.blocks)
+
+    def take_in(self, stream, size):
+        at = ctypes.c_uint64()
+        return self.said(self.driver.cuMemAllocAsync(ctypes.byref(at), SIZE(int(size)), self.streams[int(stream)]), at, self.blocks)
+
+    def free(self, number):
+        return self.said(self.driver.cuMemFreeAsync(self.blocks[int(number)], None))
+
+    def free_now(self, number):
+        return self.said(self.driver.cuMemFree_v2(self.blocks[int(number)]))
+
+    def wait(self):
+        return self.said(self.driver.cuCtxSynchronize())
+
+    def memory(self):
+        free, total = SIZE(), SIZE()
+        code = self.driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
+        return f"error {code}" if code else f"ok {free.value} {total.value}"
+
+
+if __name__ == "__main__":
+    for word, method in ("from", "take"), ("in", "take_in"), ("free-now", "free_now"):
+        setattr(Calls, word, getattr(Calls, method))
+    answer_lines(Calls())

@@ -1,0 +1,80 @@
+"""Memory that the driver holds in reserve and hands out by itself, on two fake cards: what counts, for how long, and of which card."""
+import pathlib
+import sys
+import tempfile
+import unittest
+
+from tenants import BUILD, FAKE_CARDS, FLEXAI, MIB, Daemon, Program, until
+
+CALLS = [sys.executable, str(pathlib.Path(__file__).with_name("pools_calls.py"))]
+OUT_OF_MEMORY = "error 2"
+LIMIT = 256 * MIB
+PIECE = 64 * MIB
+
+
+class Pools(unittest.TestCase):
+    def setUp(self):
+        if not FLEXAI.exists() or not (BUILD / "lib/libfake_nvml.so").exists():
+            self.skipTest("flexai or its fake card is not built")
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.daemon = Daemon(env={**FAKE_CARDS["fake_cuda"], "FLEXAI_FAKE_CARDS": "2", "FLEXAI_FAKE_SHARED": folder.name + "/card",
+                                  "STATE_DIRECTORY": folder.name + "/state"})
+        self.addCleanup(self.daemon.stop)
+        self.daemon.start()
+
+    def run_program(self, cards=1):
+        program = Program(self.daemon, "--memory", f"{LIMIT // MIB}Mi", "--share", "50%", "--cards", str(cards), command=CALLS)
+        self.addCleanup(program.end)
+        return program
+
+    def used(self, program):
+        """On each of its cards."""
+        until(f"process {program.pid} has a slice", program.slice)
+        return [each["memory_used_bytes"] for each in self.daemon.status()["slices"] if each["leader_pid"] == program.pid]
+
+    def test_a_destroyed_pool_counts_until_its_last_piece_is_freed(self):
+        program = self.run_program()
+        for number in range(LIMIT // PIECE):
+            self.assertEqual(program.do("pool 0"), f"ok {number}")
+            self.assertEqual(program.do(f"from {number} {PIECE}"), f"ok {number}")
+            self.assertEqual(program.do(f"destroy {number}"), "ok")
+        self.assertEqual(self.used(program), [LIMIT])
+        last = LIMIT // PIECE
+        self.assertEqual(program.do("pool 0"), f"ok {last}")
+        self.assertEqual(program.do(f"from {last} {PIECE}"), OUT_OF_MEMORY)
+        # Each piece is the last of its pool.
+        self.assertEqual(program.do("free-now 0"), "ok")
+        self.assertEqual(self.used(program), [LIMIT - PIECE])
+        self.assertEqual(program.do("free 1"), "ok")
+        for _ in range(2):
+            self.assertRegex(program.do(f"from {last} {PIECE}"), "ok")
+        self.assertEqual(program.do(f"from {last} {PIECE}"), OUT_OF_MEMORY)
+        self.assertEqual(self.used(program), [LIMIT])
+        self.assertEqual(program.leave(), 0)
+
+    def test_a_destroyed_pool_of_two_pieces(self):
+        program = self.run_program()
+        program.do("pool 0")
+        for number in range(2):
+            self.assertEqual(program.do(f"from 0 {PIECE}"), f"ok {number}")
+        self.assertEqual(program.do("destroy 0"), "ok")
+        self.assertEqual(program.do("free-now 1"), "ok")
+        self.assertEqual(self.used(program), [2 * PIECE])
+        self.assertEqual(program.do("free-now 0"), "ok")
+        self.assertEqual(self.used(program), [0])
+        self.assertEqual(program.leave(), 0)
+
+    def test_a_pool_without_pieces_is_given_back_at_once(self):
+        program = self.run_program()
+        program.do("pool 0")
+        self.assertEqual(program.do(f"from 0 {PIECE}"), "ok 0")
+        self.assertEqual(program.do("free-now 0"), "ok")
+        self.assertEqual(program.do("destroy 0"), "ok")
+        self.assertEqual(self.used(program), [0])
+        self.assertNotEqual(program.do("destroy 0"), "ok")
+        self.assertEqual(program.leave(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
