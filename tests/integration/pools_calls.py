@@ -8,6 +8,9 @@ answered by one line. It knows nothing of slices. Cards count as the driver show
     destroy POOL
     from POOL BYTES         "ok N" or "error CODE"
     in STREAM BYTES         in order, from whichever pool is the stream's: "ok N" or "error CODE"
+    graph CARD BYTES        one that takes them on a card: "ok N" or "error CODE"
+    launch GRAPH
+    capture BYTES           memory that a captured graph will take, in the thread's own default stream
     free N                  in order, in the default stream
     free-now N
     wait                    for all of the current context
@@ -24,7 +27,7 @@ ON_CARD, ON_HOST = 1, 2  # CUmemLocationType
 class Calls:
     def __init__(self):
         self.driver = ctypes.CDLL("libcuda.so.1")
-        self.blocks, self.pools, self.streams, self.contexts = [], [], [], []
+        self.blocks, self.pools, self.streams, self.contexts, self.graphs = [], [], [], [], []
         count = ctypes.c_int()
         if code := self.driver.cuInit(0) or self.driver.cuDeviceGetCount(ctypes.byref(count)):
             print(f"error {code}", flush=True)
@@ -67,6 +70,25 @@ class Calls:
     def take_in(self, stream, size):
         at = ctypes.c_uint64()
         return self.said(self.driver.cuMemAllocAsync(ctypes.byref(at), SIZE(int(size)), self.streams[int(stream)]), at, self.blocks)
+
+    def graph(self, card, size):
+        # CUDA_MEM_ALLOC_NODE_PARAMS: the pool's properties, two words for who may use it, the size, the address.
+        graph, node, ready = POINTER(), POINTER(), POINTER()
+        parameters = (ctypes.c_uint32 * 30)(1, 0, ON_CARD, int(card))
+        ctypes.c_uint64.from_buffer(parameters, 104).value = int(size)
+        code = self.driver.cuGraphCreate(ctypes.byref(graph), 0)
+        code = code or self.driver.cuGraphAddMemAllocNode(ctypes.byref(node), graph, None, SIZE(0), ctypes.byref(parameters))
+        code = code or self.driver.cuGraphInstantiateWithFlags(ctypes.byref(ready), graph, ctypes.c_uint64(0))
+        return self.said(code, ready, self.graphs)
+
+    def launch(self, graph):
+        return self.said(self.driver.cuGraphLaunch(self.graphs[int(graph)], None))
+
+    def capture(self, size):
+        at, graph = ctypes.c_uint64(), POINTER()
+        code = self.driver.cuStreamBeginCapture_v2_ptsz(None, 2)
+        code = code or self.driver.cuMemAllocAsync_ptsz(ctypes.byref(at), SIZE(int(size)), None)
+        return self.said(self.driver.cuStreamEndCapture_ptsz(None, ctypes.byref(graph)) or code)
 
     def free(self, number):
         return self.said(self.driver.cuMemFreeAsync(self.blocks[int(number)], None))

@@ -75,6 +75,48 @@ class Pools(unittest.TestCase):
         self.assertNotEqual(program.do("destroy 0"), "ok")
         self.assertEqual(program.leave(), 0)
 
+    def test_in_order_memory_is_that_of_the_streams_card(self):
+        program = self.run_program(cards=2)
+        self.assertEqual(program.do("use 1"), "ok")
+        self.assertEqual(program.do("stream"), "ok 0")
+        self.assertEqual(program.do("use 0"), "ok")
+        self.assertEqual(program.do(f"in 0 {PIECE}"), "ok 0")
+        self.assertEqual(self.used(program), [0, PIECE])
+        self.assertEqual(program.do(f"in 0 {LIMIT}"), OUT_OF_MEMORY)
+        self.assertEqual(program.do(f"in 0 {LIMIT - PIECE}"), "ok 1")
+        self.assertEqual(self.used(program), [0, LIMIT])
+        self.assertEqual(program.leave(), 0)
+
+    def test_in_order_memory_without_a_current_context(self):
+        for cards in 1, 2:
+            program = self.run_program(cards)
+            program.do(f"use {cards - 1}")
+            self.assertEqual(program.do("stream"), "ok 0")
+            self.assertEqual(program.do("leave"), "ok")
+            self.assertEqual(program.do(f"in 0 {PIECE}"), "ok 0")
+            self.assertEqual(self.used(program), [0] * (cards - 1) + [PIECE])
+            self.assertEqual(program.do(f"in 0 {LIMIT}"), OUT_OF_MEMORY)
+            self.assertEqual(program.leave(), 0)
+
+    def test_a_graphs_memory_is_where_its_nodes_say(self):
+        program = self.run_program(cards=2)
+        self.assertEqual(program.do(f"graph 1 {PIECE}"), "ok 0")
+        self.assertEqual(program.do("launch 0"), "ok")
+        self.assertEqual(self.used(program), [0, PIECE])
+        self.assertEqual(program.do(f"graph 1 {LIMIT}"), "ok 1")
+        self.assertEqual(program.do("launch 1"), OUT_OF_MEMORY)
+        self.assertEqual(program.do(f"graph 0 {LIMIT}"), "ok 2")
+        self.assertEqual(program.do("launch 2"), "ok")
+        self.assertEqual(self.used(program), [LIMIT, PIECE])
+        self.assertEqual(program.leave(), 0)
+
+    def test_what_is_captured_in_a_threads_stream_is_not_memory_yet(self):
+        program = self.run_program()
+        program.do("pool 0")
+        self.assertEqual(program.do(f"from 0 {LIMIT}"), "ok 0")
+        self.assertEqual(program.do(f"capture {PIECE}"), "ok")
+        self.assertEqual(program.leave(), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

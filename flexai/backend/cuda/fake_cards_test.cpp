@@ -321,14 +321,19 @@ TEST_F(FakeCards, MemoryIsWhereItsPropertiesSay) {
   EXPECT_EQ(cu_.cuMemCreate(&physical, 4 * kMiB, on_device, 0), cu::CUDA_ERROR_INVALID_DEVICE);
 }
 
-TEST_F(FakeCards, GraphsTakeMemoryOfTheirDevice) {
-  Use(1);
+TEST_F(FakeCards, GraphsTakeMemoryOfTheDeviceTheirNodesName) {
+  Use(0);
   cu::CUgraph graph = nullptr;
   cu::CUgraphNode node = nullptr;
   cu::CUgraphExec exec = nullptr;
   cu::CUDA_MEM_ALLOC_NODE_PARAMS_v1 wanted = {};
   wanted.bytesize = kMiB;
   ASSERT_EQ(cu_.cuGraphCreate(&graph, 0), 0u);
+  EXPECT_EQ(cu_.cuGraphAddMemAllocNode(&node, graph, nullptr, 0, &wanted),
+            cu::CUDA_ERROR_INVALID_VALUE)
+      << "no place";
+  const uint32_t on_the_second[] = {1, 0, 1, 1};
+  memcpy(&wanted.poolProps, on_the_second, sizeof(on_the_second));
   ASSERT_EQ(cu_.cuGraphAddMemAllocNode(&node, graph, nullptr, 0, &wanted), 0u);
   ASSERT_EQ(cu_.cuGraphInstantiateWithFlags(&exec, graph, 0), 0u);
   ASSERT_EQ(cu_.cuGraphLaunch(exec, nullptr), 0u);

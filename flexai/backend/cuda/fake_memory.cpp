@@ -203,10 +203,13 @@ void FreeLinear(C& call) {
 // From the current pool of the stream's card, if the call names none.
 template <class C>
 void AllocateInOrder(C& call) {
-  const std::shared_ptr<Queue> stream = FindStream(call.hStream);
+  if (reinterpret_cast<uintptr_t>(call.hStream) <= 2 && !Current()) {
+    return End(call, cu::CUDA_ERROR_INVALID_CONTEXT);
+  }
+  const std::shared_ptr<Queue> stream = StreamOf(call);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
   if (stream->capture) {
-    *call.dptr = AddMemoryNode(stream->capture, call.bytesize)->memory.dptr;
+    *call.dptr = AddMemoryNode(stream->capture, call.bytesize, stream->card)->memory.dptr;
     return End(call);
   }
   std::shared_ptr<Pool> pool;

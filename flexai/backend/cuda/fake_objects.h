@@ -8,9 +8,11 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cuda/calls.h"
+#include "flexai/backend/cuda/base_name.h"
 #include "flexai/backend/cuda/fake_shared.h"
 #include "flexai/backend/nvidia/fake_cards.h"
 #include "flexai/backend/nvidia/fake_rm.h"
@@ -83,6 +85,7 @@ struct Context : Object {
   std::unique_ptr<PretendChannels> channels;
   std::mutex mu;  // guards what follows
   std::shared_ptr<Queue> default_stream;
+  std::map<std::thread::id, std::shared_ptr<Queue>> thread_streams;
   std::vector<std::weak_ptr<Queue>> streams;
   std::vector<fake::TaskPtr> left;  // last work of streams that were destroyed before its end
   explicit Context(int in_card) : card(in_card) {}
@@ -125,8 +128,19 @@ struct Queue : Object {
   struct Graph* capture = nullptr;
   cu::CUcontext context = nullptr;  // null: the default one of no context
 };
-/// The stream behind a handle, the default one behind null, 1 and 2; null if there is none.
+/// The stream behind a handle; the default one of the context behind null and 1, that of the thread
+/// behind 2; null if there is none.
 std::shared_ptr<Queue> FindStream(const void* handle);
+/// The stream that a call `C` means by `handle`: null is the thread's in variants for such streams.
+template <class C>
+const void* Meant(const void* handle) {
+  const bool of_thread = IsPerThread(cu::kFunctions[C::kIndex].name);
+  return of_thread && !handle ? reinterpret_cast<const void*>(2) : handle;
+}
+template <class C>
+std::shared_ptr<Queue> StreamOf(const C& call) {
+  return FindStream(Meant<C>(call.hStream));
+}
 
 struct Event : Object {
   int card = 0;  // on which it was recorded
@@ -144,6 +158,7 @@ void SettlePools();
 
 struct Node : Object {
   cu::CUgraphNodeType type = 5;  // empty
+  int card = 0;                  // of one that takes memory
   cu::CUDA_MEM_ALLOC_NODE_PARAMS_v1 memory = {};
 };
 struct Graph : Object {
@@ -160,7 +175,7 @@ struct Exec : Object {
 /// An address range that nothing stands behind yet; 0 if the process has none left.
 uint64_t ReserveAddresses(uint64_t bytes);
 /// A node that will map `bytes`; its address is in the node.
-std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes);
+std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes, int card);
 
 struct Module : Object {
   std::shared_ptr<Taken> memory;

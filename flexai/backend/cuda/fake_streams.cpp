@@ -21,6 +21,14 @@ std::shared_ptr<Queue> DefaultStream(Context* context) {
   return context->default_stream;
 }
 
+std::shared_ptr<Queue> ThreadStream(Context* context) {
+  if (!context) return DefaultStream(context);
+  std::lock_guard<std::mutex> lock(context->mu);
+  std::shared_ptr<Queue>& stream = context->thread_streams[std::this_thread::get_id()];
+  if (!stream) context->streams.push_back(stream = std::make_shared<Queue>(context->card));
+  return stream;
+}
+
 template <class C>
 void MakeStream(C& call) {
   const auto made = Make<Queue>(call.phStream, CurrentCard());
@@ -55,14 +63,14 @@ void WaitForContext(C& call, Context* context) {
 }
 template <class C>
 void AskStream(C& call) {
-  const auto stream = FindStream(call.hStream);
+  const auto stream = StreamOf(call);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
   if (stream->capture) return End(call, cu::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   End(call, IsDone(stream->card, stream->queue.last) ? kOk : cu::CUDA_ERROR_NOT_READY);
 }
 template <class C>
 void TellContext(C& call) {
-  const auto stream = FindStream(call.hStream);
+  const auto stream = StreamOf(call);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
   *call.pctx = stream->context ? stream->context : HandleOf(Current());
   End(call);
@@ -82,7 +90,7 @@ void DestroyStream(C& call) {
 }
 template <class C>
 void Synchronize(C& call) {
-  const auto stream = FindStream(call.hStream);
+  const auto stream = StreamOf(call);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
   Wait(*stream);
   SettlePools();
@@ -90,14 +98,14 @@ void Synchronize(C& call) {
 }
 template <class C>
 void BeginCapture(C& call) {
-  const auto stream = FindStream(call.hStream);
+  const auto stream = StreamOf(call);
   if (!stream || stream->capture) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
   stream->capture = new Graph;
   End(call);
 }
 template <class C>
 void EndCapture(C& call) {
-  const auto stream = FindStream(call.hStream);
+  const auto stream = StreamOf(call);
   if (!stream || !stream->capture) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
   const std::shared_ptr<Graph> graph(stream->capture);
   stream->capture = nullptr;
@@ -107,7 +115,7 @@ void EndCapture(C& call) {
 }
 template <class C>
 void TellCapture(C& call) {
-  const auto stream = FindStream(call.hStream);
+  const auto stream = StreamOf(call);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
   *call.captureStatus = stream->capture ? 1 : 0;
   End(call);
@@ -119,7 +127,7 @@ void RemoveEvent(C& call) {
 template <class C>
 void Record(C& call) {
   const auto event = Find<Event>(call.hEvent);
-  const auto stream = FindStream(call.hStream);
+  const auto stream = StreamOf(call);
   if (!event || !stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
   event->card = stream->card;
   event->at = std::make_shared<fake::Task>();
@@ -144,7 +152,7 @@ void Elapsed(C& call) {
 std::shared_ptr<Queue> FindStream(const void* handle) {
   const auto word = reinterpret_cast<uintptr_t>(handle);
   if (word > 2) return Find<Queue>(handle);
-  return DefaultStream(Current());
+  return word == 2 ? ThreadStream(Current()) : DefaultStream(Current());
 }
 
 void Wait(Queue& stream) { fake::Card::Instance(stream.card).Drain(stream.queue); }

@@ -69,8 +69,8 @@ int64_t Fill(const void* handle, uint64_t to, T value, uint64_t count) {
 
 template <class C>
 const void* StreamIn(const C& call) {
-  if constexpr (requires { call.hStream; }) return call.hStream;
-  return nullptr;
+  if constexpr (requires { call.hStream; }) return Meant<C>(call.hStream);
+  return Meant<C>(nullptr);
 }
 template <class T>
 void* Pointer(T address) {
@@ -139,11 +139,11 @@ template <class C>
 void Launch(C& call) {
   const auto function = Find<Function>(call.f);
   if (function && function->name == kProbeKernelName) {
-    return End(call, LaunchProbe(call.hStream, call.kernelParams));
+    return End(call, LaunchProbe(StreamIn(call), call.kernelParams));
   }
   const uint64_t items = uint64_t{call.gridDimX} * call.gridDimY * call.gridDimZ * call.blockDimX *
                          call.blockDimY * call.blockDimZ;
-  End(call, LaunchOn(call.hStream, items));
+  End(call, LaunchOn(StreamIn(call), items));
 }
 template <class C>
 void LaunchEx(C& call) {
@@ -153,7 +153,7 @@ void LaunchEx(C& call) {
   for (int i = 0; i < 6; ++i) items *= words[i];
   const void* stream = nullptr;
   memcpy(&stream, words + 8, sizeof(stream));
-  End(call, LaunchOn(stream, items));
+  End(call, LaunchOn(Meant<C>(stream), items));
 }
 
 template <class C, class H>
@@ -186,7 +186,11 @@ template <class C>
 void Instantiate(C& call) {
   const auto graph = Find<Graph>(call.hGraph);
   if (!graph) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  const auto exec = Make<Exec>(call.phGraphExec, CurrentCard());
+  int card = CurrentCard();
+  for (const auto& node : graph->nodes) {
+    if (node->type == 10) card = node->card;
+  }
+  const auto exec = Make<Exec>(call.phGraphExec, card);
   exec->items = graph->items;
   for (const auto& node : graph->nodes) {
     if (node->type == 10) exec->bytes += RoundUp(node->memory.bytesize, kBlock);
@@ -211,7 +215,7 @@ void LaunchGraph(C& call, const void* handle) {
     if (!exec->mapped) memory.used += exec->bytes;
     exec->mapped = true;
   }
-  End(call, exec->items ? LaunchOn(call.hStream, exec->items) : kOk);
+  End(call, exec->items ? LaunchOn(StreamIn(call), exec->items) : kOk);
 }
 template <class C>
 void Update(C& call) {
@@ -229,9 +233,12 @@ void One(C& call, int* answer) {
 
 }  // namespace
 
-std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes) {
+std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes, int card) {
   auto node = std::make_shared<Node>();
   node->type = 10;
+  node->card = card;
+  const Location location = {kOnDevice, DeviceOf(card)};
+  memcpy(reinterpret_cast<char*>(&node->memory.poolProps) + 8, &location, sizeof(location));
   node->memory.bytesize = bytes;
   node->memory.dptr = ReserveAddresses(bytes);
   Register(node);
@@ -333,7 +340,10 @@ FAKE(CuGraphDestroy) { End(call, Remove(call.hGraph) ? kOk : cu::CUDA_ERROR_INVA
 FAKE(CuGraphAddMemAllocNode) {
   const auto graph = Find<Graph>(call.hGraph);
   if (!graph) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  const auto node = AddMemoryNode(graph.get(), call.nodeParams->bytesize);
+  const Location location = LocationIn(&call.nodeParams->poolProps);
+  const int card = location.type == kOnDevice ? CardOf(location.id) : -1;
+  if (card < 0) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  const auto node = AddMemoryNode(graph.get(), call.nodeParams->bytesize, card);
   call.nodeParams->dptr = node->memory.dptr;
   *call.phGraphNode = reinterpret_cast<cu::CUgraphNode>(static_cast<Object*>(node.get()));
   End(call);

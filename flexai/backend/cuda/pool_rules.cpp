@@ -2,6 +2,7 @@
 // by itself.
 #include <algorithm>
 
+#include "flexai/backend/cuda/base_name.h"
 #include "flexai/backend/cuda/sizes.h"
 #include "flexai/backend/cuda/slice_rules.h"
 
@@ -11,26 +12,45 @@ using intercept::Call;
 
 namespace {
 
-// The pool that a call takes from; null for one that the driver will refuse.
-api::CUmemoryPool PoolIn(Call& call, api::CUstream* stream) {
+// What a call takes from.
+struct Source {
+  api::CUmemoryPool pool = nullptr;
+  api::CUstream stream = nullptr;
+  bool named = false;  // the call says which pool
+};
+
+Source SourceIn(Call& call) {
+  Source from;
+  const auto read = [&](const auto& c) {
+    from.stream = c.hStream;
+    if constexpr (requires { c.pool; }) {
+      from.pool = c.pool;
+      from.named = true;
+    }
+  };
   switch (call.info().index) {
-    case api::CuMemAllocFromPoolAsyncCall::kIndex: {
-      const auto& c = call.As<api::CuMemAllocFromPoolAsyncCall>();
-      *stream = c.hStream;
-      return c.pool;
-    }
-    case api::CuMemAllocFromPoolAsync_ptszCall::kIndex: {
-      const auto& c = call.As<api::CuMemAllocFromPoolAsync_ptszCall>();
-      *stream = c.hStream;
-      return c.pool;
-    }
+    case api::CuMemAllocFromPoolAsyncCall::kIndex:
+      read(call.As<api::CuMemAllocFromPoolAsyncCall>());
+      break;
+    case api::CuMemAllocFromPoolAsync_ptszCall::kIndex:
+      read(call.As<api::CuMemAllocFromPoolAsync_ptszCall>());
+      break;
+    case api::CuMemAllocAsyncCall::kIndex:
+      read(call.As<api::CuMemAllocAsyncCall>());
+      break;
+    case api::CuMemAllocAsync_ptszCall::kIndex:
+      read(call.As<api::CuMemAllocAsync_ptszCall>());
+      break;
     default:
       break;
   }
-  *stream = reinterpret_cast<api::CUstream>(call.handle());
-  api::CUmemoryPool pool = nullptr;
-  if (Real().cuDeviceGetMemPool) Real().cuDeviceGetMemPool(&pool, CurrentDevice());
-  return pool;
+  if (!from.stream && IsPerThread(call.info().name)) {
+    from.stream = reinterpret_cast<api::CUstream>(kThreadStream);
+  }
+  if (from.named) return from;
+  const int device = DeviceOfStream(from.stream);
+  if (device >= 0 && Real().cuDeviceGetMemPool) Real().cuDeviceGetMemPool(&from.pool, device);
+  return from;
 }
 
 // Between Asks and Keep of one call, on one thread.
@@ -39,11 +59,16 @@ thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
 }  // namespace
 
 bool SliceRules::AsksPool(Call& call, uint64_t* bytes) {
-  api::CUstream stream = nullptr;
-  const api::CUmemoryPool pool = PoolIn(call, &stream);
+  const Source from = SourceIn(call);
   // In a capture it becomes a node of a graph, and counts when that is launched.
-  if (!pool || IsCapturing(stream)) return false;
-  t_reserve = reinterpret_cast<uint64_t>(pool);
+  if (IsCapturing(from.stream)) return false;
+  if (!from.pool) {
+    // A call that names none, or has neither context nor stream, the driver refuses, and says why.
+    if (from.named || IsDefaultStream(from.stream)) return false;
+    *bytes = ~uint64_t{0};  // what cannot be counted is more than there is
+    return true;
+  }
+  t_reserve = reinterpret_cast<uint64_t>(from.pool);
   *bytes = reserves_.Plan(t_reserve, call.charge(), kPoolStep);
   return true;
 }
@@ -52,7 +77,7 @@ bool SliceRules::AsksGraph(Call& call, uint64_t* bytes) {
   const uint64_t exec = call.handle();
   const uint64_t most = graphs_.BytesOf(exec);
   if (most == 0) return false;
-  t_reserve = Reserves::GraphKey(CurrentDevice());
+  t_reserve = Reserves::GraphKey(graphs_.DeviceOf(exec));
   *bytes = graphs_.MayGrow(exec) ? reserves_.Plan(t_reserve, most, kPoolStep) : 0;
   return true;
 }
@@ -76,11 +101,38 @@ void SliceRules::KeepInReserve(const Call& call, uint64_t bytes, slice::Ledger& 
 }
 
 void SliceRules::UndoInPool(Call& call, api::CUdeviceptr_v2 address) {
-  api::CUstream stream = nullptr;
-  const api::CUmemoryPool pool = PoolIn(call, &stream);
-  Real().cuMemFreeAsync(address, stream);
-  Real().cuStreamSynchronize(stream);
-  Real().cuMemPoolTrimTo(pool, 0);
+  const Source from = SourceIn(call);
+  Real().cuMemFreeAsync(address, from.stream);
+  Real().cuStreamSynchronize(from.stream);
+  Real().cuMemPoolTrimTo(from.pool, 0);
+}
+
+api::CUgraph SliceRules::GraphLearnt(const Call& call) const {
+  switch (call.info().index) {
+    case api::CuGraphInstantiateCall::kIndex:
+      return call.As<api::CuGraphInstantiateCall>().hGraph;
+    case api::CuGraphInstantiate_v2Call::kIndex:
+      return call.As<api::CuGraphInstantiate_v2Call>().hGraph;
+    case api::CuGraphInstantiateWithFlagsCall::kIndex:
+      return call.As<api::CuGraphInstantiateWithFlagsCall>().hGraph;
+    case api::CuGraphInstantiateWithParamsCall::kIndex:
+      return call.As<api::CuGraphInstantiateWithParamsCall>().hGraph;
+    case api::CuGraphInstantiateWithParams_ptszCall::kIndex:
+      return call.As<api::CuGraphInstantiateWithParams_ptszCall>().hGraph;
+    case api::CuGraphExecUpdateCall::kIndex:
+      return call.As<api::CuGraphExecUpdateCall>().hGraph;
+    case api::CuGraphExecUpdate_v2Call::kIndex:
+      return call.As<api::CuGraphExecUpdate_v2Call>().hGraph;
+    default:
+      return nullptr;
+  }
+}
+
+int SliceRules::DeviceOfGraph(const Call& call) const {
+  const api::CUgraph graph = GraphLearnt(call);
+  if (!graph) return -1;
+  const CaptureSafe safe;
+  return Graphs::Look(graph).device;
 }
 
 void SliceRules::LearnGraph(Call& call) {

@@ -107,6 +107,7 @@ Queues::Queues(slice::QueueWatch* watch) : watch_(watch) {
       api::CuMemcpy3DBatchAsync_v2_ptszCall, api::CuMemcpyWithAttributesAsyncCall,
       api::CuMemcpyWithAttributesAsync_ptszCall, api::CuMemcpy3DWithAttributesAsyncCall,
       api::CuMemcpy3DWithAttributesAsync_ptszCall>();
+  add.operator()<api::CuMemAllocAsyncCall, api::CuMemAllocAsync_ptszCall>();
 }
 
 Queues::Does Queues::Learn(const char* name) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "flexai/backend/cuda/holdings.h"
+#include "flexai/backend/cuda/sizes.h"
 
 namespace flexai::backend::cuda {
 namespace {
@@ -173,41 +174,46 @@ uint64_t Reserves::End(uint64_t detached) {
   return bytes;
 }
 
-uint64_t Graphs::Count(api::CUgraph graph, int depth) {
+Graphs::Nodes Graphs::Look(api::CUgraph graph) {
+  Nodes found;
+  Count(graph, 0, &found);
+  return found;
+}
+
+void Graphs::Count(api::CUgraph graph, int depth, Nodes* found) {
   const api::Real& real = Real();
   size_t count = 0;
   if (depth > kDeepest || !real.cuGraphGetNodes || !real.cuGraphMemAllocNodeGetParams ||
       real.cuGraphGetNodes(graph, nullptr, &count) != api::CUDA_SUCCESS) {
-    return 0;
+    return;
   }
   std::vector<api::CUgraphNode> nodes(count);
-  if (real.cuGraphGetNodes(graph, nodes.data(), &count) != api::CUDA_SUCCESS) return 0;
-  uint64_t bytes = 0;
+  if (real.cuGraphGetNodes(graph, nodes.data(), &count) != api::CUDA_SUCCESS) return;
   for (size_t i = 0; i < std::min(count, nodes.size()); ++i) {
     api::CUgraphNodeType type = {};
     if (real.cuGraphNodeGetType(nodes[i], &type) != api::CUDA_SUCCESS) continue;
     if (type == kMemoryAlloc) {
       api::CUDA_MEM_ALLOC_NODE_PARAMS_v1 node = {};
       real.cuGraphMemAllocNodeGetParams(nodes[i], &node);
-      bytes += RoundUp(node.bytesize, kBlock);
+      found->bytes += RoundUp(node.bytesize, kBlock);
+      if (found->device < 0) found->device = LocationIn(&node.poolProps);
     } else if (type == kChildGraph && real.cuGraphChildGraphNodeGetGraph) {
       api::CUgraph child = nullptr;
       if (real.cuGraphChildGraphNodeGetGraph(nodes[i], &child) == api::CUDA_SUCCESS) {
-        bytes += Count(child, depth + 1);
+        Count(child, depth + 1, found);
       }
     }
   }
-  return bytes;
 }
 
 void Graphs::Learn(uint64_t exec, api::CUgraph graph) {
-  const uint64_t bytes = Count(graph, 0);
+  const Nodes nodes = Look(graph);
   std::lock_guard<std::mutex> lock(mu_);
-  if (bytes == 0) {
+  if (nodes.bytes == 0) {
     execs_.erase(exec);
     return;
   }
-  execs_[exec] = {bytes};
+  execs_[exec] = {nodes.bytes, nodes.device};
   any_.store(true, std::memory_order_relaxed);
 }
 
@@ -222,6 +228,12 @@ uint64_t Graphs::BytesOf(uint64_t exec) {
   std::lock_guard<std::mutex> lock(mu_);
   const auto found = execs_.find(exec);
   return found == execs_.end() ? 0 : found->second.bytes;
+}
+
+int Graphs::DeviceOf(uint64_t exec) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = execs_.find(exec);
+  return found == execs_.end() || found->second.device < 0 ? CurrentDevice() : found->second.device;
 }
 
 bool Graphs::MayGrow(uint64_t exec) {

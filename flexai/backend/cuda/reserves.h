@@ -91,8 +91,16 @@ class Graphs {
   /// `exec` was made from `graph`, or changed to it: its memory nodes are counted.
   void Learn(uint64_t exec, api::CUgraph graph);
   void Forget(uint64_t exec);
+  /// What the memory nodes of a graph take, in sum, and on which card: that of the first.
+  struct Nodes {
+    uint64_t bytes = 0;
+    int device = -1;
+  };
+  static Nodes Look(api::CUgraph graph);
   /// Bytes of the memory nodes of `exec`; 0 if there are none.
   uint64_t BytesOf(uint64_t exec);
+  /// The card that they are on.
+  int DeviceOf(uint64_t exec);
   /// Whether a launch of `exec` may take more than the driver has reserved for it before.
   bool MayGrow(uint64_t exec);
   void Launched(uint64_t exec);
@@ -102,9 +110,10 @@ class Graphs {
  private:
   struct Exec {
     uint64_t bytes;
+    int device;
     uint64_t launched_at = ~uint64_t{0};  // value of trims_ then
   };
-  static uint64_t Count(api::CUgraph graph, int depth);
+  static void Count(api::CUgraph graph, int depth, Nodes* nodes);
 
   std::mutex mu_;  // guards execs_
   std::unordered_map<uint64_t, Exec> execs_;

@@ -81,6 +81,9 @@ size_t RouteStage::CardOf(Call& call) {
   }
   if (call.info().event == intercept::Event::kLaunch) return CardOfDevice(CurrentDevice());
   if (const int owner = OwnerOf(call); owner >= 0) return static_cast<size_t>(owner);
+  if (const int device = cards_.front()->rules.DeviceOfGraph(call); device >= 0) {
+    return CardOfDevice(device);
+  }
   if (const uint64_t pool = cards_.front()->rules.PoolNamed(call)) return CardOfPool(pool);
   if (const uint64_t context = cards_.front()->rules.ContextOf(call)) {
     return CardOfContext(context);
@@ -127,18 +130,8 @@ size_t RouteStage::CardOfPool(uint64_t pool) {
 }
 
 size_t RouteStage::CardOfContext(uint64_t context) {
-  if (context == CurrentContext()) return CardOfDevice(CurrentDevice());
-  const CaptureSafe safe;
-  const api::Real& real = Real();
-  const auto handle = reinterpret_cast<api::CUcontext>(context);
-  if (!real.cuCtxPushCurrent_v2 || !real.cuCtxPopCurrent_v2 ||
-      real.cuCtxPushCurrent_v2(handle) != api::CUDA_SUCCESS) {
-    return CardOfDevice(CurrentDevice());
-  }
-  const int device = CurrentDevice();
-  api::CUcontext popped = nullptr;
-  real.cuCtxPopCurrent_v2(&popped);
-  return CardOfDevice(device);
+  const int device = DeviceOfContext(context);
+  return CardOfDevice(device >= 0 ? device : CurrentDevice());
 }
 
 }  // namespace flexai::backend::cuda

@@ -158,6 +158,36 @@ int CurrentDevice() {
   return device;
 }
 
+int DeviceOfContext(uint64_t context) {
+  if (context == 0 || context == CurrentContext()) return CurrentDevice();
+  const CaptureSafe safe;
+  const api::Real& real = Real();
+  const auto handle = reinterpret_cast<api::CUcontext>(context);
+  if (!real.cuCtxPushCurrent_v2 || !real.cuCtxPopCurrent_v2 ||
+      real.cuCtxPushCurrent_v2(handle) != api::CUDA_SUCCESS) {
+    return -1;
+  }
+  const int device = CurrentDevice();
+  api::CUcontext popped = nullptr;
+  real.cuCtxPopCurrent_v2(&popped);
+  return device;
+}
+
+int DeviceOfStream(api::CUstream stream) {
+  if (IsDefaultStream(stream)) return CurrentDevice();
+  const api::Real& real = Real();
+  api::CUdevice_v1 device = -1;
+  if (real.cuStreamGetDevice && real.cuStreamGetDevice(stream, &device) == api::CUDA_SUCCESS) {
+    return device;
+  }
+  api::CUcontext context = nullptr;
+  if (!real.cuStreamGetCtx || real.cuStreamGetCtx(stream, &context) != api::CUDA_SUCCESS ||
+      !context) {
+    return -1;
+  }
+  return DeviceOfContext(intercept::ToWord(context));
+}
+
 bool IsCapturing(api::CUstream stream) {
   api::CUstreamCaptureStatus status = {};
   return Real().cuStreamIsCapturing &&

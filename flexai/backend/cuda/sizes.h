@@ -30,6 +30,19 @@ uint64_t CurrentContext();
 /// The card of the calling thread's context; -1 without one.
 int CurrentDevice();
 
+/// The default stream of the calling thread alone, as a handle.
+inline constexpr uintptr_t kThreadStream = 2;
+/// Whether that is a stream of the calling thread's context, not an object of its own.
+inline bool IsDefaultStream(api::CUstream stream) {
+  return reinterpret_cast<uintptr_t>(stream) <= kThreadStream;
+}
+
+/// The card of a context; -1 where the driver does not know it.
+int DeviceOfContext(uint64_t context);
+
+/// The card that a stream is on, whichever context is current; -1 where the driver does not say.
+int DeviceOfStream(api::CUstream stream);
+
 /// Whether `stream` is being captured: what is put into it takes no memory now.
 bool IsCapturing(api::CUstream stream);
 

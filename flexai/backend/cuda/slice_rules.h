@@ -47,6 +47,9 @@ class SliceRules : public slice::Rules {
   uint64_t PoolNamed(const intercept::Call& call) const;
   /// The context that the call names, or its stream's; 0: it names none.
   uint64_t ContextOf(const intercept::Call& call) const;
+  /// The card that a graph which the call makes executable, or gives to an executable one, takes
+  /// its memory on; -1: it takes none, or the call is no such call.
+  int DeviceOfGraph(const intercept::Call& call) const;
   bool WaitsForEvent(const intercept::FnInfo& info) const { return queues_.WaitsForEvent(info); }
 
  private:
@@ -89,6 +92,7 @@ class SliceRules : public slice::Rules {
   void KeepInReserve(const intercept::Call& call, uint64_t bytes, slice::Ledger& ledger);
   static void UndoInPool(intercept::Call& call, api::CUdeviceptr_v2 address);
   void LearnGraph(intercept::Call& call);
+  api::CUgraph GraphLearnt(const intercept::Call& call) const;
   bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
   uint64_t GoneContext(const intercept::Call& call);
 
