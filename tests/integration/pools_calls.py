@@ -11,12 +11,14 @@ answered by one line. It knows nothing of slices. Cards count as the driver show
     graph CARD BYTES        one that takes them on a card: "ok N" or "error CODE"
     launch GRAPH
     capture BYTES           memory that a captured graph will take, in the thread's own default stream
+    race THREADS ROUNDS BYTES   memory without an address, made and released by threads at once
     free N                  in order, in the default stream
     free-now N
     wait                    for all of the current context
     memory                  of the card in use: "ok FREE TOTAL"
 """
 import ctypes
+import threading
 
 from line_calls import answer_lines
 
@@ -89,6 +91,19 @@ class Calls:
         code = self.driver.cuStreamBeginCapture_v2_ptsz(None, 2)
         code = code or self.driver.cuMemAllocAsync_ptsz(ctypes.byref(at), SIZE(int(size)), None)
         return self.said(self.driver.cuStreamEndCapture_ptsz(None, ctypes.byref(graph)) or code)
+
+    def race(self, threads, rounds, size):
+        def work():
+            properties, handle = (ctypes.c_uint32 * 8)(1, 0, ON_CARD, 0), ctypes.c_uint64()
+            for _ in range(int(rounds)):
+                if not self.driver.cuMemCreate(ctypes.byref(handle), SIZE(int(size)), properties, ctypes.c_uint64(0)):
+                    self.driver.cuMemRelease(handle)
+        workers = [threading.Thread(target=work) for _ in range(int(threads))]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return "ok"
 
     def free(self, number):
         return self.said(self.driver.cuMemFreeAsync(self.blocks[int(number)], None))

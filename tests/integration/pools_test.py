@@ -117,6 +117,12 @@ class Pools(unittest.TestCase):
         self.assertEqual(program.do(f"capture {PIECE}"), "ok")
         self.assertEqual(program.leave(), 0)
 
+    def test_handles_that_threads_make_and_release_at_once(self):
+        program = self.run_program()
+        self.assertEqual(program.do(f"race 8 5000 {2 * MIB}"), "ok")
+        self.assertEqual(self.used(program), [0])
+        self.assertEqual(program.leave(), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

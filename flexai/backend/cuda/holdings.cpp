@@ -142,15 +142,31 @@ void Holdings::Export(uint64_t handle) {
   if (found != handles_.end()) found->second.physical->exported = true;
 }
 
-Let Holdings::ReleasePhysical(uint64_t handle) {
+Released Holdings::ReleasePhysical(uint64_t handle) {
   std::lock_guard<std::mutex> lock(mu_);
-  Let let;
   const auto found = handles_.find(handle);
-  if (found == handles_.end() || --found->second.references > 0) return let;
-  std::shared_ptr<Physical> physical = std::move(found->second.physical);
+  if (found == handles_.end()) return {};
+  std::shared_ptr<Physical> physical = found->second.physical;
+  Released released = {handle, physical->bytes, physical->exported, physical.get(), {}};
+  if (--found->second.references > 0) return released;
   handles_.erase(found);
-  AddLast(physical, &let);
-  return let;
+  AddLast(physical, &released.let);
+  return released;
+}
+
+void Holdings::PutBackPhysical(const Released& released) {
+  if (released.handle == 0) return;
+  std::lock_guard<std::mutex> lock(mu_);
+  Handle& known = handles_[released.handle];
+  if (!known.physical) {
+    for (const auto& [address, mapping] : mappings_) {
+      if (mapping.physical.get() == released.physical) known.physical = mapping.physical;
+    }
+  }
+  if (!known.physical) {
+    known.physical = std::make_shared<Physical>(Physical{released.bytes, released.exported});
+  }
+  ++known.references;
 }
 
 void Holdings::Map(uint64_t address, uint64_t size, uint64_t handle) {

@@ -41,6 +41,15 @@ struct Let {
   uint64_t exported = 0;  // of `shared`: what may live on by another handle, here or elsewhere
 };
 
+/// One handle less of a physical allocation.
+struct Released {
+  uint64_t handle = 0;  // 0: it is not known
+  uint64_t bytes = 0;   // of the allocation, as it was made
+  bool exported = false;
+  const void* physical = nullptr;  // which one it is, if it still is
+  Let let;
+};
+
 /// Thread: any; takes its own lock.
 class Holdings {
  public:
@@ -74,7 +83,9 @@ class Holdings {
   /// `handle` was made known outside of the driver.
   void Export(uint64_t handle);
   /// One handle less.
-  Let ReleasePhysical(uint64_t handle);
+  Released ReleasePhysical(uint64_t handle);
+  /// It is there after all.
+  void PutBackPhysical(const Released& released);
   /// `handle` is mapped at `address`.
   void Map(uint64_t address, uint64_t size, uint64_t handle);
   /// What lies in the range is unmapped.

@@ -24,6 +24,7 @@ thread_local bool t_unmeasured __attribute__((tls_model("initial-exec"))) = fals
 thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) = 0;
 // Between Drop and Dropped.
 thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
+thread_local Released t_released __attribute__((tls_model("initial-exec")));
 thread_local TakenPiece t_piece __attribute__((tls_model("initial-exec")));
 thread_local bool t_waits __attribute__((tls_model("initial-exec"))) = false;
 
@@ -296,6 +297,9 @@ void SliceRules::Drop(Call& call, slice::Ledger&) {
       t_taken = holdings_.Take(call.dropped());
       t_piece = t_taken.object == 0 ? reserves_.TakePiece(call.dropped()) : TakenPiece{};
       return;
+    case Does::kReleasePhysical:
+      t_released = holdings_.ReleasePhysical(call.dropped());
+      return;
     case Does::kDestroyPool:
       t_waits = reserves_.Used(call.dropped()) > 0;
       call.scratch() = reserves_.Detach(call.dropped());
@@ -324,8 +328,8 @@ void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
       if (!call.ok()) return reserves_.Attach(call.scratch(), call.dropped());
       return GiveBack(reserves_.End(call.scratch()), t_waits, ledger);
     case Does::kReleasePhysical:
-      if (call.ok()) Count(holdings_.ReleasePhysical(call.dropped()), ledger);
-      return;
+      if (!call.ok()) return holdings_.PutBackPhysical(t_released);
+      return Count(t_released.let, ledger);
     case Does::kUnmap: {
       const auto& c = call.As<api::CuMemUnmapCall>();
       if (call.ok()) Count(holdings_.Unmap(c.ptr, c.size), ledger);
