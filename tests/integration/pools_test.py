@@ -123,6 +123,20 @@ class Pools(unittest.TestCase):
         self.assertEqual(self.used(program), [0])
         self.assertEqual(program.leave(), 0)
 
+    def test_a_pool_of_the_hosts_memory_takes_none_of_the_card(self):
+        program = self.run_program()
+        self.assertEqual(program.do("pool host"), "ok 0")
+        for number in range(2):
+            self.assertEqual(program.do(f"from 0 {LIMIT}"), f"ok {number}")
+        self.assertEqual(program.do("memory"), f"ok {LIMIT} {LIMIT}")
+        self.assertEqual(self.used(program), [0])
+        self.assertEqual([program.do("destroy 0"), program.do("free-now 0"), program.do("free-now 1")], ["ok"] * 3)
+        # The handle may be the next pool's, and that is the card's.
+        self.assertEqual(program.do("pool 0"), "ok 1")
+        self.assertEqual(program.do(f"from 1 {PIECE}"), "ok 2")
+        self.assertEqual(self.used(program), [PIECE])
+        self.assertEqual(program.leave(), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -129,7 +129,7 @@ int64_t AllocateFrom(const std::shared_ptr<Pool>& pool, uint64_t bytes, uint64_t
   block.pool = pool;
   if (pool->used + block.bytes > pool->reserved) {
     const uint64_t more = RoundUp(pool->used + block.bytes - pool->reserved, kPoolGrowth);
-    if (!SharedCard::Instance(pool->card).Take(more)) return cu::CUDA_ERROR_OUT_OF_MEMORY;
+    if (!pool->Take(more)) return cu::CUDA_ERROR_OUT_OF_MEMORY;
     pool->reserved += more;
   }
   pool->used += block.bytes;
@@ -141,7 +141,7 @@ int64_t AllocateFrom(const std::shared_ptr<Pool>& pool, uint64_t bytes, uint64_t
 void TrimLocked(Pool& pool, uint64_t keep) {
   const uint64_t least = RoundUp(std::max(pool.used, keep), kPoolGrowth);
   if (pool.reserved <= least) return;
-  SharedCard::Instance(pool.card).Give(pool.reserved - least);
+  pool.Give(pool.reserved - least);
   pool.reserved = least;
 }
 
@@ -354,8 +354,11 @@ FAKE(CuImportExternalMemory) {
 FAKE(CuDestroyExternalMemory) { RemoveObject(call, call.extMem); }
 
 FAKE(CuMemPoolCreate) {
-  OnCard(call, LocationIn(call.poolProps).id, [&](int card) {
-    const auto pool = Make<Pool>(call.pool, card);
+  const Location location = LocationIn(call.poolProps);
+  const bool on_host = IsOnHost(location);
+  if (!on_host && location.type != kOnDevice) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  OnCard(call, on_host ? 0 : location.id, [&](int card) {
+    const auto pool = Make<Pool>(call.pool, card, on_host);
     Memory& memory = TheMemory();
     std::lock_guard<std::mutex> lock(memory.mu);
     memory.pools.push_back(pool);

@@ -72,7 +72,10 @@ struct Location {
   uint32_t type;
   int32_t id;
 };
-inline constexpr uint32_t kOnDevice = 1;
+inline constexpr uint32_t kOnDevice = 1, kOnHost = 2, kOnHostNuma = 3, kOnHostNumaCurrent = 4;
+inline bool IsOnHost(Location location) {
+  return location.type >= kOnHost && location.type <= kOnHostNumaCurrent;
+}
 /// Where the properties of an allocation or of a pool want it to be.
 Location LocationIn(const void* properties);
 
@@ -149,9 +152,14 @@ struct Event : Object {
 
 struct Pool : Object {
   const int card;
+  const bool on_host;
   uint64_t used = 0, reserved = 0, threshold = 0;
-  explicit Pool(int in_card) : card(in_card) {}
-  ~Pool() override { SharedCard::Instance(card).Give(reserved); }
+  explicit Pool(int in_card, bool in_on_host = false) : card(in_card), on_host(in_on_host) {}
+  ~Pool() override { Give(reserved); }
+  bool Take(uint64_t bytes) const { return on_host || SharedCard::Instance(card).Take(bytes); }
+  void Give(uint64_t bytes) const {
+    if (!on_host) SharedCard::Instance(card).Give(bytes);
+  }
 };
 /// Releases what pools hold above their thresholds, as a synchronisation does.
 void SettlePools();

@@ -67,6 +67,7 @@ FAKE(CuMemCreate) {
   if (call.size == 0 || call.size % kBlock != 0) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
   const Location location = LocationIn(call.prop);
   const bool on_device = location.type == kOnDevice;
+  if (!on_device && !IsOnHost(location)) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
   const int card = on_device ? CardOf(location.id) : 0;
   if (card < 0) return End(call, cu::CUDA_ERROR_INVALID_DEVICE);
   auto physical = std::make_shared<Physical>();

@@ -69,6 +69,7 @@ bool SliceRules::AsksPool(Call& call, uint64_t* bytes) {
     return true;
   }
   t_reserve = reinterpret_cast<uint64_t>(from.pool);
+  if (reserves_.IsOnHost(t_reserve)) return false;
   *bytes = reserves_.Plan(t_reserve, call.charge(), kPoolStep);
   return true;
 }
@@ -80,6 +81,12 @@ bool SliceRules::AsksGraph(Call& call, uint64_t* bytes) {
   t_reserve = Reserves::GraphKey(graphs_.DeviceOf(exec));
   *bytes = graphs_.MayGrow(exec) ? reserves_.Plan(t_reserve, most, kPoolStep) : 0;
   return true;
+}
+
+void SliceRules::PoolMade(const Call& call) {
+  const auto& c = call.As<api::CuMemPoolCreateCall>();
+  reserves_.Keep(call.created(), 0);
+  if (IsOnHost(c.poolProps)) reserves_.KeepOnHost(call.created());
 }
 
 uint64_t SliceRules::HeldInReserve(const Call& call, uint64_t asked) {

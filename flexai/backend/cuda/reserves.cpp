@@ -97,6 +97,17 @@ bool Reserves::Recover(slice::Ledger& ledger) {
   return any;
 }
 
+void Reserves::KeepOnHost(uint64_t key) {
+  std::lock_guard<std::mutex> lock(mu_);
+  booked_[key].on_host = true;
+}
+
+bool Reserves::IsOnHost(uint64_t key) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = booked_.find(key);
+  return found != booked_.end() && found->second.on_host;
+}
+
 bool Reserves::Has(uint64_t key) {
   std::lock_guard<std::mutex> lock(mu_);
   return booked_.count(key) > 0;
@@ -143,6 +154,7 @@ void Reserves::MoveLocked(uint64_t from, uint64_t to) {
   Book& book = booked_[to];
   book.bytes += booked_[from].bytes;
   book.pieces += booked_[from].pieces;
+  book.on_host = booked_[from].on_host;
   booked_.erase(from);
   for (auto& [address, key] : pieces_) {
     if (key == from) key = to;

@@ -38,6 +38,9 @@ class Reserves {
   bool Settle(uint64_t key, slice::Ledger& ledger);
   /// The same for all, which are trimmed first.
   bool Recover(slice::Ledger& ledger);
+  /// The pool's memory is the host's: nothing of it is in the ledger.
+  void KeepOnHost(uint64_t key);
+  bool IsOnHost(uint64_t key);
   /// Whether the pool is in the books, if with 0 bytes.
   bool Has(uint64_t key);
 
@@ -69,6 +72,7 @@ class Reserves {
     uint64_t bytes = 0;  // in the ledger
     uint64_t pieces = 0;
     bool ended = false;
+    bool on_host = false;
   };
   static bool IsGraph(uint64_t key) { return key <= 4096; }
   // Handles are addresses of objects, and even.

@@ -17,6 +17,7 @@ constexpr uint64_t kPitchStep = 512;
 constexpr unsigned kSparse = 0x40;
 constexpr unsigned kDeferredMapping = 0x80;
 constexpr uint32_t kOnDevice = 1;
+constexpr uint32_t kOnHost = 2, kOnHostNumaCurrent = 4;  // what lies between is the host's, too
 // Places in structures that hold a union, on 64-bit machines. Source: cuda.h, CUmemAllocationProp,
 // CUmemPoolProps and CUDA_EXTERNAL_MEMORY_HANDLE_DESC.
 constexpr size_t kLocationType = 8;
@@ -137,9 +138,15 @@ int LocationIn(const void* props) {
   return on_device ? ReadAt<int32_t>(props, kLocationId) : -1;
 }
 
+bool IsOnHost(const void* props) {
+  const auto type = ReadAt<uint32_t>(props, kLocationType);
+  return type >= kOnHost && type <= kOnHostNumaCurrent;
+}
+
+// A part of a card's memory is a place of its own, and the card's.
 uint64_t PhysicalBytes(Call& call) {
   const auto& c = call.As<api::CuMemCreateCall>();
-  return LocationIn(c.prop) >= 0 ? RoundUp(c.size, kBlock) : 0;
+  return IsOnHost(c.prop) ? 0 : RoundUp(c.size, kBlock);
 }
 
 uint64_t ExternalBytes(Call& call) {

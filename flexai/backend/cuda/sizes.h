@@ -18,6 +18,9 @@ uint64_t ArrayBytes(intercept::Call& call);
 /// The card on which `props`, of memory or of a pool, place what is made from them; -1: the host.
 int LocationIn(const void* props);
 
+/// Whether they place it in the host's memory.
+bool IsOnHost(const void* props);
+
 /// Bytes of a cuMemCreate on a card; 0 for memory of the host.
 uint64_t PhysicalBytes(intercept::Call& call);
 

@@ -363,7 +363,7 @@ uint64_t SliceRules::GoneContext(const Call& call) {
 // What was made in a context goes with it, also what nobody freed.
 void SliceRules::AfterWatched(Call& call) {
   queues_.After(call);
-  if (DoesOf(call) == Does::kCreatePool && call.ok()) return reserves_.Keep(call.created(), 0);
+  if (DoesOf(call) == Does::kCreatePool && call.ok()) return PoolMade(call);
   if (DoesOf(call) == Does::kUnloadCode) {
     // The next who is refused has the driver asked first.
     if (slice::Ledger* ledger = tenant_->ledger(); ledger && call.ok()) ledger->Advance(0);

@@ -88,6 +88,7 @@ class SliceRules : public slice::Rules {
   Does DoesOf(const intercept::Call& call) const { return does_[call.info().index]; }
   bool AsksPool(intercept::Call& call, uint64_t* bytes);
   bool AsksGraph(intercept::Call& call, uint64_t* bytes);
+  void PoolMade(const intercept::Call& call);
   uint64_t HeldInReserve(const intercept::Call& call, uint64_t asked);
   void KeepInReserve(const intercept::Call& call, uint64_t bytes, slice::Ledger& ledger);
   static void UndoInPool(intercept::Call& call, api::CUdeviceptr_v2 address);
