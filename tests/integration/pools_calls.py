@@ -15,6 +15,7 @@ answered by one line. It knows nothing of slices. Cards count as the driver show
     free N                  in order, in the default stream
     free-now N
     wait                    for all of the current context
+    wait-for STREAM
     memory                  of the card in use: "ok FREE TOTAL"
 """
 import ctypes
@@ -114,6 +115,9 @@ class Calls:
     def wait(self):
         return self.said(self.driver.cuCtxSynchronize())
 
+    def wait_for(self, stream):
+        return self.said(self.driver.cuStreamSynchronize(self.streams[int(stream)]))
+
     def memory(self):
         free, total = SIZE(), SIZE()
         code = self.driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
@@ -121,6 +125,6 @@ class Calls:
 
 
 if __name__ == "__main__":
-    for word, method in ("from", "take"), ("in", "take_in"), ("free-now", "free_now"):
+    for word, method in ("from", "take"), ("in", "take_in"), ("free-now", "free_now"), ("wait-for", "wait_for"):
         setattr(Calls, word, getattr(Calls, method))
     answer_lines(Calls())

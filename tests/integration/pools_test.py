@@ -137,6 +137,18 @@ class Pools(unittest.TestCase):
         self.assertEqual(self.used(program), [PIECE])
         self.assertEqual(program.leave(), 0)
 
+    def test_what_a_wait_gives_back_is_free_at_once(self):
+        program = self.run_program()
+        self.assertEqual(program.do("stream"), "ok 0")
+        for number, wait in enumerate(("wait", "wait-for 0") * 20):
+            self.assertEqual(program.do(f"in 0 {LIMIT}"), f"ok {number}")
+            self.assertEqual(self.used(program), [LIMIT])
+            self.assertEqual(program.do(f"free {number}"), "ok")
+            self.assertRegex(program.do(wait), "ok")
+            self.assertEqual(self.used(program), [0])
+        self.assertEqual(program.do("memory"), f"ok {LIMIT} {LIMIT}")
+        self.assertEqual(program.leave(), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

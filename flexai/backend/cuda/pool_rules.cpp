@@ -103,7 +103,7 @@ uint64_t SliceRules::HeldInReserve(const Call& call, uint64_t asked) {
 void SliceRules::KeepInReserve(const Call& call, uint64_t bytes, slice::Ledger& ledger) {
   reserves_.Keep(t_reserve, bytes);
   if (DoesOf(call) == Does::kLaunchGraph) return graphs_.Launched(call.handle());
-  reserves_.KeepPiece(call.created(), t_reserve);
+  reserves_.KeepPiece(call.created(), RoundUp(call.charge(), kPieceStep), t_reserve);
   reserves_.Settle(t_reserve, ledger);
 }
 

@@ -1,7 +1,6 @@
 #include "flexai/backend/cuda/reserves.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "flexai/backend/cuda/holdings.h"
 #include "flexai/backend/cuda/sizes.h"
@@ -64,33 +63,81 @@ uint64_t Reserves::Grown(uint64_t key) {
 
 void Reserves::Keep(uint64_t key, uint64_t bytes) {
   std::lock_guard<std::mutex> lock(mu_);
-  booked_[key].bytes += bytes;
+  Book& book = booked_[key];
+  book.bytes += bytes;
+  ++book.keeps;
 }
 
 bool Reserves::Settle(uint64_t key, slice::Ledger& ledger) {
-  const uint64_t reserved = Ask(key).reserved;
+  const uint64_t keeps = KeepsOf(key);
+  return SettleTo(key, Ask(key), keeps, ledger);
+}
+
+uint64_t Reserves::KeepsOf(uint64_t key) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = booked_.find(key);
+  return found == booked_.end() ? 0 : found->second.keeps;
+}
+
+// What another thread has booked since the driver was asked is not in its answer.
+bool Reserves::SettleTo(uint64_t key, const State& state, uint64_t keeps, slice::Ledger& ledger) {
   uint64_t less = 0;
   {
     std::lock_guard<std::mutex> lock(mu_);
     const auto found = booked_.find(key);
-    if (found == booked_.end() || found->second.bytes <= reserved) return false;
-    less = found->second.bytes - reserved;
-    found->second.bytes = reserved;
+    if (found == booked_.end() || found->second.keeps != keeps) return false;
+    if (found->second.bytes <= state.reserved) return false;
+    less = found->second.bytes - state.reserved;
+    found->second.bytes = state.reserved;
   }
   ledger.Release(less);
   return true;
 }
 
-bool Reserves::Recover(slice::Ledger& ledger) {
+std::vector<uint64_t> Reserves::Booked() {
   std::vector<uint64_t> keys;
-  {
-    std::lock_guard<std::mutex> lock(mu_);
-    for (const auto& [key, book] : booked_) {
-      if (book.bytes > 0 && !IsDetached(key)) keys.push_back(key);
-    }
+  std::lock_guard<std::mutex> lock(mu_);
+  for (const auto& [key, book] : booked_) {
+    if (book.bytes > 0 && !IsDetached(key)) keys.push_back(key);
   }
+  return keys;
+}
+
+// A free that waits in another stream is not back yet, so a later wait asks again.
+void Reserves::SettleFreed(slice::Ledger& ledger) {
+  if (!freed_.load(std::memory_order_relaxed)) {
+    if (!waits_.load(std::memory_order_relaxed)) return;
+    const Nanos now = MonotonicNow();
+    Nanos last = asked_at_.load(std::memory_order_relaxed);
+    if (now - last < kSettleEvery || !asked_at_.compare_exchange_strong(last, now)) return;
+  }
+  SettleFreedNow(ledger);
+}
+
+void Reserves::SettleFreedNow(slice::Ledger& ledger) {
+  const bool freed = freed_.exchange(false);
+  if (!waits_.exchange(false) && !freed) return;
+  bool waits = false;
+  for (const uint64_t key : Booked()) {
+    if (IsGraph(key)) continue;
+    const uint64_t keeps = KeepsOf(key);
+    const State state = Ask(key);
+    SettleTo(key, state, keeps, ledger);
+    waits |= HandsOutMore(key, state) || KeepsOf(key) != keeps;
+  }
+  if (waits) waits_.store(true);
+}
+
+// Than the pieces that are in the books.
+bool Reserves::HandsOutMore(uint64_t key, const State& state) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = booked_.find(key);
+  return found != booked_.end() && state.used > found->second.piece_bytes;
+}
+
+bool Reserves::Recover(slice::Ledger& ledger) {
   bool any = false;
-  for (const uint64_t key : keys) {
+  for (const uint64_t key : Booked()) {
     Trim(key);
     any |= Settle(key, ledger);
   }
@@ -115,10 +162,12 @@ bool Reserves::Has(uint64_t key) {
 
 uint64_t Reserves::Used(uint64_t key) { return Has(key) ? Ask(key).used : 0; }
 
-void Reserves::KeepPiece(uint64_t address, uint64_t key) {
+void Reserves::KeepPiece(uint64_t address, uint64_t bytes, uint64_t key) {
   std::lock_guard<std::mutex> lock(mu_);
-  pieces_[address] = key;
-  ++booked_[key].pieces;
+  pieces_[address] = {key, bytes};
+  Book& book = booked_[key];
+  ++book.pieces;
+  book.piece_bytes += bytes;
 }
 
 bool Reserves::HasPiece(uint64_t address) {
@@ -130,11 +179,15 @@ TakenPiece Reserves::TakePiece(uint64_t address) {
   std::lock_guard<std::mutex> lock(mu_);
   const auto found = pieces_.find(address);
   if (found == pieces_.end()) return {};
-  TakenPiece taken = {address, found->second};
+  TakenPiece taken = {address, found->second.bytes, found->second.key};
   pieces_.erase(found);
   const auto at = booked_.find(taken.key);
-  if (at == booked_.end() || --at->second.pieces > 0 || !at->second.ended) return taken;
-  taken.freed = at->second.bytes;
+  if (at == booked_.end()) return taken;
+  Book& book = at->second;
+  freed_.store(true);
+  book.piece_bytes -= taken.bytes;
+  if (--book.pieces > 0 || !book.ended) return taken;
+  taken.freed = book.bytes;
   booked_.erase(at);
   return taken;
 }
@@ -142,9 +195,10 @@ TakenPiece Reserves::TakePiece(uint64_t address) {
 void Reserves::PutBack(const TakenPiece& piece) {
   if (piece.address == 0) return;
   std::lock_guard<std::mutex> lock(mu_);
-  pieces_[piece.address] = piece.key;
+  pieces_[piece.address] = {piece.key, piece.bytes};
   Book& book = booked_[piece.key];
   ++book.pieces;
+  book.piece_bytes += piece.bytes;
   if (piece.freed == 0) return;
   book.bytes = piece.freed;
   book.ended = true;
@@ -154,10 +208,12 @@ void Reserves::MoveLocked(uint64_t from, uint64_t to) {
   Book& book = booked_[to];
   book.bytes += booked_[from].bytes;
   book.pieces += booked_[from].pieces;
+  book.piece_bytes += booked_[from].piece_bytes;
   book.on_host = booked_[from].on_host;
+  book.keeps += booked_[from].keeps;
   booked_.erase(from);
-  for (auto& [address, key] : pieces_) {
-    if (key == from) key = to;
+  for (auto& [address, piece] : pieces_) {
+    if (piece.key == from) piece.key = to;
   }
 }
 

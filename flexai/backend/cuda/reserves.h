@@ -9,8 +9,10 @@
 #include <map>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "flexai/backend/cuda/exported.h"
+#include "flexai/base/clock.h"
 #include "flexai/slice/ledger.h"
 
 namespace flexai::backend::cuda {
@@ -18,9 +20,13 @@ namespace flexai::backend::cuda {
 /// A pool, and the memory of graphs, grow by multiples of this (measured on an H100).
 inline constexpr uint64_t kPoolStep = uint64_t{32} << 20;
 
+/// How often at most pools are asked after waits, while nothing more was freed.
+inline constexpr Nanos kSettleEvery = kMillisecond;
+
 /// A piece of a pool that was taken out of the books.
 struct TakenPiece {
   uint64_t address = 0;  // 0: it is not known
+  uint64_t bytes = 0;
   uint64_t key = 0;
   uint64_t freed = 0;  // of a pool that was destroyed, and of which it was the last
 };
@@ -36,6 +42,11 @@ class Reserves {
   void Keep(uint64_t key, uint64_t bytes);
   /// Gives back to `ledger` what the driver has given back; true if that was anything.
   bool Settle(uint64_t key, slice::Ledger& ledger);
+  /// The same for all pools after a wait, if any piece was given up whose memory they may have
+  /// given back by then.
+  void SettleFreed(slice::Ledger& ledger);
+  /// The same, now.
+  void SettleFreedNow(slice::Ledger& ledger);
   /// The same for all, which are trimmed first.
   bool Recover(slice::Ledger& ledger);
   /// The pool's memory is the host's: nothing of it is in the ledger.
@@ -46,8 +57,8 @@ class Reserves {
 
   /// Bytes that the pool has handed out, by the driver; 0 for one that is not in the books.
   uint64_t Used(uint64_t key);
-  /// `address` is a piece of the pool.
-  void KeepPiece(uint64_t address, uint64_t key);
+  /// `address` is a piece of the pool, of `bytes`.
+  void KeepPiece(uint64_t address, uint64_t bytes, uint64_t key);
   bool HasPiece(uint64_t address);
   TakenPiece TakePiece(uint64_t address);
   /// It is there after all.
@@ -71,6 +82,8 @@ class Reserves {
   struct Book {
     uint64_t bytes = 0;  // in the ledger
     uint64_t pieces = 0;
+    uint64_t piece_bytes = 0;
+    uint64_t keeps = 0;  // tells whether it was added to while the driver was asked
     bool ended = false;
     bool on_host = false;
   };
@@ -81,11 +94,23 @@ class Reserves {
   static void Trim(uint64_t key);
 
   void MoveLocked(uint64_t from, uint64_t to);
+  std::vector<uint64_t> Booked();
+  uint64_t KeepsOf(uint64_t key);
+  bool SettleTo(uint64_t key, const State& state, uint64_t keeps, slice::Ledger& ledger);
+  bool HandsOutMore(uint64_t key, const State& state);
 
   std::mutex mu_;  // guards what follows
   std::map<uint64_t, Book> booked_;
-  std::unordered_map<uint64_t, uint64_t> pieces_;  // address -> key
+  struct Piece {
+    uint64_t key;
+    uint64_t bytes;
+  };
+  std::unordered_map<uint64_t, Piece> pieces_;  // by address
   uint64_t next_detached_ = 4097;
+
+  std::atomic<bool> freed_{false};  // a piece, since the pools were asked last
+  std::atomic<bool> waits_{false};  // one whose memory was not back then
+  std::atomic<Nanos> asked_at_{0};
 };
 
 /// What executable graphs take when they are launched.

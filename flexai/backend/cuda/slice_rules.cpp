@@ -363,6 +363,10 @@ uint64_t SliceRules::GoneContext(const Call& call) {
 // What was made in a context goes with it, also what nobody freed.
 void SliceRules::AfterWatched(Call& call) {
   queues_.After(call);
+  if (call.info().event == intercept::Event::kSync && call.ok()) {
+    if (slice::Ledger* ledger = tenant_->ledger()) reserves_.SettleFreed(*ledger);
+    return;
+  }
   if (DoesOf(call) == Does::kCreatePool && call.ok()) return PoolMade(call);
   if (DoesOf(call) == Does::kUnloadCode) {
     // The next who is refused has the driver asked first.
@@ -402,6 +406,11 @@ void SliceRules::Hold(Call& call) {
 }
 
 void SliceRules::Answer(Call& call, const slice::Ledger& ledger) {
+  slice::Ledger* own = tenant_->ledger();
+  if (own && call.info().event == intercept::Event::kMemoryInfo) {
+    reserves_.SettleFreedNow(*own);
+    own->SettleAdvance();
+  }
   const auto show = [&](auto* free, auto* total) {
     using Word = std::remove_pointer_t<decltype(free)>;
     if (free) *free = static_cast<Word>(std::min<uint64_t>(*free, ledger.free_bytes()));
