@@ -11,6 +11,12 @@ answered by one line. It knows nothing of slices. Cards count as the driver show
     graph CARD BYTES        one that takes them on a card: "ok N" or "error CODE"
     launch GRAPH
     capture BYTES           memory that a captured graph will take, in the thread's own default stream
+    physical BYTES          without an address: "ok N" or "error CODE"
+    release N
+    sparse                  an array without memory of its own: "ok N" or "error CODE"
+    map ARRAY N             puts the memory into it
+    multicast               an object for several cards: "ok N" or "error CODE"
+    bind MULTICAST N        puts the memory to it
     race THREADS ROUNDS BYTES   memory without an address, made and released by threads at once
     free N                  in order, in the default stream
     free-now N
@@ -31,6 +37,7 @@ class Calls:
     def __init__(self):
         self.driver = ctypes.CDLL("libcuda.so.1")
         self.blocks, self.pools, self.streams, self.contexts, self.graphs = [], [], [], [], []
+        self.arrays, self.multicasts = [], []
         count = ctypes.c_int()
         if code := self.driver.cuInit(0) or self.driver.cuDeviceGetCount(ctypes.byref(count)):
             print(f"error {code}", flush=True)
@@ -92,6 +99,32 @@ class Calls:
         code = self.driver.cuStreamBeginCapture_v2_ptsz(None, 2)
         code = code or self.driver.cuMemAllocAsync_ptsz(ctypes.byref(at), SIZE(int(size)), None)
         return self.said(self.driver.cuStreamEndCapture_ptsz(None, ctypes.byref(graph)) or code)
+
+    def physical(self, size):
+        properties, handle = (ctypes.c_uint32 * 8)(1, 0, ON_CARD, 0), ctypes.c_uint64()
+        return self.said(self.driver.cuMemCreate(ctypes.byref(handle), SIZE(int(size)), properties, ctypes.c_uint64(0)), handle, self.blocks)
+
+    def release(self, number):
+        return self.said(self.driver.cuMemRelease(self.blocks[int(number)]))
+
+    def sparse(self):
+        # CUDA_ARRAY3D_DESCRIPTOR: three sizes, then format, channels and flags.
+        description, array = (ctypes.c_uint64 * 5)(4096, 4096, 0, 1 | 4 << 32, 0x40), POINTER()
+        return self.said(self.driver.cuArray3DCreate_v2(ctypes.byref(array), description), array, self.arrays)
+
+    def map(self, array, number):
+        # CUarrayMapInfo: the array, which part of it, the operation and the kind of handle, the handle.
+        info = (ctypes.c_uint64 * 12)(0, self.arrays[int(array)].value, 0, 0, 0, 0, 0, 1, self.blocks[int(number)].value, 0, 1, 0)
+        return self.said(self.driver.cuMemMapArrayAsync(info, 1, None))
+
+    def multicast(self):
+        properties, made = (ctypes.c_uint64 * 4)(2, 64 << 20, 0, 0), ctypes.c_uint64()
+        return self.said(self.driver.cuMulticastCreate(ctypes.byref(made), properties), made, self.multicasts)
+
+    def bind(self, multicast, number):
+        zero = ctypes.c_uint64(0)
+        return self.said(self.driver.cuMulticastBindMem(self.multicasts[int(multicast)], zero, self.blocks[int(number)], zero,
+                                                        SIZE(64 << 20), zero))
 
     def race(self, threads, rounds, size):
         def work():

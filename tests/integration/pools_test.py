@@ -149,6 +149,23 @@ class Pools(unittest.TestCase):
         self.assertEqual(program.do("memory"), f"ok {LIMIT} {LIMIT}")
         self.assertEqual(program.leave(), 0)
 
+    def check_kept_alive(self, make, put):
+        program = self.run_program()
+        self.assertEqual(program.do(make), "ok 0")
+        for number in range(LIMIT // PIECE):
+            self.assertEqual(program.do(f"physical {PIECE}"), f"ok {number}")
+            self.assertEqual(program.do(f"{put} 0 {number}"), "ok")
+            self.assertEqual(program.do(f"release {number}"), "ok")
+        self.assertEqual(self.used(program), [LIMIT])
+        self.assertEqual(program.do(f"physical {PIECE}"), OUT_OF_MEMORY)
+        self.assertEqual(program.leave(), 0)
+
+    def test_what_a_sparse_array_keeps_alive_counts(self):
+        self.check_kept_alive("sparse", "map")
+
+    def test_what_a_multicast_object_keeps_alive_counts(self):
+        self.check_kept_alive("multicast", "bind")
+
 
 if __name__ == "__main__":
     unittest.main()

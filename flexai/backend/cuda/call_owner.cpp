@@ -1,4 +1,8 @@
 // Whose a call is, where the slice has several cards: what the books of one of them know of it.
+#include <algorithm>
+#include <vector>
+
+#include "flexai/backend/cuda/sizes.h"
 #include "flexai/backend/cuda/slice_rules.h"
 
 namespace flexai::backend::cuda {
@@ -16,6 +20,12 @@ bool SliceRules::Owns(Call& call) {
       return holdings_.Has(call.As<api::CuMemUnmapCall>().ptr);
     case Does::kMap:
       return holdings_.Has(call.As<api::CuMemMapCall>().handle);
+    case Does::kMapInArray:
+    case Does::kBind: {
+      const std::vector<uint64_t> objects = ObjectsHeld(call);
+      return std::any_of(objects.begin(), objects.end(),
+                         [this](uint64_t object) { return holdings_.Has(object); });
+    }
     case Does::kRetain:
       return holdings_.Has(intercept::ToWord(call.As<api::CuMemRetainAllocationHandleCall>().addr));
     case Does::kExport:

@@ -27,10 +27,6 @@ struct SharedBlock {
   std::map<uint64_t, uint64_t> pieces;  // address, bytes
   std::shared_ptr<Taken> taken;
 };
-struct Array : Object {
-  uint64_t bytes = 0;
-  std::shared_ptr<Taken> taken;
-};
 
 struct Memory {
   std::mutex mu;  // guards what follows

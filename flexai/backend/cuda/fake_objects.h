@@ -185,6 +185,12 @@ uint64_t ReserveAddresses(uint64_t bytes);
 /// A node that will map `bytes`; its address is in the node.
 std::shared_ptr<Node> AddMemoryNode(Graph* graph, uint64_t bytes, int card);
 
+struct Array : Object {
+  uint64_t bytes = 0;
+  std::shared_ptr<Taken> taken;
+  std::vector<std::shared_ptr<Object>> mapped;  // physical memory in a sparse one
+};
+
 struct Module : Object {
   std::shared_ptr<Taken> memory;
   std::map<std::string, uint64_t> globals;

@@ -38,6 +38,59 @@ void Remember(const std::shared_ptr<Physical>& physical) {
   std::erase_if(all.behind, [](const auto& one) { return one.second.expired(); });
   all.behind[FileOf(physical->fd)] = physical;
 }
+struct Multicast : Object {
+  std::vector<std::shared_ptr<Object>> bound;
+};
+
+// CUarrayMapInfo, as far as it matters here.
+struct MapInfo {
+  uint32_t resource_type, padding;
+  const void* array;
+  uint32_t subresource[10];
+  uint32_t operation, handle_type;
+  const void* handle;
+  uint32_t rest[6];
+};
+static_assert(sizeof(MapInfo) == sizeof(cu::CUarrayMapInfo_v1));
+
+// Of all of an array, whichever part is unmapped.
+template <class C>
+void MapInArrays(C& call) {
+  const auto* list = reinterpret_cast<const MapInfo*>(call.mapInfoList);
+  for (unsigned i = 0; i < call.count; ++i) {
+    const auto array = Find<Array>(list[i].array);
+    if (!array) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+    const auto physical = Find<Physical>(list[i].handle);
+    if (list[i].operation != 1) {
+      array->mapped.clear();
+    } else if (physical) {
+      array->mapped.push_back(physical);
+    } else {
+      return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+    }
+  }
+  End(call);
+}
+
+template <class C>
+void BindPhysical(C& call, const std::shared_ptr<Object>& physical) {
+  const auto object = Find<Multicast>(reinterpret_cast<void*>(call.mcHandle));
+  if (!object || !physical) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  object->bound.push_back(physical);
+  End(call);
+}
+template <class C>
+void BindHandle(C& call) {
+  BindPhysical(call, Find<Physical>(reinterpret_cast<void*>(call.memHandle)));
+}
+template <class C>
+void BindAddress(C& call) {
+  Mappings& all = TheMappings();
+  std::lock_guard<std::mutex> lock(all.mu);
+  const auto found = all.at.find(call.memptr);
+  BindPhysical(call, found == all.at.end() ? nullptr : found->second.second);
+}
+
 // Null where the descriptor is of another process: no test shares memory so.
 std::shared_ptr<Physical> Behind(int fd) {
   Mappings& all = TheMappings();
@@ -100,7 +153,18 @@ FAKE(CuMemImportFromShareableHandle) {
   Remember(physical);
   End(call);
 }
+FAKE_BOTH(CuMemMapArrayAsync, _ptsz, MapInArrays)
+FAKE(CuMulticastCreate) {
+  Make<Multicast>(call.mcHandle);
+  End(call);
+}
+FAKE_BOTH(CuMulticastBindMem, _v2, BindHandle)
+FAKE_BOTH(CuMulticastBindAddr, _v2, BindAddress)
 FAKE(CuMemRelease) {
+  if (Find<Multicast>(reinterpret_cast<void*>(call.handle))) {
+    Remove(reinterpret_cast<void*>(call.handle));
+    return End(call);
+  }
   const auto physical = Find<Physical>(reinterpret_cast<void*>(call.handle));
   if (!physical) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
   if (--physical->references == 0) Remove(static_cast<Object*>(physical.get()));

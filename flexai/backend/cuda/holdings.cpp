@@ -136,10 +136,17 @@ void Holdings::RetainPhysical(uint64_t handle, uint64_t address) {
   ++known.references;
 }
 
-void Holdings::Export(uint64_t handle) {
+void Holdings::Export(uint64_t object) {
   std::lock_guard<std::mutex> lock(mu_);
-  const auto found = handles_.find(handle);
-  if (found != handles_.end()) found->second.physical->exported = true;
+  const auto found = handles_.find(object);
+  if (found != handles_.end()) {
+    found->second.physical->exported = true;
+    return;
+  }
+  const auto after = mappings_.upper_bound(object);
+  if (after == mappings_.begin()) return;
+  const auto& [address, mapping] = *std::prev(after);
+  if (object - address < mapping.size) mapping.physical->exported = true;
 }
 
 Released Holdings::ReleasePhysical(uint64_t handle) {

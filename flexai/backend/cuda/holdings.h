@@ -80,8 +80,9 @@ class Holdings {
   void KeepPhysical(uint64_t handle, uint64_t bytes);
   /// `handle` names what is mapped at `address`, once more.
   void RetainPhysical(uint64_t handle, uint64_t address);
-  /// `handle` was made known outside of the driver.
-  void Export(uint64_t handle);
+  /// `object`, a handle or an address where one is mapped, was made known outside of the driver, or
+  /// is kept alive by something that is not in the books.
+  void Export(uint64_t object);
   /// One handle less.
   Released ReleasePhysical(uint64_t handle);
   /// It is there after all.

@@ -23,6 +23,8 @@ constexpr uint32_t kOnHost = 2, kOnHostNumaCurrent = 4;  // what lies between is
 constexpr size_t kLocationType = 8;
 constexpr size_t kLocationId = 12;
 constexpr size_t kExternalSize = 24;
+constexpr size_t kMapOperation = 56, kMapHandle = 64;  // of CUarrayMapInfo
+constexpr uint32_t kMap = 1;                           // CUmemOperationType
 
 template <class T>
 T ReadAt(const void* base, size_t offset) {
@@ -147,6 +149,37 @@ bool IsOnHost(const void* props) {
 uint64_t PhysicalBytes(Call& call) {
   const auto& c = call.As<api::CuMemCreateCall>();
   return IsOnHost(c.prop) ? 0 : RoundUp(c.size, kBlock);
+}
+
+std::vector<uint64_t> ObjectsHeld(const Call& call) {
+  std::vector<uint64_t> held;
+  const auto read = [&](const auto& c) {
+    for (unsigned i = 0; i < c.count; ++i) {
+      const void* one = &c.mapInfoList[i];
+      if (ReadAt<uint32_t>(one, kMapOperation) == kMap) {
+        held.push_back(ReadAt<uint64_t>(one, kMapHandle));
+      }
+    }
+  };
+  switch (call.info().index) {
+    case api::CuMemMapArrayAsyncCall::kIndex:
+      read(call.As<api::CuMemMapArrayAsyncCall>());
+      break;
+    case api::CuMemMapArrayAsync_ptszCall::kIndex:
+      read(call.As<api::CuMemMapArrayAsync_ptszCall>());
+      break;
+    case api::CuMulticastBindMemCall::kIndex:
+      return {call.As<api::CuMulticastBindMemCall>().memHandle};
+    case api::CuMulticastBindMem_v2Call::kIndex:
+      return {call.As<api::CuMulticastBindMem_v2Call>().memHandle};
+    case api::CuMulticastBindAddrCall::kIndex:
+      return {call.As<api::CuMulticastBindAddrCall>().memptr};
+    case api::CuMulticastBindAddr_v2Call::kIndex:
+      return {call.As<api::CuMulticastBindAddr_v2Call>().memptr};
+    default:
+      break;
+  }
+  return held;
 }
 
 uint64_t ExternalBytes(Call& call) {

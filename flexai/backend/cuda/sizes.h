@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "flexai/backend/cuda/exported.h"
 #include "flexai/intercept/call.h"
@@ -23,6 +24,10 @@ bool IsOnHost(const void* props);
 
 /// Bytes of a cuMemCreate on a card; 0 for memory of the host.
 uint64_t PhysicalBytes(intercept::Call& call);
+
+/// What a call maps into an array, or binds to a multicast object: handles of physical memory, or
+/// an address where some is mapped.
+std::vector<uint64_t> ObjectsHeld(const intercept::Call& call);
 
 /// Bytes that cuImportExternalMemory brings in.
 uint64_t ExternalBytes(intercept::Call& call);

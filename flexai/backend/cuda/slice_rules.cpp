@@ -110,6 +110,9 @@ SliceRules::Does SliceRules::Learn(const char* name) {
       {"cuMemRetainAllocationHandle", Does::kRetain},
       {"cuMemImportFromShareableHandle", Does::kImport},
       {"cuMemExportToShareableHandle", Does::kExport},
+      {"cuMemMapArrayAsync", Does::kMapInArray},
+      {"cuMulticastBindMem", Does::kBind},
+      {"cuMulticastBindAddr", Does::kBind},
       {"cuModuleUnload", Does::kUnloadCode},
       {"cuLibraryUnload", Does::kUnloadCode},
       {"cuModuleLoad", Does::kLoadCode},
@@ -398,6 +401,11 @@ void SliceRules::Hold(Call& call) {
       return holdings_.KeepPhysical(*call.As<api::CuMemImportFromShareableHandleCall>().handle, 0);
     case Does::kExport:
       return holdings_.Export(uint64_t{call.As<api::CuMemExportToShareableHandleCall>().handle});
+    case Does::kMapInArray:
+    case Does::kBind:
+      // When the array or the object lets go of it, the driver alone knows, as of what went out.
+      for (const uint64_t object : ObjectsHeld(call)) holdings_.Export(object);
+      return;
     case Does::kLearnGraph:
       return LearnGraph(call);
     default:

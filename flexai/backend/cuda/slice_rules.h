@@ -78,6 +78,8 @@ class SliceRules : public slice::Rules {
     kRetain,
     kImport,
     kExport,
+    kMapInArray,
+    kBind,
     kLoadCode,
     kUnloadCode,
     kLearnGraph,
