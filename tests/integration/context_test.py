@@ -71,6 +71,19 @@ class Contexts(unittest.TestCase):
         self.assertEqual(program.do(f"alloc {100 * MIB}"), "ok 0")
         self.assertEqual(program.used(), 400 * MIB)
 
+    def test_what_a_limit_of_the_context_takes_counts_at_once(self):
+        program = self.run_program(self.start_daemon(), 400)
+        self.assertEqual(program.do("retain"), "ok")
+        self.assertEqual(program.do(f"limit {64 * MIB}"), "ok")
+        self.assertEqual(program.used(), CONTEXT + 64 * MIB)
+        # What does not fit is undone.
+        self.assertEqual(program.do(f"limit {200 * MIB}"), OUT_OF_MEMORY)
+        self.assertEqual(program.used(), CONTEXT + 64 * MIB)
+        self.assertEqual(program.do("limit_is"), f"ok {64 * MIB}")
+        self.assertEqual(program.do(f"alloc {40 * MIB}"), OUT_OF_MEMORY)
+        self.assertEqual(program.do(f"alloc {36 * MIB}"), "ok 0")
+        self.assertEqual(program.leave(), 0)
+
     def test_the_next_daemon_knows(self):
         daemon = self.start_daemon()
         program = self.run_program(daemon, 400)

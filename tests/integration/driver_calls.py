@@ -15,6 +15,8 @@ nothing of slices.
     launch STREAM           a kernel of some milliseconds: "ok" or "error CODE"
     wait STREAM             until its work is done: "ok" or "error CODE"
     end STREAM              destroys it, done or not: "ok" or "error CODE"
+    limit BYTES             of the heap that kernels allocate from: "ok" or "error CODE"
+    limit_is                "ok BYTES" or "error CODE"
     environment NAME        what the environment, as the driver would read it, says
 """
 import ctypes
@@ -22,6 +24,8 @@ import os
 import time
 
 from line_calls import answer_lines
+
+HEAP = 2  # CU_LIMIT_MALLOC_HEAP_SIZE
 
 
 SIZE, FILL_BYTES = ctypes.c_size_t, 16 << 20
@@ -118,6 +122,13 @@ class Calls:
 
     def end(self, number):
         return self.said(self.driver.cuStreamDestroy_v2(self.made[int(number)]))
+
+    def limit(self, size):
+        return self.said(self.driver.cuCtxSetLimit(HEAP, ctypes.c_size_t(int(size))))
+
+    def limit_is(self):
+        size = ctypes.c_size_t()
+        return self.said(self.driver.cuCtxGetLimit(ctypes.byref(size), HEAP), size.value)
 
     def environment(self, name):
         assert self.driver  # which has read it

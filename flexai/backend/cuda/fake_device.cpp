@@ -399,10 +399,6 @@ FAKE(CuCtxGetId) {
   *call.ctxId = 1;
   End(call);
 }
-FAKE(CuCtxGetLimit) {
-  *call.pvalue = 1024;
-  End(call);
-}
 FAKE(CuCtxGetApiVersion) {
   *call.version = kDriverVersion;
   End(call);

@@ -267,7 +267,8 @@ void HostMemory(C& call) {
 
 }  // namespace
 
-void FreeMemoryOf(const Context& context) {
+void FreeMemoryOf(Context& context) {
+  context.limits.clear();
   Memory& memory = TheMemory();
   std::lock_guard<std::mutex> lock(memory.mu);
   for (auto at = memory.blocks.begin(); at != memory.blocks.end();) {
@@ -360,6 +361,29 @@ FAKE(CuMemPoolCreate) {
     memory.pools.push_back(pool);
     End(call);
   });
+}
+// Of the stack: for as many threads as a card holds. What a context has from the start is its own.
+FAKE(CuCtxGetLimit) {
+  Context* const context = Current();
+  if (!context) return End(call, cu::CUDA_ERROR_INVALID_CONTEXT);
+  const auto found = context->limits.find(call.limit);
+  *call.pvalue = found == context->limits.end() ? 1024 : found->second.first;
+  End(call);
+}
+FAKE(CuCtxSetLimit) {
+  constexpr uint32_t kStack = 0, kPrintf = 1, kHeap = 2;
+  constexpr uint64_t kThreads = uint64_t{132} * 2048;
+  Context* const context = Current();
+  if (!context) return End(call, cu::CUDA_ERROR_INVALID_CONTEXT);
+  uint64_t bytes = call.limit == kPrintf || call.limit == kHeap ? call.value : 0;
+  if (call.limit == kStack && call.value > 1024) bytes = (call.value - 1024) * kThreads;
+  auto& [value, taken] = context->limits[call.limit];
+  taken.reset();
+  if (bytes > kBlock && !(taken = TakeMemory(context->card, RoundUp(bytes, kBlock)))) {
+    return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+  }
+  value = call.value;
+  End(call);
 }
 FAKE(CuMemPoolDestroy) { RemoveObject(call, call.pool); }
 FAKE(CuDeviceGetMemPool) {

@@ -86,6 +86,7 @@ struct Context : Object {
   uint64_t bytes = 0;
   std::vector<std::weak_ptr<Module>> modules;
   std::unique_ptr<PretendChannels> channels;
+  std::map<uint32_t, std::pair<uint64_t, std::shared_ptr<struct Taken>>> limits;  // that were set
   std::mutex mu;  // guards what follows
   std::shared_ptr<Queue> default_stream;
   std::map<std::thread::id, std::shared_ptr<Queue>> thread_streams;
@@ -121,7 +122,7 @@ struct Taken {
 /// Null where the card is full. What is managed belongs to no process in the driver's figures.
 std::shared_ptr<Taken> TakeMemory(int card, uint64_t bytes, bool managed = false);
 /// What was allocated and loaded in a context that ends.
-void FreeMemoryOf(const Context& context);
+void FreeMemoryOf(Context& context);
 void FreeModulesOf(Context& context);
 
 struct Queue : Object {

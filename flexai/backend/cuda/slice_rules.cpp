@@ -22,6 +22,9 @@ thread_local uint64_t t_planned __attribute__((tls_model("initial-exec"))) = 0;
 thread_local bool t_unmeasured __attribute__((tls_model("initial-exec"))) = false;
 // Between BeforeWatched and MadeUnmeasured.
 thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) = 0;
+// Between BeforeWatched and Undo: what the limit was.
+thread_local size_t t_limit __attribute__((tls_model("initial-exec"))) = 0;
+thread_local bool t_knows_limit __attribute__((tls_model("initial-exec"))) = false;
 // Between Drop and Dropped.
 thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
 thread_local Released t_released __attribute__((tls_model("initial-exec")));
@@ -76,59 +79,63 @@ std::array<SliceRules::Does, api::kFunctionCount> SliceRules::LearnAll() {
   return does;
 }
 
+constinit const std::pair<std::string_view, SliceRules::Does> SliceRules::kDoes[] = {
+    {"cuMemAlloc", Does::kAllocate},
+    {"cuMemAllocManaged", Does::kAllocateManaged},
+    {"cuMemAllocPitch", Does::kAllocatePitch},
+    {"cuMemAllocAsync", Does::kAllocateFromPool},
+    {"cuMemAllocFromPoolAsync", Does::kAllocateFromPool},
+    {"cuMemPoolCreate", Does::kCreatePool},
+    {"cuMemCreate", Does::kCreatePhysical},
+    {"cuArrayCreate", Does::kCreateArray},
+    {"cuArray3DCreate", Does::kCreateArray},
+    {"cuMipmappedArrayCreate", Does::kCreateArray},
+    {"cuImportExternalMemory", Does::kImportExternal},
+    {"cuCtxCreate", Does::kCreateContext},
+    {"cuDevicePrimaryCtxRetain", Does::kCreateContext},
+    {"cuGreenCtxCreate", Does::kCreateContext},
+    {"cuGraphLaunch", Does::kLaunchGraph},
+    {"cuGraphUpload", Does::kLaunchGraph},
+    {"cuMemFree", Does::kFree},
+    {"cuMemFreeAsync", Does::kFree},
+    {"cuArrayDestroy", Does::kFreeObject},
+    {"cuMipmappedArrayDestroy", Does::kFreeObject},
+    {"cuDestroyExternalMemory", Does::kFreeObject},
+    {"cuMemRelease", Does::kReleasePhysical},
+    {"cuMemUnmap", Does::kUnmap},
+    {"cuMemPoolDestroy", Does::kDestroyPool},
+    {"cuMemPoolTrimTo", Does::kTrimPool},
+    {"cuMemPoolSetAttribute", Does::kTrimPool},
+    {"cuDeviceGraphMemTrim", Does::kTrimGraphs},
+    {"cuGraphExecDestroy", Does::kDestroyExec},
+    {"cuMemMap", Does::kMap},
+    {"cuMemRetainAllocationHandle", Does::kRetain},
+    {"cuMemImportFromShareableHandle", Does::kImport},
+    {"cuMemExportToShareableHandle", Does::kExport},
+    {"cuMemMapArrayAsync", Does::kMapInArray},
+    {"cuMulticastBindMem", Does::kBind},
+    {"cuMulticastBindAddr", Does::kBind},
+    {"cuModuleUnload", Does::kUnloadCode},
+    {"cuLibraryUnload", Does::kUnloadCode},
+    {"cuModuleLoad", Does::kLoadCode},
+    {"cuModuleLoadData", Does::kLoadCode},
+    {"cuModuleLoadDataEx", Does::kLoadCode},
+    {"cuModuleLoadFatBinary", Does::kLoadCode},
+    {"cuModuleGetGlobal", Does::kLoadCode},
+    {"cuLibraryLoadData", Does::kLoadCode},
+    {"cuLibraryLoadFromFile", Does::kLoadCode},
+    {"cuLibraryGetModule", Does::kLoadCode},
+    {"cuLibraryGetGlobal", Does::kLoadCode},
+    {"cuLibraryGetManaged", Does::kLoadCode},
+    {"cuFuncLoad", Does::kLoadCode},
+    {"cuCtxSetLimit", Does::kSetLimit},
+    {"cuGraphInstantiate", Does::kLearnGraph},
+    {"cuGraphInstantiateWithFlags", Does::kLearnGraph},
+    {"cuGraphInstantiateWithParams", Does::kLearnGraph},
+    {"cuGraphExecUpdate", Does::kLearnGraph},
+};
+
 SliceRules::Does SliceRules::Learn(const char* name) {
-  static constexpr std::pair<std::string_view, Does> kDoes[] = {
-      {"cuMemAlloc", Does::kAllocate},
-      {"cuMemAllocManaged", Does::kAllocateManaged},
-      {"cuMemAllocPitch", Does::kAllocatePitch},
-      {"cuMemAllocAsync", Does::kAllocateFromPool},
-      {"cuMemAllocFromPoolAsync", Does::kAllocateFromPool},
-      {"cuMemPoolCreate", Does::kCreatePool},
-      {"cuMemCreate", Does::kCreatePhysical},
-      {"cuArrayCreate", Does::kCreateArray},
-      {"cuArray3DCreate", Does::kCreateArray},
-      {"cuMipmappedArrayCreate", Does::kCreateArray},
-      {"cuImportExternalMemory", Does::kImportExternal},
-      {"cuCtxCreate", Does::kCreateContext},
-      {"cuDevicePrimaryCtxRetain", Does::kCreateContext},
-      {"cuGreenCtxCreate", Does::kCreateContext},
-      {"cuGraphLaunch", Does::kLaunchGraph},
-      {"cuGraphUpload", Does::kLaunchGraph},
-      {"cuMemFree", Does::kFree},
-      {"cuMemFreeAsync", Does::kFree},
-      {"cuArrayDestroy", Does::kFreeObject},
-      {"cuMipmappedArrayDestroy", Does::kFreeObject},
-      {"cuDestroyExternalMemory", Does::kFreeObject},
-      {"cuMemRelease", Does::kReleasePhysical},
-      {"cuMemUnmap", Does::kUnmap},
-      {"cuMemPoolDestroy", Does::kDestroyPool},
-      {"cuMemPoolTrimTo", Does::kTrimPool},
-      {"cuMemPoolSetAttribute", Does::kTrimPool},
-      {"cuDeviceGraphMemTrim", Does::kTrimGraphs},
-      {"cuGraphExecDestroy", Does::kDestroyExec},
-      {"cuMemMap", Does::kMap},
-      {"cuMemRetainAllocationHandle", Does::kRetain},
-      {"cuMemImportFromShareableHandle", Does::kImport},
-      {"cuMemExportToShareableHandle", Does::kExport},
-      {"cuMemMapArrayAsync", Does::kMapInArray},
-      {"cuMulticastBindMem", Does::kBind},
-      {"cuMulticastBindAddr", Does::kBind},
-      {"cuModuleUnload", Does::kUnloadCode},
-      {"cuLibraryUnload", Does::kUnloadCode},
-      {"cuModuleLoad", Does::kLoadCode},
-      {"cuModuleLoadData", Does::kLoadCode},
-      {"cuModuleLoadDataEx", Does::kLoadCode},
-      {"cuModuleLoadFatBinary", Does::kLoadCode},
-      {"cuModuleGetGlobal", Does::kLoadCode},
-      {"cuLibraryLoadData", Does::kLoadCode},
-      {"cuLibraryLoadFromFile", Does::kLoadCode},
-      {"cuLibraryGetModule", Does::kLoadCode},
-      {"cuLibraryGetGlobal", Does::kLoadCode},
-      {"cuGraphInstantiate", Does::kLearnGraph},
-      {"cuGraphInstantiateWithFlags", Does::kLearnGraph},
-      {"cuGraphInstantiateWithParams", Does::kLearnGraph},
-      {"cuGraphExecUpdate", Does::kLearnGraph},
-  };
   const std::string_view base = BaseName(name);
   for (const auto& [known, does] : kDoes) {
     if (known == base) return does;
@@ -208,13 +215,19 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
 
 void SliceRules::BeforeWatched(Call& call) {
   queues_.Before(call);
-  if (DoesOf(call) == Does::kLoadCode) t_free_before = FreeOnCard();
+  if (DoesOf(call) == Does::kSetLimit) {
+    t_knows_limit = Real().cuCtxGetLimit &&
+                    Real().cuCtxGetLimit(&t_limit, call.As<api::CuCtxSetLimitCall>().limit) ==
+                        api::CUDA_SUCCESS;
+  }
+  if (GrowsUnasked(call)) t_free_before = FreeOnCard();
 }
 
 bool SliceRules::MadeUnmeasured(Call& call) {
   if (DoesOf(call) == Does::kCreateContext) return std::exchange(t_unmeasured, false);
-  // Code takes what the driver finds right for it, and the data that it declares.
-  return DoesOf(call) == Does::kLoadCode && FreeOnCard() + kBlock <= t_free_before;
+  // Code takes what the driver finds right for it, and the data that it declares; a limit of a
+  // context what it reserves for all threads.
+  return GrowsUnasked(call) && FreeOnCard() + kBlock <= t_free_before;
 }
 
 void SliceRules::Failed(Call& call) {
@@ -282,6 +295,8 @@ void SliceRules::Undo(Call& call) {
     UndoInPool(call, address);
   } else if (DoesOf(call) == Does::kLoadCode) {
     UnloadCode(call);
+  } else if (DoesOf(call) == Does::kSetLimit) {
+    if (t_knows_limit) Real().cuCtxSetLimit(call.As<api::CuCtxSetLimitCall>().limit, t_limit);
   } else if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     Real().cuDevicePrimaryCtxRelease_v2(call.As<api::CuDevicePrimaryCtxRetainCall>().dev);
   } else if (call.info().index == api::CuGreenCtxCreateCall::kIndex) {

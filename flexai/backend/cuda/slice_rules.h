@@ -5,6 +5,8 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <string_view>
+#include <utility>
 
 #include "flexai/backend/cuda/holdings.h"
 #include "flexai/backend/cuda/queues.h"
@@ -35,7 +37,7 @@ class SliceRules : public slice::Rules {
   bool Watches(const intercept::FnInfo& info) override {
     const Does does = does_[info.index];
     return does == Does::kLoadCode || does == Does::kUnloadCode || does == Does::kCreatePool ||
-           queues_.Watches(info);
+           does == Does::kSetLimit || queues_.Watches(info);
   }
   void BeforeWatched(intercept::Call& call) override;
   void AfterWatched(intercept::Call& call) override;
@@ -82,12 +84,18 @@ class SliceRules : public slice::Rules {
     kBind,
     kLoadCode,
     kUnloadCode,
+    kSetLimit,
     kLearnGraph,
   };
+  static const std::pair<std::string_view, Does> kDoes[];
   static Does Learn(const char* name);
   static std::array<Does, api::kFunctionCount> LearnAll();
 
   Does DoesOf(const intercept::Call& call) const { return does_[call.info().index]; }
+  /// Whether it may take memory of which nothing in the call says how much.
+  bool GrowsUnasked(const intercept::Call& call) const {
+    return DoesOf(call) == Does::kLoadCode || DoesOf(call) == Does::kSetLimit;
+  }
   bool AsksPool(intercept::Call& call, uint64_t* bytes);
   bool AsksGraph(intercept::Call& call, uint64_t* bytes);
   void PoolMade(const intercept::Call& call);
