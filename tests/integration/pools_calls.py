@@ -11,6 +11,7 @@ answered by one line. It knows nothing of slices. Cards count as the driver show
     graph CARD BYTES        one that takes them on a card: "ok N" or "error CODE"
     launch GRAPH
     capture BYTES           memory that a captured graph will take, in the thread's own default stream
+    capture-in STREAM BYTES the same: "ok N" or "error CODE", of the graph
     physical BYTES          without an address: "ok N" or "error CODE"
     release N
     sparse                  an array without memory of its own: "ok N" or "error CODE"
@@ -100,6 +101,14 @@ class Calls:
         code = code or self.driver.cuMemAllocAsync_ptsz(ctypes.byref(at), SIZE(int(size)), None)
         return self.said(self.driver.cuStreamEndCapture_ptsz(None, ctypes.byref(graph)) or code)
 
+    def capture_in(self, stream, size):
+        at, graph, ready = ctypes.c_uint64(), POINTER(), POINTER()
+        code = self.driver.cuStreamBeginCapture_v2(self.streams[int(stream)], 0)
+        code = code or self.driver.cuMemAllocAsync(ctypes.byref(at), SIZE(int(size)), self.streams[int(stream)])
+        code = self.driver.cuStreamEndCapture(self.streams[int(stream)], ctypes.byref(graph)) or code
+        code = code or self.driver.cuGraphInstantiateWithFlags(ctypes.byref(ready), graph, ctypes.c_uint64(0))
+        return self.said(code, ready, self.graphs)
+
     def physical(self, size):
         properties, handle = (ctypes.c_uint32 * 8)(1, 0, ON_CARD, 0), ctypes.c_uint64()
         return self.said(self.driver.cuMemCreate(ctypes.byref(handle), SIZE(int(size)), properties, ctypes.c_uint64(0)), handle, self.blocks)
@@ -158,6 +167,6 @@ class Calls:
 
 
 if __name__ == "__main__":
-    for word, method in ("from", "take"), ("in", "take_in"), ("free-now", "free_now"), ("wait-for", "wait_for"):
+    for word, method in ("from", "take"), ("in", "take_in"), ("free-now", "free_now"), ("wait-for", "wait_for"), ("capture-in", "capture_in"):
         setattr(Calls, word, getattr(Calls, method))
     answer_lines(Calls())

@@ -117,6 +117,16 @@ class Pools(unittest.TestCase):
         self.assertEqual(program.do(f"capture {PIECE}"), "ok")
         self.assertEqual(program.leave(), 0)
 
+    def test_what_is_captured_in_a_stream_is_memory_once_it_is_launched(self):
+        for cards in 1, 2:
+            program = self.run_program(cards)
+            program.do("stream")
+            self.assertEqual(program.do(f"capture-in 0 {PIECE}"), "ok 0")
+            self.assertEqual(self.used(program), [0] * cards)
+            self.assertEqual(program.do("launch 0"), "ok")
+            self.assertEqual(self.used(program), [PIECE] + [0] * (cards - 1))
+            self.assertEqual(program.leave(), 0)
+
     def test_handles_that_threads_make_and_release_at_once(self):
         program = self.run_program()
         self.assertEqual(program.do(f"race 8 5000 {2 * MIB}"), "ok")

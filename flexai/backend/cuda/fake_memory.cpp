@@ -204,6 +204,7 @@ void AllocateInOrder(C& call) {
   }
   const std::shared_ptr<Queue> stream = StreamOf(call);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  if (stream->spoilt) return End(call, Spoilt(*stream));
   if (stream->capture) {
     *call.dptr = AddMemoryNode(stream->capture, call.bytesize, stream->card)->memory.dptr;
     return End(call);

@@ -130,6 +130,7 @@ struct Queue : Object {
   explicit Queue(int in_card) : card(in_card) {}
   fake::Stream queue;
   struct Graph* capture = nullptr;
+  bool spoilt = false;              // the capture, by a call that it does not bear
   cu::CUcontext context = nullptr;  // null: the default one of no context
 };
 /// The stream behind a handle; the default one of the context behind null and 1, that of the thread
@@ -145,6 +146,9 @@ template <class C>
 std::shared_ptr<Queue> StreamOf(const C& call) {
   return FindStream(Meant<C>(call.hStream));
 }
+
+/// What work in a stream is answered at once: that nothing more can be captured, or success.
+int64_t Spoilt(const Queue& stream);
 
 struct Event : Object {
   int card = 0;  // on which it was recorded

@@ -61,12 +61,35 @@ void WaitForContext(C& call, Context* context) {
   SettlePools();
   End(call);
 }
+// Questions that a capture does not bear. Source: asked of driver 580.
+bool Spoils(Queue& stream) {
+  stream.spoilt = stream.capture != nullptr;
+  return stream.spoilt;
+}
 template <class C>
 void AskStream(C& call) {
   const auto stream = StreamOf(call);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  if (stream->capture) return End(call, cu::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  if (Spoils(*stream)) return End(call, cu::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   End(call, IsDone(stream->card, stream->queue.last) ? kOk : cu::CUDA_ERROR_NOT_READY);
+}
+template <class C>
+void TellStream(C& call) {
+  const auto stream = StreamOf(call);
+  if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  if (Spoils(*stream)) return End(call, cu::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  if constexpr (requires { call.flags; }) *call.flags = 0;
+  if constexpr (requires { call.streamId; }) {
+    *call.streamId = reinterpret_cast<uint64_t>(stream.get());
+  }
+  if constexpr (requires { call.device; }) *call.device = DeviceOf(stream->card);
+  End(call);
+}
+template <class C>
+void TellPriority(C& call) {
+  if (!StreamOf(call)) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  *call.priority = 0;
+  End(call);
 }
 template <class C>
 void TellContext(C& call) {
@@ -109,6 +132,10 @@ void EndCapture(C& call) {
   if (!stream || !stream->capture) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
   const std::shared_ptr<Graph> graph(stream->capture);
   stream->capture = nullptr;
+  if (std::exchange(stream->spoilt, false)) {
+    *call.phGraph = nullptr;
+    return End(call, cu::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+  }
   Register(graph);
   *call.phGraph = reinterpret_cast<cu::CUgraph>(static_cast<Object*>(graph.get()));
   End(call);
@@ -117,7 +144,7 @@ template <class C>
 void TellCapture(C& call) {
   const auto stream = StreamOf(call);
   if (!stream) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  *call.captureStatus = stream->capture ? 1 : 0;
+  *call.captureStatus = stream->spoilt ? 2 : stream->capture ? 1 : 0;
   End(call);
 }
 template <class C>
@@ -155,6 +182,10 @@ std::shared_ptr<Queue> FindStream(const void* handle) {
   return word == 2 ? ThreadStream(Current()) : DefaultStream(Current());
 }
 
+int64_t Spoilt(const Queue& stream) {
+  return stream.spoilt ? cu::CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : kOk;
+}
+
 void Wait(Queue& stream) { fake::Card::Instance(stream.card).Drain(stream.queue); }
 
 }  // namespace flexai::backend::cuda::fake_driver
@@ -165,6 +196,10 @@ FAKE_AS(CuStreamDestroy, DestroyStream)
 FAKE_AS(CuStreamDestroy_v2, DestroyStream)
 FAKE_BOTH(CuStreamSynchronize, _ptsz, Synchronize)
 FAKE_BOTH(CuStreamQuery, _ptsz, AskStream)
+FAKE_BOTH(CuStreamGetPriority, _ptsz, TellPriority)
+FAKE_BOTH(CuStreamGetFlags, _ptsz, TellStream)
+FAKE_BOTH(CuStreamGetId, _ptsz, TellStream)
+FAKE_BOTH(CuStreamGetDevice, _ptsz, TellStream)
 FAKE_BOTH(CuStreamGetCtx, _ptsz, TellContext)
 FAKE_BOTH(CuStreamBeginCapture, _ptsz, BeginCapture)
 FAKE_BOTH(CuStreamBeginCapture_v2, _ptsz, BeginCapture)

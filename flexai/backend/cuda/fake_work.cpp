@@ -34,7 +34,7 @@ int64_t LaunchOn(const void* handle, uint64_t items) {
   if (!stream) return cu::CUDA_ERROR_INVALID_HANDLE;
   if (stream->capture) {
     stream->capture->items += items;
-    return kOk;
+    return Spoilt(*stream);
   }
   auto task = std::make_shared<fake::Task>();
   task->work = [] { return int64_t{0}; };
@@ -54,7 +54,7 @@ int64_t MoveOn(const void* handle, uint64_t bytes) {
 int64_t Copy(const void* handle, void* to, const void* from, uint64_t bytes) {
   const std::shared_ptr<Queue> stream = FindStream(handle);
   if (!stream) return cu::CUDA_ERROR_INVALID_HANDLE;
-  if (stream->capture) return kOk;
+  if (stream->capture) return Spoilt(*stream);
   Wait(*stream);
   memmove(to, from, bytes);
   return kOk;
@@ -318,19 +318,6 @@ FAKE(CuKernelGetAttribute) { One(call, call.pi); }
 FAKE(CuOccupancyMaxActiveBlocksPerMultiprocessor) { One(call, call.numBlocks); }
 FAKE(CuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) { One(call, call.numBlocks); }
 FAKE(CuOccupancyMaxPotentialClusterSize) { One(call, call.clusterSize); }
-
-template <class C>
-void TellStream(C& call) {
-  if constexpr (requires { call.priority; }) *call.priority = 0;
-  if constexpr (requires { call.flags; }) *call.flags = 0;
-  if constexpr (requires { call.streamId; }) {
-    *call.streamId = reinterpret_cast<uint64_t>(FindStream(call.hStream).get());
-  }
-  End(call);
-}
-FAKE_BOTH(CuStreamGetPriority, _ptsz, TellStream)
-FAKE_BOTH(CuStreamGetFlags, _ptsz, TellStream)
-FAKE_BOTH(CuStreamGetId, _ptsz, TellStream)
 
 FAKE(CuGraphCreate) {
   Make<Graph>(call.phGraph);

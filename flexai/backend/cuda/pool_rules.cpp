@@ -47,10 +47,14 @@ Source SourceIn(Call& call) {
   if (!from.stream && IsPerThread(call.info().name)) {
     from.stream = reinterpret_cast<api::CUstream>(kThreadStream);
   }
-  if (from.named) return from;
-  const int device = DeviceOfStream(from.stream);
-  if (device >= 0 && Real().cuDeviceGetMemPool) Real().cuDeviceGetMemPool(&from.pool, device);
   return from;
+}
+
+// Of the stream's card, where the call names none.
+void FindPool(Source* from) {
+  if (from->named) return;
+  const int device = DeviceOfStream(from->stream);
+  if (device >= 0 && Real().cuDeviceGetMemPool) Real().cuDeviceGetMemPool(&from->pool, device);
 }
 
 // Between Asks and Keep of one call, on one thread.
@@ -59,9 +63,10 @@ thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
 }  // namespace
 
 bool SliceRules::AsksPool(Call& call, uint64_t* bytes) {
-  const Source from = SourceIn(call);
+  Source from = SourceIn(call);
   // In a capture it becomes a node of a graph, and counts when that is launched.
   if (IsCapturing(from.stream)) return false;
+  FindPool(&from);
   if (!from.pool) {
     // A call that names none, or has neither context nor stream, the driver refuses, and says why.
     if (from.named || IsDefaultStream(from.stream)) return false;
@@ -108,7 +113,8 @@ void SliceRules::KeepInReserve(const Call& call, uint64_t bytes, slice::Ledger& 
 }
 
 void SliceRules::UndoInPool(Call& call, api::CUdeviceptr_v2 address) {
-  const Source from = SourceIn(call);
+  Source from = SourceIn(call);
+  FindPool(&from);
   Real().cuMemFreeAsync(address, from.stream);
   Real().cuStreamSynchronize(from.stream);
   Real().cuMemPoolTrimTo(from.pool, 0);

@@ -49,6 +49,7 @@ inline bool IsDefaultStream(api::CUstream stream) {
 int DeviceOfContext(uint64_t context);
 
 /// The card that a stream is on, whichever context is current; -1 where the driver does not say.
+/// Not for one that is captured from: the question ends the capture.
 int DeviceOfStream(api::CUstream stream);
 
 /// Whether `stream` is being captured: what is put into it takes no memory now.
