@@ -6,8 +6,8 @@
 //   card_spin run LOG ITERATIONS_PER_MS KERNEL_US [BATCH [WORK_MS THINK_MS]]
 //   card_spin copy LOG ITERATIONS_PER_MS
 // pinned copies both ways, compared at the end
-//   card_spin contexts LOG ITERATIONS_PER_MS
-// a new context for each four kernels of 1 ms
+//   card_spin contexts LOG ITERATIONS_PER_MS [busy]
+// a new context for each four kernels of 1 ms; busy: another thread works all the time meanwhile
 //   card_spin left LOG ITERATIONS_PER_MS
 // 20 ms of work each 40 ms, on streams that are destroyed at once and waited for by nobody
 //   card_spin two LOG ITERATIONS_PER_MS
@@ -252,9 +252,17 @@ int Run(const char* path, const Shape& shape) {
   return 0;
 }
 
-int Contexts(const char* path, double per_ms) {
+int Contexts(const char* path, double per_ms, bool busy) {
   Log log(path);
   const auto iterations = static_cast<uint64_t>(per_ms);
+  std::thread other([&] {
+    if (!busy) return;
+    Card card(/*own_context=*/true);
+    while (!g_end) {
+      for (int i = 0; i < 4; ++i) card.Launch(iterations, 0);
+      card.Wait();
+    }
+  });
   printf("ready\n");
   fflush(stdout);
   for (double made = 1; !g_end; ++made) {
@@ -265,6 +273,7 @@ int Contexts(const char* path, double per_ms) {
     log.Note(Now(), made);
     log.Flush();
   }
+  other.join();
   return 0;
 }
 
@@ -384,7 +393,7 @@ int main(int argc, char** argv) {
   if (word == "calibrate") return Calibrate();
   if (word == "once") return Once();
   if (word == "copy" && argc > 2) return Copy(argv[2]);
-  if (word == "contexts" && argc > 3) return Contexts(argv[2], atof(argv[3]));
+  if (word == "contexts" && argc > 3) return Contexts(argv[2], atof(argv[3]), argc > 4);
   if (word == "left" && argc > 3) return Left(argv[2], atof(argv[3]));
   if (word == "two" && argc > 3) return Two(argv[2], atof(argv[3]));
   if (word == "wake" && argc > 3) return Wake(atof(argv[3]));

@@ -50,6 +50,16 @@ class Faults:
                   "of the card", alone=round(whole, 2), got=round(got, 2), card=round(tenant.card_percent, 2))
         if got <= 0 or tenant.card_percent > 33:
             FAILED.append(f"contexts: {got:.1f} a second with {tenant.card_percent:.1f} % of the card")
+        # One that works is held again and again, and a neighbour has the card meanwhile.
+        tenants = [Tenant(self.machine, "contexts-busy", "contexts", 50, more=("busy",)), Tenant(self.machine, "k1-late", "k1", 50)]
+        for tenant in tenants:
+            tenant.ready()
+        got = rates(tenants, 3 * self.seconds)[0]
+        for tenant in tenants:
+            tenant.stop()
+        self.note("late", f"contexts of a program that works meanwhile, beside another: {got:.1f} a second", got=round(got, 2))
+        if got <= 0:
+            FAILED.append("a context made while its program was held is never ready")
 
     def left(self):
         tenant = Tenant(self.machine, "left", "left", 30, limit=30).ready()

@@ -27,7 +27,7 @@ class Tenant:
         if kind in SPIN:
             command = [machine.build / "test/card_spin", "run", self.log, machine.per_ms, SPIN[kind], 4, *more]
         elif kind in ("copy", "contexts", "left", "two", "wake"):
-            command = [machine.build / "test/card_spin", kind, self.log, machine.per_ms]
+            command = [machine.build / "test/card_spin", kind, self.log, machine.per_ms, *more]
         elif kind == "opencl":
             command = [machine.build / "test/card_opencl", "run", self.log, machine.opencl_per_ms]
         elif kind == "jax":

@@ -108,7 +108,7 @@ void ChannelFreeze::Made(const Object& object, uint32_t object_class, uint64_t p
     }
     groups_.push_back({object, engine, false, false, 0});
   } else if (IsChannel(object_class)) {
-    Channel channel = {object, object.parent, true, false};
+    Channel channel = {object, object.parent, true, false, 0};
     for (const Group& group : groups_) {
       if (group.client != object.client || group.handle != object.parent) continue;
       channel.device = group.parent;
@@ -117,7 +117,7 @@ void ChannelFreeze::Made(const Object& object, uint32_t object_class, uint64_t p
     }
     if (channel.compute) MakeSubdevice(object, channel.device);
     channels_.push_back(channel);
-    if (held_ && StopsChannels() && channel.scheduled) SetChannels(Order::kStop);
+    if (held_ && StopsChannels()) SetChannels(Order::kStop, 0);
   }
 }
 
@@ -148,7 +148,7 @@ void ChannelFreeze::Scheduled(rm::NvHandle client, rm::NvHandle handle) {
     group.may_run = true;
     ApplyTimeSlice(group);
   }
-  if (held_ && StopsChannels()) SetChannels(Order::kStop);
+  if (held_ && StopsChannels()) SetChannels(Order::kStop, 0);
 }
 
 const ChannelFreeze::Object* ChannelFreeze::SubdeviceOf(rm::NvHandle client,
@@ -212,28 +212,38 @@ bool ChannelFreeze::CanStop(const Channel& channel) const {
   return channel.compute && channel.scheduled && SubdeviceOf(channel.client, channel.device);
 }
 
-// Compute channels only: copies that are under way go on, which harms nobody's share.
-uint32_t ChannelFreeze::SetChannels(Order order) {
+// Compute channels only: copies that are under way go on, which harms nobody's share. The module
+// counts: one that is stopped twice stands still until it was let go on twice. So an order is for
+// those that have so many `stops`.
+uint32_t ChannelFreeze::SetChannels(Order order, uint32_t stops) {
   uint32_t status = rm::NV_OK;
   for (const Object& subdevice : subdevices_) {
-    const Channel* some[rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_MAX_ENTRIES];
+    Channel* some[rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_MAX_ENTRIES];
     uint32_t count = 0;
     const auto ask = [&] {
       if (count > 0 && status == rm::NV_OK) status = SetSome(subdevice, order, some, count);
       count = 0;
     };
-    for (const Channel& channel : channels_) {
-      if (!CanStop(channel) || SubdeviceOf(channel.client, channel.device) != &subdevice) continue;
+    for (Channel& channel : channels_) {
+      if (!CanStop(channel) || channel.stops != stops ||
+          SubdeviceOf(channel.client, channel.device) != &subdevice) {
+        continue;
+      }
       some[count++] = &channel;
       if (count == rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_MAX_ENTRIES) ask();
     }
     ask();
   }
-  if (status == rm::NV_OK) return status;
-  return SetOneByOne(order);
+  return status == rm::NV_OK ? status : SetOneByOne(order, stops);
 }
 
-uint32_t ChannelFreeze::SetSome(const Object& subdevice, Order order, const Channel* const* some,
+uint32_t ChannelFreeze::LetGo() {
+  const uint32_t status = SetChannels(Order::kGo, 2);
+  const uint32_t others = SetChannels(Order::kGo, 1);
+  return status == rm::NV_OK ? others : status;
+}
+
+uint32_t ChannelFreeze::SetSome(const Object& subdevice, Order order, Channel* const* some,
                                 uint32_t count) {
   rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS list = {};
   list.bDisable = order == Order::kGo ? 0 : 1;
@@ -243,7 +253,12 @@ uint32_t ChannelFreeze::SetSome(const Object& subdevice, Order order, const Chan
     list.hClientList[i] = some[i]->client;
     list.hChannelList[i] = some[i]->handle;
   }
-  return Control(subdevice, rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS, &list, sizeof(list));
+  const uint32_t status =
+      Control(subdevice, rm::NV2080_CTRL_CMD_FIFO_DISABLE_CHANNELS, &list, sizeof(list));
+  for (uint32_t i = 0; i < count && status == rm::NV_OK; ++i) {
+    order == Order::kGo ? --some[i]->stops : ++some[i]->stops;
+  }
+  return status;
 }
 
 uint32_t ChannelFreeze::Control(const Object& object, uint32_t command, void* parameters,
@@ -265,14 +280,15 @@ uint32_t ChannelFreeze::Control(const Object& object, uint32_t command, void* pa
 // and does nothing after it was let go on.
 uint32_t ChannelFreeze::Stop(bool handed_over) {
   if (handed_over && takes_off_ && (dropped_ & device::kHandOverLever) == 0) {
-    uint32_t status = SetChannels(Order::kStopScheduling);
+    uint32_t status = SetChannels(Order::kStopScheduling, 0);
     if (status == rm::NV_OK) status = TakeOffCard();
     if (status == rm::NV_OK) return status;
     takes_off_ = false;
     refused_ = status;
     FLEXAI_LOG("slice", kInfo, "the driver takes no group off the card (status 0x%x)", status);
+    SetChannels(Order::kStop, 1);  // what is still on it
   }
-  return SetChannels(Order::kStop);
+  return SetChannels(Order::kStop, 0);
 }
 
 uint32_t ChannelFreeze::TakeOffCard() {
@@ -322,17 +338,22 @@ void ChannelFreeze::ApplyTimeSlice(Group& group) {
 
 // One that the kernel module no longer knows must not keep the others from stopping, or from going
 // on: it is left out from now on.
-uint32_t ChannelFreeze::SetOneByOne(Order order) {
+uint32_t ChannelFreeze::SetOneByOne(Order order, uint32_t stops) {
   uint32_t first = rm::NV_OK;
   bool any = false;
-  std::erase_if(channels_, [&](const Channel& channel) {
-    if (!CanStop(channel)) return false;
-    const Channel* one = &channel;
-    const uint32_t status = SetSome(*SubdeviceOf(channel.client, channel.device), order, &one, 1);
-    if (status == rm::NV_OK) any = true;
-    if (status != rm::NV_OK && first == rm::NV_OK) first = status;
-    return status == rm::NV_ERR_OBJECT_NOT_FOUND;
-  });
+  for (size_t i = 0; i < channels_.size();) {
+    Channel* one = &channels_[i];
+    if (CanStop(*one) && one->stops == stops) {
+      const uint32_t status = SetSome(*SubdeviceOf(one->client, one->device), order, &one, 1);
+      any = any || status == rm::NV_OK;
+      if (status != rm::NV_OK && first == rm::NV_OK) first = status;
+      if (status == rm::NV_ERR_OBJECT_NOT_FOUND) {
+        channels_.erase(channels_.begin() + static_cast<std::ptrdiff_t>(i));
+        continue;
+      }
+    }
+    ++i;
+  }
   return any ? rm::NV_OK : first;
 }
 
@@ -365,7 +386,7 @@ void ChannelFreeze::Hold(bool handed_over) {
     const uint32_t status = Stop(handed_over);
     if (status != rm::NV_OK) {
       GiveUp(status);
-      SetChannels(Order::kGo);
+      LetGo();
     }
   }
   // Without channels of its own, a process may still use another's (a shared context).
@@ -375,7 +396,7 @@ void ChannelFreeze::Hold(bool handed_over) {
 void ChannelFreeze::Release() {
   std::lock_guard<std::mutex> lock(mu_);
   held_ = false;
-  if (StopsChannels()) SetChannels(Order::kGo);
+  if (StopsChannels()) LetGo();
   gate_->Release();
 }
 
@@ -384,7 +405,7 @@ void ChannelFreeze::Drop(uint32_t levers) {
   std::lock_guard<std::mutex> lock(mu_);
   const bool stopped = StopsChannels();
   const uint32_t lost = levers & ~dropped_;
-  if (stopped && held_ && (lost & device::kStopLever) != 0) SetChannels(Order::kGo);
+  if (stopped && held_ && (lost & device::kStopLever) != 0) LetGo();
   dropped_ = levers;
   for (Group& group : groups_) ApplyTimeSlice(group);
   if (lost & device::kStopLever) {

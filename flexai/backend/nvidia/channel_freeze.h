@@ -72,6 +72,7 @@ class ChannelFreeze : public slice::Lever {
     rm::NvHandle device;
     bool compute;
     bool scheduled;  // may run: before that the driver is still making it
+    uint32_t stops;  // that it was not yet let go on from: the module counts them
   };
 
   void Made(const Object& object, uint32_t object_class, uint64_t parameters);
@@ -85,10 +86,10 @@ class ChannelFreeze : public slice::Lever {
   bool CanStop(const Group& group) const;
   bool CanStop(const Channel& channel) const;
   enum class Order : uint8_t { kGo, kStop, kStopScheduling };
-  uint32_t SetChannels(Order order);
-  uint32_t SetSome(const Object& subdevice, Order order, const Channel* const* some,
-                   uint32_t count);
-  uint32_t SetOneByOne(Order order);
+  uint32_t SetChannels(Order order, uint32_t stops);
+  uint32_t LetGo();
+  uint32_t SetSome(const Object& subdevice, Order order, Channel* const* some, uint32_t count);
+  uint32_t SetOneByOne(Order order, uint32_t stops);
   uint32_t Stop(bool handed_over);
   uint32_t TakeOffCard();
   void ApplyTimeSlice(Group& group);

@@ -111,7 +111,7 @@ bool PretendModule::IsCompute(const Object& object) const {
 }
 
 bool PretendModule::Stands(const Object& object) const {
-  return (object.disabled && !object.on_card) || object.stuck;
+  return (object.stops > 0 && !object.on_card) || object.stuck;
 }
 
 uint32_t PretendModule::whole_stops() const {
@@ -262,7 +262,8 @@ uint32_t PretendModule::TellName(const Object& subdevice, const rm::NVOS54_PARAM
   return rm::NV_OK;
 }
 
-// All or nothing, as the real one: a name that it does not know fails the call.
+// All or nothing, as the real one: a name that it does not know fails the call. And as the real one
+// it counts: who was stopped twice goes on when it was let go on twice.
 uint32_t PretendModule::Disable(const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS& list) {
   if (list.numChannels > rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_MAX_ENTRIES) {
     return rm::NV_ERR_INVALID_ARGUMENT;
@@ -276,11 +277,12 @@ uint32_t PretendModule::Disable(const rm::NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARA
     Object& channel = *Find(list.hClientList[i], list.hChannelList[i]);
     if (list.bDisable) {
       // Taken off the card with the call, or by another.
-      channel.on_card = list.bOnlyDisableScheduling && (!channel.disabled || channel.on_card);
-    } else {
-      channel.stuck = channel.disabled && channel.on_card;
+      channel.on_card = list.bOnlyDisableScheduling && (channel.stops == 0 || channel.on_card);
+      ++channel.stops;
+    } else if (channel.stops > 0) {
+      --channel.stops;
+      channel.stuck = channel.stops == 0 && channel.on_card;
     }
-    channel.disabled = list.bDisable != 0;
   }
   if (list.bDisable && !list.bOnlyDisableScheduling) ++whole_stops_;
   return rm::NV_OK;

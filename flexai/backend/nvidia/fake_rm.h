@@ -50,8 +50,8 @@ class PretendModule {
     int card = 0;         // of a device and what is below it
     uint32_t engine = 0;  // of a group, or of a channel's group
     bool scheduled = false;
-    bool disabled = false;
-    bool on_card = false;        // was not taken off it since it was disabled
+    uint32_t stops = 0;          // that it was not yet let go on from
+    bool on_card = false;        // was not taken off it since it was stopped
     bool stuck = false;          // went on without having left it, and does nothing
     uint64_t time_slice = 2048;  // as a driver's first group has it. Units: us
   };
