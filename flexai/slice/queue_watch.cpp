@@ -143,6 +143,17 @@ bool QueueWatch::IsFull(uint32_t at, Work* work) const {
   return true;
 }
 
+bool QueueWatch::IsFull() const {
+  const uint32_t word = word_.load(std::memory_order_acquire)->load(std::memory_order_relaxed);
+  return (word & kFull) != 0;
+}
+
+uint64_t QueueWatch::launches() const {
+  uint64_t sum = other_launches_.load(std::memory_order_relaxed);
+  for (const Queue& queue : queues_) sum += queue.launches.load(std::memory_order_relaxed);
+  return sum;
+}
+
 bool QueueWatch::IsFullElsewhere(uint64_t* launches) const {
   const uint32_t word = word_.load(std::memory_order_acquire)->load(std::memory_order_seq_cst);
   *launches = other_launches_.load(std::memory_order_seq_cst);

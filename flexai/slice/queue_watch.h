@@ -61,6 +61,10 @@ class QueueWatch {
   /// It is done, if nothing came after `launches`.
   void Done(uint32_t at, uint64_t launches) { Empty(static_cast<int>(at), launches); }
 
+  /// Whether any queue has work as far as is known, and how often one got some.
+  bool IsFull() const;
+  uint64_t launches() const;
+
   /// Whether there is such work, as far as is known: until DoneElsewhere with these `launches`.
   bool IsFullElsewhere(uint64_t* launches) const;
   /// Whether it is the only work that there is.

@@ -165,6 +165,7 @@ void Tenant::RunAgent() {
       continue;
     }
     Follow(gate);
+    if (asker_) asker_->Look(MonotonicNow());
     // Another process of the tenant may have met the successor before us.
     LookForSuccessor(MonotonicNow());
     FutexWait(header.gate, gate, kHeartbeatLimit / 4);
@@ -283,6 +284,7 @@ void Tenant::AfterFork() {
   ledger_.store(nullptr, std::memory_order_relaxed);
   slot_ = nullptr;
   if (queues_) queues_->Forget();
+  if (asker_) asker_->Forget();
   agent_runs_ = false;
   held_ = false;
   time_slice_ = 0;
@@ -293,6 +295,7 @@ void Tenant::AfterFork() {
 void Tenant::Exit() {
   ending_.store(true, std::memory_order_seq_cst);
   if (lever_) lever_->Release();
+  if (asker_) asker_->Stop();
 }
 
 }  // namespace flexai::slice

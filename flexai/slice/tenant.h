@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 
+#include "flexai/slice/asker.h"
 #include "flexai/slice/attach.h"
 #include "flexai/slice/ledger.h"
 #include "flexai/slice/lever.h"
@@ -34,6 +35,8 @@ class Tenant {
   explicit Tenant(ToolsFor tools_for) : lever_(nullptr), queues_(nullptr), part_(0) {
     tools_for_ = tools_for;
   }
+  /// Who asks about work that nobody waits for; null: nobody. Thread: one, before Attach.
+  void AskWith(Asker* asker) { asker_ = asker; }
   Tenant(const Tenant&) = delete;
   Tenant& operator=(const Tenant&) = delete;
 
@@ -80,6 +83,7 @@ class Tenant {
   ToolsFor tools_for_ = nullptr;
   Lever* lever_;
   QueueWatch* queues_;
+  Asker* asker_ = nullptr;
   int part_;
   std::mutex mu_;  // one attach at a time
   AttachRequest request_ = {};

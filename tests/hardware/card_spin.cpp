@@ -8,6 +8,8 @@
 // pinned copies both ways, compared at the end
 //   card_spin contexts LOG ITERATIONS_PER_MS [busy]
 // a new context for each four kernels of 1 ms; busy: another thread works all the time meanwhile
+//   card_spin leave LOG ITERATIONS_PER_MS
+// four kernels of 1 ms that nobody waits for, and then nothing
 //   card_spin left LOG ITERATIONS_PER_MS
 // 20 ms of work each 40 ms, on streams that are destroyed at once and waited for by nobody
 //   card_spin two LOG ITERATIONS_PER_MS
@@ -303,6 +305,15 @@ int Left(const char* path, double per_ms) {
   return 0;
 }
 
+int Leave(double per_ms) {
+  Card card;
+  for (int i = 0; i < 4; ++i) card.Launch(static_cast<uint64_t>(per_ms), 0);
+  printf("ready\n");
+  fflush(stdout);
+  while (!g_end) usleep(1000);
+  return 0;
+}
+
 int Two(const char* path, double per_ms) {
   Log log(path);
   std::atomic<uint64_t> ended[2] = {};
@@ -395,6 +406,7 @@ int main(int argc, char** argv) {
   if (word == "copy" && argc > 2) return Copy(argv[2]);
   if (word == "contexts" && argc > 3) return Contexts(argv[2], atof(argv[3]), argc > 4);
   if (word == "left" && argc > 3) return Left(argv[2], atof(argv[3]));
+  if (word == "leave" && argc > 3) return Leave(atof(argv[3]));
   if (word == "two" && argc > 3) return Two(argv[2], atof(argv[3]));
   if (word == "wake" && argc > 3) return Wake(atof(argv[3]));
   if (word == "run" && argc > 4) {

@@ -26,7 +26,7 @@ import tempfile
 import time
 
 from machine import Machine
-from tenant import FAILED, HERE, Tenant, calibrate, progress, rate_alone, rates
+from tenant import FAILED, HERE, Tenant, calibrate, end_all, progress, rate_alone, rates
 
 NOBODY = 65534
 
@@ -241,6 +241,7 @@ def main():
                 FAILED.append(f"{part}: {failure}")
             save(options.out, machine, faults)
     finally:
+        end_all()
         machine.close()
     for failure in FAILED:
         print("!!", failure)

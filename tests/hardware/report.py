@@ -129,6 +129,8 @@ def others(rows):
             met = got[0] >= 0.93 and got[1] >= 0.62
             lines.append(["works 4 ms, pauses 8 ms, at 50 % beside one always busy", f"{got[0]:.3f} of alone; the other {got[1]:.3f}",
                           f"0.93 / 0.62: {'met' if met else '**missed**'}"])
+        elif part == "idle":
+            lines.append(["always busy, beside one that launched, waits for nothing and is done", f"{got:.4f} of alone", f"0.99: {verdict(got, 0.99, True)}"])
         elif part == "wake":
             late = row["beside"][1] - row["alone"][1]
             lines.append(["first kernel (0.1 ms) of one that rested, beside one always busy: launch to end, p50 / p99 / most",

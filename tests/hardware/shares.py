@@ -18,7 +18,7 @@ import sys
 import time
 
 from machine import Machine
-from tenant import FAILED, SPIN, TORCH, Tenant, calibrate, calibrate_opencl, progress, rate_alone, rates
+from tenant import FAILED, SPIN, TORCH, Tenant, calibrate, calibrate_opencl, end_all, progress, rate_alone, rates
 
 LIMITS = 10, 30, 50, 70, 90
 ONE_THREAD = "infer",  # launches with one thread all the time: such processes differ by a fifth from each other, so several are compared
@@ -36,7 +36,7 @@ class Shares:
 
     def limit(self, kinds, twins):
         """Each alone under hard limits. `twins` run without us, too: beside them is seen what a slice without a limit costs."""
-        copies = {kind: 3 if kind in ONE_THREAD else 1 for kind in twins}
+        copies = {kind: 6 if kind in ONE_THREAD else 1 for kind in twins}
         tenants = {kind: [Tenant(self.machine, f"{kind}-{i}", kind, 1) for i in range(copies.get(kind, 1))]
                    for kind in dict.fromkeys([*kinds, *twins])}
         natives = {kind: [Tenant(self.machine, f"{kind}-native-{i}", kind, 0, native=True) for i in range(copies[kind])] for kind in twins}
@@ -83,7 +83,7 @@ class Shares:
             os.sched_setaffinity(tenant.child.pid, [core])
         # One before the other as often as the other before the one: the card gets warmer.
         for pair in zip(natives, sliceds):
-            for i in (0, 1, 1, 0) * (3 if kind not in SPIN and len(natives) == 1 else 2):
+            for i in (0, 1, 1, 0) * (1 if len(natives) > 1 else 2 if kind in SPIN else 3):
                 rest(pair[i], False)
                 got[i].append(progress([pair[i]], 0.5, settle=0.1)[0])
                 rest(pair[i], True)
@@ -132,7 +132,13 @@ class Shares:
         got = [rate / one for rate, one in zip(rates(tenants, 2 * self.seconds), alone)]
         print(f"borrow  4 ms work, 8 ms pause: {got[0]:.3f} of alone; always busy: {got[1]:.3f}", flush=True)
         self.note("borrow", "4 ms of 12, always busy", got=[round(v, 4) for v in got])
-        for tenant in tenants:
+        now_and_then.stop()
+        # Its work is soon done, though it never asks: a notebook between two cells.
+        leaves = Tenant(self.machine, "leaves", "leave", 50).ready()
+        got = rates([busy], self.seconds, settle=1.0)[0] / alone[1]
+        print(f"borrow  beside one that launched and waits for nothing: {got:.4f} of alone", flush=True)
+        self.note("idle", "launched and waits for nothing", got=round(got, 4))
+        for tenant in (leaves, busy):
             tenant.stop()
 
     def wake(self):
@@ -308,6 +314,7 @@ def main():
             if options.out:  # after each part: what comes later may be cut off
                 pathlib.Path(options.out).write_text(json.dumps({"card": machine.card, "rows": shares.rows, "failed": FAILED}, indent=1))
     finally:
+        end_all()
         machine.close()
     summary(shares.rows)
     sys.exit(1 if FAILED else 0)

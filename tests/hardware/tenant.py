@@ -16,6 +16,7 @@ MEMORY = {"train": "16Gi", "gemm": "2Gi", "graph": "4Gi", "serve": "4Gi", "infer
 START_SECONDS = 90
 PERIOD_NS = 100_000_000
 FAILED = []
+STARTED = []  # every child
 
 
 class Tenant:
@@ -26,7 +27,7 @@ class Tenant:
         self.log = pathlib.Path(machine.folder.name) / f"{name}.log"
         if kind in SPIN:
             command = [machine.build / "test/card_spin", "run", self.log, machine.per_ms, SPIN[kind], 4, *more]
-        elif kind in ("copy", "contexts", "left", "two", "wake"):
+        elif kind in ("copy", "contexts", "leave", "left", "two", "wake"):
             command = [machine.build / "test/card_spin", kind, self.log, machine.per_ms, *more]
         elif kind == "opencl":
             command = [machine.build / "test/card_opencl", "run", self.log, machine.opencl_per_ms]
@@ -39,6 +40,7 @@ class Tenant:
         env = machine.native() if native else machine.env
         self.child = subprocess.Popen([*([] if native else run), *map(str, command)], env=env, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True)
+        STARTED.append(self.child)
         self.slice, self.card_percent = None, 0.0
         self.clock = None  # the card's, in GHz, while this one worked; None where it does not tell
         self.read, self.times, self.read_until = [], [], 0
@@ -114,6 +116,14 @@ class Tenant:
             print("!!", FAILED[-1])
             self.child.kill()
             return ""
+
+
+def end_all():
+    """Those that are left, where a measurement came to no good end."""
+    for child in STARTED:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
 
 
 def card_time(machine):

@@ -39,6 +39,19 @@ class Work(WithDaemon):
         self.assertEqual(program.do("begin cuMemsetD8Async"), "ok")
         self.until_idle_by_waits(program, "nobody waits for the default stream")
 
+    def test_what_nobody_waits_for_comes_to_its_end(self):
+        program = self.run_calls()
+        self.assertEqual(program.do("streams 40"), "ok")
+        for streams in range(1), range(1, 3), range(40):
+            with self.subTest(streams=len(streams)):
+                for number in streams:
+                    self.assertEqual(program.do(f"launch {number}"), "ok")
+                self.assertNotEqual(program.slice()["state"], "idle")
+                self.until_idle(program, "it is done")
+        self.assertEqual(program.do("begin cuMemsetD8Async"), "ok")
+        self.until_idle(program, "the default stream's is done")
+        self.assertEqual(program.leave(), 0)
+
     def test_more_streams_than_places(self):
         program = self.run_calls()
         self.assertEqual(program.do("streams 40"), "ok")

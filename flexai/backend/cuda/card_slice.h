@@ -15,9 +15,11 @@ struct CardSlice {
   slice::Tenant tenant;
   SliceRules rules{&tenant, &queues};
   slice::SliceStage stage{&tenant, &rules, &gate};
+  slice::Asker asker{&queues, [](void* of) { static_cast<SliceRules*>(of)->AskUnwaited(); },
+                     &rules};
 
   /// `part`: which of the slice's cards, from 0.
-  explicit CardSlice(int part) : tenant(&freeze, &queues, part) {}
+  explicit CardSlice(int part) : tenant(&freeze, &queues, part) { tenant.AskWith(&asker); }
 };
 
 }  // namespace flexai::backend::cuda

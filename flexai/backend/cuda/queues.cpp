@@ -42,28 +42,44 @@ uint64_t ContextOfStream(uint64_t stream) {
                                                                       : 0;
 }
 
+/// While it lives, a context is current on this thread; none is where `context` is 0.
+class InContext {
+ public:
+  explicit InContext(uint64_t context) {
+    const api::Real& real = Real();
+    pushed_ =
+        context != 0 && real.cuCtxPushCurrent_v2 && real.cuCtxPopCurrent_v2 &&
+        real.cuCtxPushCurrent_v2(reinterpret_cast<api::CUcontext>(context)) == api::CUDA_SUCCESS;
+  }
+  ~InContext() {
+    api::CUcontext popped = nullptr;
+    if (pushed_) Real().cuCtxPopCurrent_v2(&popped);
+  }
+  InContext(const InContext&) = delete;
+  InContext& operator=(const InContext&) = delete;
+
+  explicit operator bool() const { return pushed_; }
+
+ private:
+  bool pushed_ = false;
+};
+
 // Null where the driver will not: the stream is captured from, or is none.
 api::CUevent EventBehind(api::CUstream stream) {
   constexpr unsigned kNoTiming = 2;
   const api::Real& real = Real();
   api::CUstreamCaptureStatus captured = 0;
   if (!real.cuEventCreate || !real.cuEventRecord || !real.cuEventQuery || !real.cuEventDestroy_v2 ||
-      !real.cuCtxPushCurrent_v2 || !real.cuCtxPopCurrent_v2 ||
       real.cuStreamIsCapturing(stream, &captured) != api::CUDA_SUCCESS || captured != 0) {
     return nullptr;
   }
-  const uint64_t context = ContextOfStream(intercept::ToWord(stream));
-  if (!context ||
-      real.cuCtxPushCurrent_v2(reinterpret_cast<api::CUcontext>(context)) != api::CUDA_SUCCESS) {
-    return nullptr;
-  }
+  const InContext in(ContextOfStream(intercept::ToWord(stream)));
+  if (!in) return nullptr;
   api::CUevent event = nullptr;
   if (real.cuEventCreate(&event, kNoTiming) == api::CUDA_SUCCESS &&
       real.cuEventRecord(event, stream) != api::CUDA_SUCCESS) {
     real.cuEventDestroy_v2(std::exchange(event, nullptr));
   }
-  api::CUcontext popped = nullptr;
-  real.cuCtxPopCurrent_v2(&popped);
   return event;
 }
 
@@ -323,6 +339,8 @@ void Queues::AbandonElsewhere(Queue queue, bool is_done) {
 // and its current context's.
 bool Queues::IsDone(uint64_t queue, uint64_t group) const {
   const api::Real& real = Real();
+  const uint64_t of_group = group ? group : first_context_.load(std::memory_order_relaxed);
+  const InContext in(without_context_ ? of_group : 0);
   if (!IsHandle(queue)) {
     const bool several = several_.load(std::memory_order_relaxed);
     const uint64_t context = CurrentContext();
@@ -353,6 +371,17 @@ void Queues::AskForOthers() {
   if (!lock || hindrances_ > 0) return;
   if (due) AskForPlaces();
   if (watch_->IsFullOnlyElsewhere()) AskElsewhere();
+}
+
+void Queues::AskUnwaited() {
+  const api::Real& real = Real();
+  if (!real.cuStreamQuery || !real.cuStreamIsCapturing) return;
+  std::lock_guard<std::mutex> lock(ask_mu_);
+  if (hindrances_ > 0) return;
+  without_context_ = true;
+  AskForPlaces();
+  AskElsewhere();
+  without_context_ = false;
 }
 
 void Queues::AskForPlaces() {

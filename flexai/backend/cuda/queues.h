@@ -32,6 +32,9 @@ class Queues {
   uint64_t ContextOf(const intercept::Call& call) const;
   void Before(intercept::Call& call);
   void After(intercept::Call& call);
+  /// Asks the driver about all that has work as far as is known. Thread: one of our own, on which
+  /// no context is current.
+  void AskUnwaited();
   /// A context was made, or came to be used.
   void ContextMade(uint64_t context);
   /// A context ended, and with it all work in it.
@@ -84,6 +87,7 @@ class Queues {
       nullptr;
   std::atomic<uint32_t> under_way_{0};  // such launches; rises only with ask_mu_ held
   std::mutex ask_mu_;  // guards what follows; who is asked about does not go away meanwhile
+  bool without_context_ = false;  // who asks has none current, and may make any so
   // Calls under way that may end a context or begin a capture: nobody asks meanwhile.
   uint32_t hindrances_ = 0;
   // Behind the work of a stream that was destroyed before it was done, and whose stream it was.

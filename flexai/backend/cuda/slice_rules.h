@@ -32,6 +32,8 @@ class SliceRules : public slice::Rules {
   bool MadeUnmeasured(intercept::Call& call) override;
   void BeforeStart(intercept::Call&) override {}
   void AfterStart(intercept::Call& call) override;
+  /// Asks the driver about work that nobody waits for. Thread: one of our own.
+  void AskUnwaited() { queues_.AskUnwaited(); }
   void Launches(intercept::Call& call) override { queues_.Launches(call); }
   void Launched(intercept::Call&) override { queues_.Launched(); }
   bool Watches(const intercept::FnInfo& info) override {
