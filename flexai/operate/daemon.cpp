@@ -13,20 +13,11 @@
 
 #include "flexai/base/log.h"
 #include "flexai/operate/bypass.h"
+#include "flexai/operate/look_after.h"
 
 namespace flexai::operate {
 namespace {
 
-// How often tenants are looked at: while one works that others may follow, while the only one
-// works, while all rest, while there is none. Each look takes the driver's workers off a core for a
-// moment.
-constexpr Nanos kBusyTick = 2 * kMillisecond;
-constexpr Nanos kToldTick = 250 * kMicrosecond;  // where a look is a few loads
-// Beside one that may come back and goes first, every part of a millisecond is its delay.
-constexpr Nanos kPromptTick = 50 * kMicrosecond;
-constexpr Nanos kAloneTick = 10 * kMillisecond;
-constexpr Nanos kRestTick = 4 * kMillisecond;
-constexpr Nanos kEmptyTick = kSecond;
 constexpr Nanos kLeaveAfter = 60 * kSecond;
 // Without cards soon: what was mended meanwhile shall be seen by the one that comes next.
 constexpr Nanos kLeaveWithoutCards = 10 * kSecond;
@@ -326,14 +317,12 @@ void Daemon::FenceIn(SliceRecord& slice, std::vector<pid_t> unheld) const {
 }
 
 Nanos Daemon::NextTick(Nanos now) const {
-  if (slices_.empty()) return now + kEmptyTick;
-  Nanos next =
-      now + (slices_.size() == 1 && slices_.begin()->second->busy ? kAloneTick : kRestTick);
+  std::vector<Looked> tenants;
+  tenants.reserve(slices_.size());
   for (const auto& [id, slice] : slices_) {
-    if (!slice->busy || slices_.size() == 1) continue;
-    const Nanos told = slice->below() ? kPromptTick : kToldTick;
-    next = std::min(next, now + (slice->tells() ? told : kBusyTick));
+    tenants.push_back({slice->busy, slice->paused, slice->tells(), slice->below()});
   }
+  const Nanos next = now + LookAfter(tenants);
   return arbiter_.next_step() > now ? std::min(next, arbiter_.next_step()) : next;
 }
 
