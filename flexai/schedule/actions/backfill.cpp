@@ -19,8 +19,9 @@ class Reservation {
   bool made() const { return made_; }
   GangId head() const { return head_; }
 
-  // Finds out when the gang will have room, and what will then be where.
-  void Make(GangId head) {
+  // Finds out when the gang will have room, and what will then be where. False: not even when all
+  // have left, as far as trying tells.
+  bool Make(GangId head) {
     std::vector<std::pair<int64_t, GangId>> ends;
     for (const GangId id : session_->workload().active()) {
       if (session_->workload().Running(id) && id != head) ends.emplace_back(Gone(id, head), id);
@@ -58,6 +59,7 @@ class Reservation {
     }
     session_->Rollback(point);
     session_->SetVerdict(head, {.wait = Wait::kNoRoom, .reserved_s = made_ ? at_s_ : -1});
+    return made_;
   }
 
   // Whether it can be made to give way in time, should it still be there.
@@ -244,7 +246,12 @@ class Pass {
       session_->SetVerdict(id, {.wait = Wait::kNoRoom});
     }
     if (const std::optional<Kind> known = KindOf(id)) hopeless_.emplace(*known, hindered_);
-    if (!reservation_.made() && !ProveNoRoom(*session_, id, /*empty=*/true)) reservation_.Make(id);
+    if (reservation_.made()) return true;
+    // Who has no room without all others either holds nobody up: those behind it that start would
+    // count as let past its reservation, though they are the first in line, and lose their places
+    // to whom they take them from.
+    const bool never = ProveNoRoom(*session_, id, /*empty=*/true).has_value();
+    if (never || !reservation_.Make(id)) session_->DropReservation(id);
     return true;
   }
 
