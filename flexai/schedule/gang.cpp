@@ -124,12 +124,17 @@ std::vector<const Part*> HardestFirst(const Gang& gang) {
 bool PlaceParts(Session* session, GangId gang, std::span<const NodeId> nodes,
                 const PlaceTask& place) {
   const Session::Point point = session->Checkpoint();
-  for (const Part* part : HardestFirst(session->workload()[gang])) {
-    if (PlacePart(session, gang, *part, nodes, place)) continue;
+  std::vector<const Part*> parts = HardestFirst(session->workload()[gang]);
+  // Where the first takes the place that only another can use, another goes first.
+  for (size_t turn = 0; turn < parts.size(); ++turn) {
+    const bool all = std::all_of(parts.begin(), parts.end(), [&](const Part* part) {
+      return PlacePart(session, gang, *part, nodes, place);
+    });
+    if (all) return true;
     session->Rollback(point);
-    return false;
+    std::rotate(parts.begin(), parts.begin() + 1, parts.end());
   }
-  return true;
+  return false;
 }
 
 // All parts within one zone of the level.
