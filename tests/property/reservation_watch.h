@@ -60,8 +60,23 @@ class ReservationWatch {
     const Verdict& verdict = session_->verdict(id);
     const bool barred = verdict.wait == Wait::kLimit || verdict.wait == Wait::kQuota;
     if (barred || ProveNoRoom(*session_, id, /*empty=*/true)) since = kNever;
+    // Of unlike or bound tasks only trying tells.
+    if (since != kNever && !HasRoomAlone(id)) since = kNever;
     if (since == kNever && verdict.reserved_s >= 0) since = round_;
     return since != kNever && !running;
+  }
+
+  bool HasRoomAlone(GangId id) {
+    const Session::Point point = session_->Checkpoint();
+    for (const GangId other : workload_.active()) {
+      if (other == id) continue;
+      workload_.ForEachTask(other, [&](JobId job) {
+        if (session_->snapshot().placed(job)) session_->Lift(job);
+      });
+    }
+    const bool room = PlaceMinimum(session_, id);
+    session_->Rollback(point);
+    return room;
   }
 
   bool HasRoom(GangId id, bool without_late) {
