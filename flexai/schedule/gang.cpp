@@ -126,14 +126,15 @@ bool PlaceParts(Session* session, GangId gang, std::span<const NodeId> nodes,
   const Session::Point point = session->Checkpoint();
   std::vector<const Part*> parts = HardestFirst(session->workload()[gang]);
   // Where the first takes the place that only another can use, another goes first.
-  for (size_t turn = 0; turn < parts.size(); ++turn) {
+  size_t turn = 0;
+  do {
     const bool all = std::all_of(parts.begin(), parts.end(), [&](const Part* part) {
       return PlacePart(session, gang, *part, nodes, place);
     });
     if (all) return true;
     session->Rollback(point);
     std::rotate(parts.begin(), parts.begin() + 1, parts.end());
-  }
+  } while (++turn < parts.size());
   return false;
 }
 
