@@ -66,11 +66,11 @@ class Machine:
                 "--memory", f"{memory}Mi", "--"]
 
     def run(self, memory, *command, timeout=120, env=None):
-        return subprocess.run([*self.words(memory, 50), *map(str, command)], env={**self.env, **(env or {})}, capture_output=True, text=True,
+        return subprocess.run([*self.words(memory, 10), *map(str, command)], env={**self.env, **(env or {})}, capture_output=True, text=True,
                               timeout=timeout)
 
     def start(self, memory, *command, env=None):
-        """The same with a small share, beside others."""
+        """The same, which is not waited for."""
         return subprocess.Popen([*self.words(memory, 10), *map(str, command)], env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -7,6 +7,7 @@ It starts a daemon of its own, runs card_memory in a slice, and compares what wa
 process holds. Exit code 1 where a byte over the limit was held, or less than 99 % of it could be.
 """
 import argparse
+import concurrent.futures
 import importlib.util
 import json
 import os
@@ -337,10 +338,12 @@ def main():
     limit = options.limit or (512 if options.fake else 8192)
     machine = Machine(options.build, options.fake)
     try:
-        result = {"card": machine.card, "memory": matrix(machine, limit, options.rounds),
-                  "look_up": look_up(machine, limit, machine.driver)}
-        if options.programs:
-            result["programs"] = programs(machine, limit, options.numba_path)
+        with concurrent.futures.ThreadPoolExecutor() as beside:
+            others = beside.submit(programs, machine, limit, options.numba_path) if options.programs else None
+            result = {"card": machine.card, "memory": matrix(machine, limit, options.rounds),
+                      "look_up": look_up(machine, limit, machine.driver)}
+            if others:
+                result["programs"] = others.result()
         if options.startup and has("torch"):
             result["startup_seconds"] = startup(machine, limit)
     finally:

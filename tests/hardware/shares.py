@@ -55,7 +55,7 @@ class Shares:
     def limit_of(self, kind, tenant, part="limit"):
         rest(tenant, False)
         # A step of this one takes as long as a window of the others under a small limit.
-        seconds = self.seconds * (2.5 if kind == "train" else 1)
+        seconds = self.seconds * (2.5 if kind == "train" else 0.7 if kind in SPIN or kind == "opencl" else 1)
         whole = rate_alone([tenant], tenant, seconds)
         alone = tenant.clock
         got, card, clocks = [], [], []
@@ -83,7 +83,7 @@ class Shares:
             os.sched_setaffinity(tenant.child.pid, [core])
         # One before the other as often as the other before the one: the card gets warmer.
         for pair in zip(natives, sliceds):
-            for i in (0, 1, 1, 0) * (1 if len(natives) > 1 else 2 if kind in SPIN else 3):
+            for i in (0, 1, 1, 0) * (1 if len(natives) > 1 else 2):
                 rest(pair[i], False)
                 got[i].append(progress([pair[i]], 0.5, settle=0.1)[0])
                 rest(pair[i], True)
@@ -98,6 +98,8 @@ class Shares:
         tenants = [Tenant(self.machine, f"{kind}-{i}", kind, 100 // len(kinds)) for i, kind in enumerate(kinds)]
         for tenant in tenants:
             tenant.ready()
+        # Kernels of a given length say how far they are, and steps of PyTorch's do not.
+        seconds = self.seconds * (1.5 if set(kinds) <= set(SPIN) else 2)
         alone, clocks = [], []
         for tenant, kind in zip(tenants, kinds):
             alone.append(self.alone(tenants, tenant, kind))
@@ -107,7 +109,7 @@ class Shares:
                 tenant.set(1, 100)
             for tenant, share in zip(tenants, split):
                 tenant.set(share, 100)
-            got = [rate / one * 100 for rate, one in zip(rates(tenants, 2 * self.seconds), alone)]
+            got = [rate / one * 100 for rate, one in zip(rates(tenants, seconds), alone)]
             total = sum(got)
             line = "  ".join(f"{kind} {share}: {value:6.2f} ({100 * value / max(total, 1e-9) - share:+.2f} of the sum, card {tenant.card_percent:.2f})"
                              for kind, share, value, tenant in zip(kinds, split, got, tenants))
@@ -181,7 +183,7 @@ class Shares:
         training = Tenant(self.machine, "train-low", "train", 50, priority="low")
         at_once((critical, training), Tenant.ready)
         # A step of training is long: short windows would differ by more than what is to be seen.
-        keeps = rate_alone([critical, training], training, 4 * self.seconds)
+        keeps = rate_alone([critical, training], training, 3 * self.seconds)
         said = []
         for beside in (False, True):
             training.pause(not beside)
@@ -194,7 +196,7 @@ class Shares:
                 spent = (self.machine.daemon_seconds() - before) / (time.monotonic() - begin)
             said.append([float(word) for word in critical.child.stdout.readline().split()])
         # Before and after: the card gets warmer, and slower.
-        kept *= 2 * keeps / (keeps + progress([training], 4 * self.seconds)[0])
+        kept *= 2 * keeps / (keeps + progress([training], 3 * self.seconds)[0])
         (_, _, _, alone), (count, p50, p95, p99) = said
         print(f"serve   {count:.0f} requests: alone p50/p95/p99 {said[0][1:]} ms, beside training {p50} {p95} {p99} ms: p99 {p99 / alone:.2f} "
               f"of alone, training keeps {kept:.3f}; the daemon takes {100 * spent:.1f} % of a core", flush=True)
