@@ -7,7 +7,7 @@ late     a program makes contexts all the time, so channels appear while it is h
 left     work on streams that are destroyed at once, waited for by nobody: it counts all the same
 two      two contexts of one program: a wait for all of one says nothing of the other
 eight    eight tenants
-starved  every core of the host is busy with other things
+starved  every core of the host is busy with other things; alone is measured before it is
 user     as an ordinary user, with a daemon of its own (needs root to become one)
 without  a limit while there is no daemon, and with its successor
 kills    kill -9 of the daemon, of tenants that are held and of such that run, at random moments
@@ -81,11 +81,13 @@ class Faults:
         if not 20 < tenant.card_percent < 33:
             FAILED.append(f"two contexts: {tenant.card_percent:.1f} % under a limit of 30 %")
 
-    def shared(self, part, shares):
+    def shared(self, part, shares, meanwhile=lambda: None):
+        """Alone is measured first, and then what they get of that while `meanwhile` goes on."""
         tenants = [Tenant(self.machine, f"k1-{i}", "k1", share) for i, share in enumerate(shares)]
         for tenant in tenants:
             tenant.ready()
         whole = rate_alone(tenants, tenants[-1], self.seconds)
+        meanwhile()
         got = [rate / whole * 100 for rate in rates(tenants, 2 * self.seconds)]
         for tenant in tenants:
             tenant.stop()
@@ -100,13 +102,17 @@ class Faults:
     def starved(self):
         cores = len(os.sched_getaffinity(0))
         spinning = [multiprocessing.Process(target=spin_for_ever, daemon=True) for _ in range(2 * cores)]
-        for process in spinning:
-            process.start()
+
+        def start():
+            for process in spinning:
+                process.start()
+
         try:
-            self.shared("starved", (30, 70))
+            self.shared("starved", (30, 70), meanwhile=start)
         finally:
             for process in spinning:
-                process.kill()
+                if process.pid:
+                    process.kill()
 
     def user(self):
         """The whole measurement again as somebody who is not root: nobody's files and no trace of others."""
