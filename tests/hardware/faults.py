@@ -14,6 +14,7 @@ kills    kill -9 of the daemon, of tenants that are held and of such that run, a
 Exit code 1 where somebody stood still, had no limit, or was not gone within a second.
 """
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -81,14 +82,14 @@ class Faults:
         if not 20 < tenant.card_percent < 33:
             FAILED.append(f"two contexts: {tenant.card_percent:.1f} % under a limit of 30 %")
 
-    def shared(self, part, shares, meanwhile=lambda: None):
-        """Alone is measured first, and then what they get of that while `meanwhile` goes on."""
+    def shared(self, part, shares, meanwhile=contextlib.nullcontext()):
+        """Alone is measured first, and then what they get of that within `meanwhile`."""
         tenants = [Tenant(self.machine, f"k1-{i}", "k1", share) for i, share in enumerate(shares)]
         for tenant in tenants:
             tenant.ready()
         whole = rate_alone(tenants, tenants[-1], self.seconds)
-        meanwhile()
-        got = [rate / whole * 100 for rate in rates(tenants, 2 * self.seconds)]
+        with meanwhile:
+            got = [rate / whole * 100 for rate in rates(tenants, 2 * self.seconds)]
         for tenant in tenants:
             tenant.stop()
         total = sum(got)
@@ -100,19 +101,7 @@ class Faults:
             FAILED.append(f"{part}: one of them stands: {got}")
 
     def starved(self):
-        cores = len(os.sched_getaffinity(0))
-        spinning = [multiprocessing.Process(target=spin_for_ever, daemon=True) for _ in range(2 * cores)]
-
-        def start():
-            for process in spinning:
-                process.start()
-
-        try:
-            self.shared("starved", (30, 70), meanwhile=start)
-        finally:
-            for process in spinning:
-                if process.pid:
-                    process.kill()
+        self.shared("starved", (30, 70), meanwhile=busy_host())
 
     def user(self):
         """The whole measurement again as somebody who is not root: nobody's files and no trace of others."""
@@ -211,6 +200,19 @@ class Faults:
         # The fake card is the host's cores, which others use too.
         if not self.machine.fake and (not 10 < without < 33 or not 25 < after < 33):
             FAILED.append(f"limit of 30 without a daemon: {without:.1f}, with a new one: {after:.1f}")
+
+
+@contextlib.contextmanager
+def busy_host():
+    """Twice as many busy processes as cores."""
+    spinning = [multiprocessing.Process(target=spin_for_ever, daemon=True) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    for process in spinning:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in spinning:
+            process.kill()
 
 
 def spin_for_ever():

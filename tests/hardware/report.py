@@ -144,10 +144,11 @@ def others(rows):
                           f"100 ms: {verdict(max(got), 100)}"])
         elif part == "serve":
             ratio, kept = row["beside"][3] / row["alone"][3], row["training"]
-            met = ratio <= 1.15 and kept >= 0.88
+            # Nobody is faster beside others: it is alone that was disturbed then, and says nothing of the ratio.
+            found = "**missed**" if kept < 0.88 or ratio > 1.15 else "met" if ratio >= 1 else "not decided, alone was slower"
             lines.append(["100 requests a second (ResNet-50, batch 1, graph), high priority, beside train: p50 / p95 / p99",
                           f"alone {' / '.join(map(str, row['alone'][1:]))} ms, beside {' / '.join(map(str, row['beside'][1:]))} ms: {ratio:.2f} x; "
-                          f"train keeps {kept:.3f}", f"1.15 x and 0.88: {'met' if met else '**missed**'}"])
+                          f"train keeps {kept:.3f}", f"1.15 x and 0.88: {found}"])
         elif part == "overhead":
             decided = row.get("noise", 0.0) <= 0.005 or abs(got - 1) > 3 * row["noise"]
             lines.append([f"without a limit: {row['what']}", f"{got:.4f} of native, whose own rate varies by {row['noise']:.4f}",

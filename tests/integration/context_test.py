@@ -80,7 +80,7 @@ class Contexts(unittest.TestCase):
         self.assertEqual(program.do(f"limit {200 * MIB}"), OUT_OF_MEMORY)
         self.assertEqual(program.used(), CONTEXT + 64 * MIB)
         self.assertEqual(program.do("limit_is"), f"ok {64 * MIB}")
-        # More is free after than before: somebody gave memory back, and the books are compared then, too.
+        # More free after than before, as where a neighbour gave memory back, is a reason to compare the books, too.
         self.assertEqual(program.do(f"limit {16 * MIB}"), "ok")
         self.assertEqual(program.used(), CONTEXT + 16 * MIB)
         self.assertEqual(program.do(f"limit {64 * MIB}"), "ok")
