@@ -1,6 +1,7 @@
 #include "flexai/slice/arbiter.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace flexai::slice {
@@ -19,8 +20,12 @@ double Gathered(model::Permille limit) {
 // A tenant that has waited for this part of a turn's worth of its share is overdue.
 constexpr double kOverdueTurns = 1.25;
 
-// By which part a turn may be longer, for what former turns were short of.
-constexpr double kLongerTurn = 0.25;
+// By which part a turn may be longer or shorter, for what former turns were short of or took too
+// much.
+constexpr double kTurnVaries = 0.25;
+
+// The virtual time that passes in a round.
+constexpr double kRound = static_cast<double>(Arbiter::kPeriod);
 
 Nanos Turn(model::Permille part) {
   return std::max(Arbiter::kPeriod * part / model::kWholeCard, Arbiter::kShortestTurn);
@@ -29,6 +34,7 @@ Nanos Turn(model::Permille part) {
 }  // namespace
 
 void Arbiter::Adopt(std::span<const ArbiterInput> inputs) {
+  const std::vector<double> levels = LevelsOf([](const Tenant& t) { return t.in.busy; });
   std::vector<Tenant> next;
   next.reserve(inputs.size());
   for (const ArbiterInput& input : inputs) {
@@ -37,6 +43,15 @@ void Arbiter::Adopt(std::span<const ArbiterInput> inputs) {
     next.push_back(known != tenants_.end() ? *known : Tenant{});
     Tenant& tenant = next.back();
     if (known == tenants_.end()) tenant.bucket = Gathered(input.limit);
+    // What it had more or less than others, in time, goes over to its new share.
+    if (known != tenants_.end() && input.share != tenant.in.share) {
+      const double level = levels[tenant.in.card];
+      if (level < std::numeric_limits<double>::infinity()) {
+        tenant.virtual_time = level + (tenant.virtual_time - level) * std::max(tenant.in.share, 1) /
+                                          std::max(input.share, 1);
+        tenant.turn_end = tenant.virtual_time;
+      }
+    }
     // What a higher limit saved up is not spent under a lower one.
     if (input.limit < tenant.in.limit) {
       tenant.bucket = std::min(tenant.bucket, Gathered(input.limit));
@@ -130,23 +145,51 @@ void Arbiter::WakeUp() {
   }
 }
 
+// By card: the most virtual time of those that contend; 0 where nobody does.
+std::vector<double> Arbiter::MostOf() const {
+  std::vector<double> most(hand_over_.size(), 0);
+  for (const Tenant& t : tenants_) {
+    if (t.in.busy && MayRun(t)) most[t.in.card] = std::max(most[t.in.card], t.virtual_time);
+  }
+  return most;
+}
+
+// Where some borrow and others may not, the others fall behind for ever; two rounds of it count.
+void Arbiter::BoundLags() {
+  const std::vector<double> most = MostOf();
+  for (Tenant& t : tenants_) {
+    if (!t.in.busy || !MayRun(t)) continue;
+    t.virtual_time = std::max(t.virtual_time, most[t.in.card] - 2 * kRound);
+  }
+}
+
 bool Arbiter::MayRun(const Tenant& t) {
   return !t.in.paused && (t.in.limit >= model::kWholeCard || !t.refilling);
 }
 
-Arbiter::Claim Arbiter::ClaimOf(const Tenant& t) {
-  if (t.floor <= 0) return Claim::kBorrows;
-  const double turn = static_cast<double>(Turn(t.in.share));
-  return t.floor >= kOverdueTurns * turn ? Claim::kOverdue : Claim::kOwed;
+Arbiter::Claim Arbiter::ClaimOf(const Tenant& t, double tolerated_turns) {
+  const double turns = t.floor / static_cast<double>(Turn(t.in.share));
+  if (turns >= kOverdueTurns) return Claim::kOverdue;
+  return turns > -tolerated_turns ? Claim::kOwed : Claim::kBorrows;
 }
 
 struct Arbiter::Unit {
   std::vector<Tenant*> parts;
-  Claim claim = Claim::kBorrows;  // of the part that has the strongest
-  bool presses = false;           // a part does
-  bool holds = true;              // every part has its card
-  bool turn_over = false;         // a part's
-  double behind = 0;              // virtual time above the card's least, of the part nearest to it
+  Claim claim = Claim::kBorrows;    // of the part that has the strongest
+  Claim in_turn = Claim::kBorrows;  // the same, where the next turn is given away
+  bool presses = false;             // a part does
+  bool is_back = false;             // a part is
+  bool holds = true;                // every part has its card
+  bool turn_over = false;           // a part's
+  double ahead = 0;  // virtual time above the card's least, of the part nearest to it
+
+  // Ordered: who of those with the same claim and priority goes first. Counted in turns, so that
+  // what one differs by does not change the order from round to round. Whoever has just had a turn
+  // lets others go first; who comes back from idling with a claim does not wait.
+  double turns_had() const {
+    if (is_back && claim != Claim::kBorrows) return -1;
+    return std::floor(2 * ahead / kRound) + (holds && turn_over);
+  }
 
   model::Priority priority() const { return parts[0]->in.priority; }
   bool IsGang() const { return parts.size() > 1; }
@@ -165,12 +208,12 @@ bool Arbiter::Outranks(const Unit& a, const Unit& holder) {
 }
 
 bool Arbiter::Before(const Unit& a, const Unit& b) {
-  if (a.claim != b.claim) return a.claim < b.claim;
+  if (a.in_turn != b.in_turn) return a.in_turn < b.in_turn;
   // What is overdue goes by weight alone: else the lowest priority would pay for all time lost.
-  if (a.claim != Claim::kOverdue && a.priority() != b.priority()) {
+  if (a.in_turn != Claim::kOverdue && a.priority() != b.priority()) {
     return a.priority() > b.priority();
   }
-  if (a.behind != b.behind) return a.behind < b.behind;
+  if (a.turns_had() != b.turns_had()) return a.turns_had() < b.turns_had();
   return a.parts[0]->in.id < b.parts[0]->in.id;
 }
 
@@ -186,13 +229,20 @@ std::vector<Arbiter::Unit> Arbiter::GatherUnits() {
     });
     if (same == units.end()) same = units.emplace(same);
     Unit& unit = *same;
-    const double behind = t.virtual_time - levels[t.in.card];
-    unit.behind = unit.parts.empty() ? behind : std::min(unit.behind, behind);
-    unit.claim = unit.parts.empty() ? ClaimOf(t) : std::min(unit.claim, ClaimOf(t));
+    const double ahead = t.virtual_time - levels[t.in.card];
+    unit.ahead = unit.parts.empty() ? ahead : std::min(unit.ahead, ahead);
+    unit.claim = std::min(unit.claim, ClaimOf(t, 0));
+    unit.in_turn = std::min(unit.in_turn, ClaimOf(t, kTurnVaries));
     unit.presses = unit.presses || Presses(t);
+    unit.is_back = unit.is_back || t.is_back;
     unit.holds = unit.holds && t.holds;
     unit.turn_over = unit.turn_over || LeftOfTurn(t) <= 0;
     unit.parts.push_back(&t);
+  }
+  // It has had what it is nearly owed, or will have the rest next time.
+  for (Unit& unit : units) {
+    if (unit.holds && unit.turn_over && unit.in_turn == Claim::kOwed)
+      unit.in_turn = Claim::kBorrows;
   }
   std::erase_if(units, [](const Unit& unit) {
     return !std::all_of(unit.parts.begin(), unit.parts.end(),
@@ -208,6 +258,7 @@ std::vector<Arbiter::Unit> Arbiter::GatherUnits() {
 void Arbiter::PickHolders() {
   std::vector<Unit> units = GatherUnits();
   std::sort(units.begin(), units.end(), Before);
+  const std::vector<double> most = MostOf();
   std::vector<const Unit*> holder(hand_over_.size(), nullptr);
   for (const Unit& unit : units) {
     for (const Tenant* t : unit.parts) {
@@ -229,6 +280,7 @@ void Arbiter::PickHolders() {
       t->is_back = false;
       if (!begins) continue;
       t->turn_used = 0;
+      t->turn_end = TurnEnd(*t, most[t->in.card]);
       t->fills_in = fills_in;
     }
   };
@@ -247,14 +299,20 @@ void Arbiter::PickHolders() {
   }
 }
 
+// Whoever begins a round goes as far as a turn does; the others follow to where the first of them
+// is, so that a round leaves nobody behind.
+double Arbiter::TurnEnd(const Tenant& holder, double most) {
+  const double round =
+      static_cast<double>(Turn(holder.in.share)) * model::kWholeCard / std::max(holder.in.share, 1);
+  return most - holder.virtual_time > kRound / 2 ? most : most + round;
+}
+
 Nanos Arbiter::LeftOfTurn(const Tenant& holder) {
-  const Nanos turn = Turn(holder.in.share);
-  const Nanos left = turn - holder.turn_used;
-  const double drain = 1.0 - static_cast<double>(holder.in.share) / model::kWholeCard;
-  if (holder.floor <= 0 || drain <= 0) return left;
-  const Nanos owed = static_cast<Nanos>(holder.floor / drain) + 1;
-  return std::max(
-      left, std::min(owed, left + static_cast<Nanos>(kLongerTurn * static_cast<double>(turn))));
+  const double turn = static_cast<double>(Turn(holder.in.share));
+  const double used = static_cast<double>(holder.turn_used);
+  const double left = (holder.turn_end - holder.virtual_time) * holder.in.share / model::kWholeCard;
+  return static_cast<Nanos>(
+      std::clamp(left, (1 - kTurnVaries) * turn - used, (1 + kTurnVaries) * turn - used));
 }
 
 Nanos Arbiter::UntilTurnEnds(const Tenant& holder) {
@@ -281,6 +339,7 @@ const std::vector<ArbiterAccount>& Arbiter::Step(Nanos now, std::span<const Arbi
   Adopt(inputs);
   Charge(elapsed);
   WakeUp();
+  BoundLags();
   PickHolders();
   result_.clear();
   for (Tenant& t : tenants_) {

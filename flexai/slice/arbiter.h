@@ -3,7 +3,8 @@
 // decisions; the daemon runs it as often as it may matter, tests run it in virtual time.
 //
 // Each card goes round in turns: one tenant runs, the others that want to are held. A turn lasts
-// share x kPeriod, and a little longer if the tenant is still owed something then. Time is charged
+// share x kPeriod, a little more or less so that after each round all have had the same for their
+// shares; those that are always busy go in the same order each time. Time is charged
 // by residence: the wall time in which a tenant was let run and was busy, split evenly where
 // several ran. So work that leaves short gaps makes the same progress per second of share as work
 // that leaves none. A tenant of several cards is one input for each. Those of them that have work
@@ -75,6 +76,7 @@ class Arbiter {
     ArbiterInput in;
     ArbiterAccount account;
     double virtual_time = 0;  // received / share
+    double turn_end = 0;      // the virtual time at which its turn is over
     double bucket = 0;        // ns that the limit still allows
     double floor = 0;         // ns of guaranteed time not yet received
     Nanos turn_used = 0;
@@ -95,15 +97,18 @@ class Arbiter {
   static bool MayRun(const Tenant& tenant);
   /// Ordered: who goes first.
   enum class Claim : uint8_t { kOverdue, kOwed, kBorrows };
-  static Claim ClaimOf(const Tenant& t);
+  static Claim ClaimOf(const Tenant& t, double tolerated_turns);
   /// Whether `t` is worth a hand-over before the holder's turn is over.
   bool Presses(const Tenant& t) const { return t.is_back || hand_over_[t.in.card] == 0; }
   /// Whether `a` takes its cards from a holder whose turn is not over.
   static bool Outranks(const Unit& a, const Unit& holder);
   static bool Before(const Unit& a, const Unit& b);
   std::vector<double> LevelsOf(bool (*counts)(const Tenant&)) const;
+  std::vector<double> MostOf() const;
+  void BoundLags();
   std::vector<Unit> GatherUnits();
   void PickHolders();
+  static double TurnEnd(const Tenant& holder, double most);
   static Nanos LeftOfTurn(const Tenant& holder);
   static Nanos UntilTurnEnds(const Tenant& holder);
   void SetNextStep();

@@ -114,7 +114,7 @@ TEST(ArbiterGang, IdlePartTakesNothing) {
 }
 
 TEST(ArbiterGang, ALimitHoldsOnEachCard) {
-  const Outcome o = Play({{0, 7, 200, 300}, {1, 7, 200, 300}, {0, 0, 500}}, 2, 20 * kSecond);
+  const Outcome o = Play({{0, 7, 200, 300}, {1, 7, 200, 300}, {0, 0, 300}}, 2, 20 * kSecond);
   EXPECT_NEAR(o.got[0], 0.3, 0.005);
   EXPECT_NEAR(o.got[1], 0.3, 0.005);
   EXPECT_NEAR(o.together.at(7), 0.3, 0.005);

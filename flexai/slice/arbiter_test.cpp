@@ -187,6 +187,49 @@ TEST(Arbiter, WhatHandOversCostAllBear) {
   EXPECT_NEAR(begun, 2 * 10 * kSecond / Arbiter::kPeriod, 6);
 }
 
+// Turns that start late or end late by as much as holds do on a card, and a share that was changed
+// before: all have their turns in the same order for ever, and after each round the same for their
+// shares.
+TEST(Arbiter, EachRoundIsEven) {
+  const std::vector<Permille> shares = {200, 300, 500};
+  std::mt19937 random(1);
+  for (const Permille before : {10, 100, 200}) {
+    Arbiter arbiter({kCostly});
+    std::vector<ArbiterInput> in;
+    for (size_t i = 0; i < 3; ++i) {
+      in.push_back({i + 1, shares[i], 1000, Priority::kNormal, false, true});
+    }
+    in[0].share = before;
+    std::vector<size_t> turns;
+    std::vector<Nanos> since(3, -1);
+    for (Nanos now = 0; now < 20 * kSecond; now = arbiter.next_step()) {
+      if (now > kSecond) in[0].share = shares[0];
+      const auto& accounts = arbiter.Step(now, in);
+      for (ArbiterInput& input : in) input.correction = 0;
+      size_t holder = 0;
+      while (!accounts[holder].run) ++holder;
+      if (!turns.empty() && holder == turns.back()) continue;
+      const auto late = std::uniform_int_distribution<Nanos>(0, kMillisecond / 2)(random);
+      in[holder].correction = -late;
+      if (!turns.empty()) in[turns.back()].correction = late;
+      turns.push_back(holder);
+      if (now < 3 * kSecond || holder != 0) continue;
+      const size_t n = turns.size();
+      EXPECT_NE(turns[n - 2], turns[n - 3]) << "share before " << before << " at " << now;
+      EXPECT_EQ(turns[n - 2], turns[n - 5]) << "share before " << before << " at " << now;
+      std::vector<double> had;
+      for (size_t i = 0; i < 3; ++i) {
+        if (since[i] < 0) since[i] = accounts[i].received;
+        had.push_back(static_cast<double>(accounts[i].received - since[i]) / shares[i]);
+      }
+      const auto [least, most] = std::minmax_element(had.begin(), had.end());
+      EXPECT_LT((*most - *least) * model::kWholeCard, 6 * kMillisecond)
+          << "share before " << before;
+    }
+    EXPECT_NEAR(static_cast<double>(turns.size()), 3 * 20 * kSecond / Arbiter::kPeriod, 30);
+  }
+}
+
 TEST(Arbiter, FourTenants) {
   const Outcome o = Play({{100, 100}, {200, 200}, {300, 300}, {400, 400}}, 20 * kSecond);
   EXPECT_NEAR(o.got[0], 0.1, 0.003);

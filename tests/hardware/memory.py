@@ -312,14 +312,14 @@ def programs(machine, limit, numba_path):
 def startup(machine, limit):
     """Seconds from start to the first tensor on the card, natively and in a slice, in turns."""
     text = "import torch; torch.zeros(1).cuda()"
-    took = {"native": [], "slice": []}
-    for _ in range(3):
+    command = [sys.executable, "-c", text]
+    run = {"native": lambda: subprocess.run(command, check=True, capture_output=True), "slice": lambda: machine.run(limit, *command)}
+    took = {name: [] for name in run}
+    # One before the other as often as the other before the one.
+    for name in ("native", "slice", "slice", "native") * 2:
         begin = time.monotonic()
-        subprocess.run([sys.executable, "-c", text], check=True, capture_output=True)
-        took["native"].append(round(time.monotonic() - begin, 3))
-        begin = time.monotonic()
-        machine.run(limit, sys.executable, "-c", text)
-        took["slice"].append(round(time.monotonic() - begin, 3))
+        run[name]()
+        took[name].append(round(time.monotonic() - begin, 3))
     print("seconds to the first tensor", took)
     return took
 

@@ -36,7 +36,7 @@ class Shares:
 
     def limit(self, kinds, twins):
         """Each alone under hard limits. `twins` run without us, too: beside them is seen what a slice without a limit costs."""
-        copies = {kind: 6 if kind in ONE_THREAD else 1 for kind in twins}
+        copies = {kind: 4 if kind in ONE_THREAD else 1 for kind in twins}
         tenants = {kind: [Tenant(self.machine, f"{kind}-{i}", kind, 1) for i in range(copies.get(kind, 1))]
                    for kind in dict.fromkeys([*kinds, *twins])}
         natives = {kind: [Tenant(self.machine, f"{kind}-native-{i}", kind, 0, native=True) for i in range(copies[kind])] for kind in twins}
@@ -54,8 +54,7 @@ class Shares:
 
     def limit_of(self, kind, tenant, part="limit"):
         rest(tenant, False)
-        # A step of this one takes as long as a window of the others under a small limit.
-        seconds = self.seconds * (2.5 if kind == "train" else 0.7 if kind in SPIN or kind == "opencl" else 1)
+        seconds = self.seconds * (1.5 if kind == "train" else 0.7 if kind in SPIN or kind == "opencl" else 1)
         whole = rate_alone([tenant], tenant, seconds)
         alone = tenant.clock
         got, card, clocks = [], [], []
@@ -122,7 +121,7 @@ class Shares:
     def alone(self, tenants, tenant, kind):
         """A program of PyTorch's changes its speed with the card's temperature; kernels of a given length do not."""
         if kind not in SPIN or kind not in self.known:
-            self.known[kind] = rate_alone(tenants, tenant, self.seconds * (2.5 if kind == "train" else 1))
+            self.known[kind] = rate_alone(tenants, tenant, self.seconds * (1.5 if kind == "train" else 1))
         return self.known[kind]
 
     def borrow(self):

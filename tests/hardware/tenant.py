@@ -173,7 +173,7 @@ def progress(tenants, seconds, settle=0.4):
 def progress_between(tenants, begin, end):
     """Work a second of each."""
     # What is in work at the end is logged when it has ended; a step under a small limit takes long.
-    time.sleep(0.6 if any("train" in t.name or "k100" in t.name for t in tenants) else 0.2)
+    time.sleep(0.8 if any("train" in t.name or "k100" in t.name for t in tenants) else 0.2)
     # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
     steps = [PERIOD_NS * i // 20 for i in range(20)]
     return [sum(t.work(begin + s, end - PERIOD_NS + s) for s in steps) / len(steps) * 1e9 / (end - begin - PERIOD_NS) for t in tenants]

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """PyTorch work on a card, with its progress: torch_work.py LOG train|gemm|graph|infer|compile, or requests: torch_work.py LOG serve SECONDS RATE
 
-LOG gets pairs of (int64 CLOCK_MONOTONIC ns, double steps done), one after each step. Runs until SIGTERM. With CuPy there, LOG.clock gets
-pairs of (the same, double GHz): the clock at which the card did those parts of the step that nothing interrupted.
+LOG gets pairs of (int64 CLOCK_MONOTONIC ns, double steps done), one after each step. Runs until SIGTERM. With CuPy there, train and gemm say
+when each part of a step was done, too: a step of train is longer than a turn. LOG.clock then gets pairs of (the same, double GHz): the clock
+at which the card did those parts of the step that nothing interrupted.
 serve: on each line of stdin, requests come at random (RATE a second, always the same) for SECONDS; each is one image through
 ResNet-50 (fp16, a graph), copied there and back. Prints "count p50 p95 p99" in milliseconds.
 """
 import importlib.util
+import itertools
 import random
 import signal
 import struct
@@ -17,10 +19,11 @@ import warnings
 import torch
 
 
-class Clock:
+class Stamps:
     """Stamps of one multiprocessor's cycles and of the card's time, put between the parts of a step.
 
-    A part that took longer than it takes alone was interrupted, and says nothing."""
+    How much of a step each part is was learnt alone. A part that took longer than it takes alone was interrupted, and says nothing of the
+    clock."""
     STAMP = r"""
     extern "C" __global__ void stamp(long long* out) {
       unsigned sm;
@@ -31,44 +34,74 @@ class Clock:
       out[0] = clock64();
       out[1] = time;
     }"""
+    MOST = 64  # in a step
 
-    def __init__(self, path, parts):
+    def __init__(self, path):
         import cupy
         self.kernel = cupy.RawKernel(self.STAMP, "stamp")
         warnings.simplefilter("ignore", DeprecationWarning)  # its successor asks for more of a stream than PyTorch's has
         self.stream = cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream)
         self.blocks = 4 * torch.cuda.get_device_properties(0).multi_processor_count  # so that one is on each
-        self.stamps = torch.zeros(parts + 1, 2, dtype=torch.int64, device="cuda")
+        self.stamps = torch.zeros(self.MOST, 2, dtype=torch.int64, device="cuda")
         self.log = open(f"{path}.clock", "wb", buffering=0)
-        self.at, self.least = 0, [0] * parts
+        self.at, self.least, self.card_behind = 0, None, None
 
     def stamp(self):
-        if self.at < len(self.stamps):
+        if self.at < self.MOST:
             self.kernel((self.blocks,), (32,), (self.stamps[self.at].data_ptr(),), stream=self.stream)
         self.at += 1
 
-    def end(self, learn):
-        stamps, self.at = self.stamps.tolist(), 0
-        cycles, ns = 0, 0
-        for i, ((c0, t0), (c1, t1)) in enumerate(zip(stamps, stamps[1:])):
-            if learn and (self.least[i] == 0 or t1 - t0 < self.least[i]):
-                self.least[i] = t1 - t0
+    def end(self):
+        """Since the step has ended; its stamps, as (cycles, CLOCK_MONOTONIC ns)."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        stamps, self.at = self.stamps[:self.at].tolist(), 0
+        behind = now - stamps[-1][1]
+        # The least that was seen, and clocks drift.
+        self.card_behind = behind if self.card_behind is None else min(self.card_behind + 1000, behind)
+        return [(cycles, at + self.card_behind) for cycles, at in stamps]
+
+    def learn(self):
+        took = [t1 - t0 for (_, t0), (_, t1) in itertools.pairwise(self.end())]
+        self.least = took if self.least is None else [min(pair) for pair in zip(self.least, took)]
+
+    def tell(self, log, steps):
+        """Of the step that brings it to `steps`."""
+        stamps = self.end()
+        cycles, ns, part = 0, 0, 0
+        for ((c0, t0), (c1, t1)), least in zip(itertools.pairwise(stamps), self.least):
+            log.write(struct.pack("<qd", t0, steps - 1 + part / sum(self.least)))
+            part += least
             # Slower by a quarter is still a clock that fell; what was interrupted takes longer.
-            if t1 - t0 <= 1.25 * self.least[i]:
+            if t1 - t0 <= 1.25 * least:
                 cycles, ns = cycles + c1 - c0, ns + t1 - t0
-        if ns > 0 and not learn:
-            self.log.write(struct.pack("<qd", time.clock_gettime_ns(time.CLOCK_MONOTONIC), cycles / ns))
+        log.write(struct.pack("<qd", stamps[-1][1], steps))
+        if ns > 0:
+            self.log.write(struct.pack("<qd", stamps[-1][1], cycles / ns))
 
 
-class NoClock:
+class NoStamps:
     def stamp(self):
         pass
 
-    def end(self, learn):
+    def learn(self):
         pass
 
+    def tell(self, log, steps):
+        log.write(struct.pack("<qd", time.clock_gettime_ns(time.CLOCK_MONOTONIC), steps))
 
-CLOCK = NoClock()
+
+STAMPS = NoStamps()
+
+
+def stamp_around(module):
+    """When it is done, and when its gradients are."""
+    def forward_is_done(_module, _inputs, output):
+        STAMPS.stamp()
+        output.register_hook(gradients_begin)
+
+    def gradients_begin(_gradient):
+        STAMPS.stamp()
+    module.register_forward_hook(forward_is_done)
 
 
 def make_train():
@@ -77,17 +110,20 @@ def make_train():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     images = torch.randn(128, 3, 224, 224, device="cuda").to(memory_format=torch.channels_last)
     labels = torch.randint(0, 1000, (128,), device="cuda")
+    for layer in (model.layer1, model.layer2, model.layer3, model.layer4):
+        for block in layer:
+            stamp_around(block)
 
     def step():
-        CLOCK.stamp()
+        STAMPS.stamp()
         optimizer.zero_grad()
         with torch.autocast("cuda", torch.bfloat16):
             loss = torch.nn.functional.cross_entropy(model(images), labels)
-        CLOCK.stamp()
+        STAMPS.stamp()
         loss.backward()
-        CLOCK.stamp()
+        STAMPS.stamp()
         optimizer.step()
-        CLOCK.stamp()
+        STAMPS.stamp()
     return step
 
 
@@ -95,10 +131,10 @@ def make_gemm():
     a, b = (torch.randn(4096, 4096, device="cuda", dtype=torch.bfloat16) for _ in range(2))
 
     def step():
-        CLOCK.stamp()
+        STAMPS.stamp()
         for _ in range(20):
             a @ b
-        CLOCK.stamp()
+        STAMPS.stamp()
     return step
 
 
@@ -184,7 +220,7 @@ def serve(step, seconds, rate):
 
 
 def main():
-    global CLOCK
+    global STAMPS
     path, kind = sys.argv[1:3]
     ended = []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
@@ -194,20 +230,24 @@ def main():
                 "compile": make_compile}[kind]()
         if kind == "serve":
             return serve(step, float(sys.argv[3]), float(sys.argv[4]))
+        step()  # what it has to make the first time takes long
+        torch.cuda.synchronize()
         if kind in ("train", "gemm") and importlib.util.find_spec("cupy"):
-            CLOCK = Clock(path, {"train": 3, "gemm": 1}[kind])
+            STAMPS = Stamps(path)
         for i in range(8):
             step()
             torch.cuda.synchronize()
-            CLOCK.end(learn=i >= 4)
+            if i >= 4:
+                STAMPS.learn()
+            else:
+                STAMPS.at = 0
         print("ready", flush=True)
         steps = 0
         while not ended:
             step()
             torch.cuda.synchronize()
-            CLOCK.end(learn=False)
             steps += 1
-            log.write(struct.pack("<qd", time.clock_gettime_ns(time.CLOCK_MONOTONIC), steps))
+            STAMPS.tell(log, steps)
 
 
 main()
