@@ -24,6 +24,15 @@ constexpr double kOverdueTurns = 1.25;
 // much.
 constexpr double kTurnVaries = 0.25;
 
+// Whoever rests for less is still at its turn, and is given it back: the gap between two steps of a
+// training, for instance.
+constexpr Nanos kShortRest = 5 * kMillisecond;
+
+// A short rest ends it where less than this is left of the turn, in hand-overs; and who has had
+// its turn waits for the next one after such a rest, unless it is owed this part of one.
+constexpr Nanos kWorthATurn = 4;
+constexpr double kNearlyATurn = 0.9;
+
 // The virtual time that passes in a round.
 constexpr double kRound = static_cast<double>(Arbiter::kPeriod);
 
@@ -129,19 +138,33 @@ std::vector<double> Arbiter::LevelsOf(bool (*counts)(const Tenant&)) const {
 }
 
 // One that comes back from idling or a pause starts level with those that worked: idle time earns
-// no credit.
-void Arbiter::WakeUp() {
-  for (Tenant& t : tenants_) t.is_back = t.in.busy && (t.is_back || !t.was_busy);
+// no credit. A short rest costs none, either.
+void Arbiter::WakeUp(Nanos elapsed) {
   const std::vector<double> levels =
       LevelsOf([](const Tenant& t) { return t.in.busy && t.was_busy && !t.in.paused; });
   for (Tenant& t : tenants_) {
+    if (!t.was_busy) t.rested += elapsed;
+    if (t.in.busy && !t.was_busy) {
+      const bool is_short = t.rested < kShortRest;
+      t.resumes = is_short && t.left_turn;
+      t.is_back =
+          !is_short || t.resumes || t.floor >= kNearlyATurn * static_cast<double>(Turn(t.in.share));
+    } else if (!t.in.busy) {
+      if (t.was_busy) {
+        t.rested = 0;
+        t.left_turn = t.holds && LeftOfTurn(t) > kWorthATurn * hand_over_[t.in.card];
+      }
+      t.is_back = t.resumes = false;
+    }
     const double level = levels[t.in.card];
     if (level == std::numeric_limits<double>::infinity()) continue;
-    const double turn = static_cast<double>(kPeriod);
-    // Held by its own limit, it may fall behind by one period at most.
-    const double lag = t.was_busy && !t.in.paused ? level - turn : level;
-    if (t.in.paused || (t.in.busy && (!t.was_busy || t.refilling)))
-      t.virtual_time = std::max(t.virtual_time, lag);
+    // Held by its own limit, it may fall behind by one round at most.
+    const bool comes_back = t.in.busy && !t.was_busy && t.rested >= kShortRest;
+    if (t.in.paused || comes_back) {
+      t.virtual_time = std::max(t.virtual_time, level);
+    } else if (t.in.busy && t.was_busy && t.refilling) {
+      t.virtual_time = std::max(t.virtual_time, level - kRound);
+    }
   }
 }
 
@@ -179,15 +202,16 @@ struct Arbiter::Unit {
   Claim in_turn = Claim::kBorrows;  // the same, where the next turn is given away
   bool presses = false;             // a part does
   bool is_back = false;             // a part is
+  bool resumes = false;             // a part does
   bool holds = true;                // every part has its card
   bool turn_over = false;           // a part's
   double ahead = 0;  // virtual time above the card's least, of the part nearest to it
 
   // Ordered: who of those with the same claim and priority goes first. Counted in turns, so that
   // what one differs by does not change the order from round to round. Whoever has just had a turn
-  // lets others go first; who comes back from idling with a claim does not wait.
+  // lets others go first; who comes back to its turn, or from idling with a claim, does not wait.
   double turns_had() const {
-    if (is_back && claim != Claim::kBorrows) return -1;
+    if (resumes || (is_back && claim != Claim::kBorrows)) return -1;
     return std::floor(2 * ahead / kRound) + (holds && turn_over);
   }
 
@@ -202,6 +226,7 @@ struct Arbiter::Unit {
 // that comes back from idling gets what it is owed at once.
 bool Arbiter::Outranks(const Unit& a, const Unit& holder) {
   if (!a.presses) return false;
+  if (a.resumes && a.priority() >= holder.priority()) return true;
   if (holder.claim == Claim::kBorrows && a.claim != Claim::kBorrows) return true;
   if (a.priority() <= holder.priority() || holder.claim == Claim::kOverdue) return false;
   return a.claim <= holder.claim;
@@ -235,14 +260,17 @@ std::vector<Arbiter::Unit> Arbiter::GatherUnits() {
     unit.in_turn = std::min(unit.in_turn, ClaimOf(t, kTurnVaries));
     unit.presses = unit.presses || Presses(t);
     unit.is_back = unit.is_back || t.is_back;
+    unit.resumes = unit.resumes || t.resumes;
     unit.holds = unit.holds && t.holds;
     unit.turn_over = unit.turn_over || LeftOfTurn(t) <= 0;
     unit.parts.push_back(&t);
   }
-  // It has had what it is nearly owed, or will have the rest next time.
   for (Unit& unit : units) {
-    if (unit.holds && unit.turn_over && unit.in_turn == Claim::kOwed)
+    // It has had what it is nearly owed, or will have the rest next time.
+    if (unit.holds && unit.turn_over && unit.in_turn == Claim::kOwed) {
       unit.in_turn = Claim::kBorrows;
+    }
+    if (unit.resumes) unit.in_turn = std::min(unit.in_turn, Claim::kOwed);
   }
   std::erase_if(units, [](const Unit& unit) {
     return !std::all_of(unit.parts.begin(), unit.parts.end(),
@@ -272,12 +300,12 @@ void Arbiter::PickHolders() {
                         [&](const Tenant* t) { return taken[t->in.card]; });
   };
   const auto take = [&](const Unit& unit) {
-    const bool begins = !unit.holds || unit.turn_over;
+    const bool begins = unit.turn_over || !(unit.holds || unit.resumes);
     const bool fills_in = std::any_of(unit.parts.begin(), unit.parts.end(),
                                       [&](const Tenant* t) { return waited_for[t->in.card]; });
     for (Tenant* t : unit.parts) {
       taken[t->in.card] = t->holds = true;
-      t->is_back = false;
+      t->is_back = t->resumes = t->left_turn = false;
       if (!begins) continue;
       t->turn_used = 0;
       t->turn_end = TurnEnd(*t, most[t->in.card]);
@@ -338,7 +366,7 @@ const std::vector<ArbiterAccount>& Arbiter::Step(Nanos now, std::span<const Arbi
   last_ = now;
   Adopt(inputs);
   Charge(elapsed);
-  WakeUp();
+  WakeUp(elapsed);
   BoundLags();
   PickHolders();
   result_.clear();

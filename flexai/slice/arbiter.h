@@ -14,7 +14,7 @@
 //   limits:  a bucket that fills at the limit's rate; empty means held until a turn has gathered;
 //   borrow:  what nobody is guaranteed goes by priority, then by weight;
 //   idle:    a tenant without work is let run: its first kernel starts at once and is noticed
-//   after.
+//   after. Who rests only briefly in its turn is given it back.
 #pragma once
 
 #include <cstdint>
@@ -82,6 +82,9 @@ class Arbiter {
     Nanos turn_used = 0;
     bool was_busy = false;
     bool is_back = false;    // from idling, and has not had the card since
+    Nanos rested = 0;        // since it last had work
+    bool left_turn = false;  // began to rest in its turn, and has not had the card since
+    bool resumes = false;    // is back so soon that it goes on with that turn
     bool refilling = false;  // the bucket ran out: held until it holds a turn again
     bool holds = false;      // has its card
     bool fills_in = false;   // until a gang that comes first has all its cards
@@ -93,7 +96,7 @@ class Arbiter {
   void Charge(Nanos elapsed);
   static void Spend(Tenant& tenant, Nanos used);
   void Fill(Tenant& tenant, Nanos elapsed);
-  void WakeUp();
+  void WakeUp(Nanos elapsed);
   static bool MayRun(const Tenant& tenant);
   /// Ordered: who goes first.
   enum class Claim : uint8_t { kOverdue, kOwed, kBorrows };

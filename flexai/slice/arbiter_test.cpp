@@ -230,6 +230,27 @@ TEST(Arbiter, EachRoundIsEven) {
   }
 }
 
+// A training rests between its steps, and others have the card meanwhile: it is given back, and at
+// no time is anybody further from its share than by its turn in a round.
+TEST(Arbiter, ShortRestsMoveNoTurn) {
+  for (const Nanos step : {20 * kMillisecond, 50 * kMillisecond, 120 * kMillisecond}) {
+    std::vector<Load> loads = {{200, 1000}, {300, 1000}, {500, 1000}};
+    for (Load& load : loads) {
+      load.work = step + load.share * 20 * kMicrosecond;
+      load.rest = 700 * kMicrosecond;
+    }
+    for (Nanos length = kSecond; length < 2 * kSecond; length += 10 * kMillisecond) {
+      const Outcome o = Play(loads, length, 100 * kMicrosecond, /*record=*/false, kCostly);
+      for (size_t i = 0; i < 3; ++i) {
+        const double share = loads[i].share / 1000.0;
+        const double off = (o.got[i] - share * o.total) * static_cast<double>(length);
+        EXPECT_LT(std::abs(off), (share * (1 - share) + 0.02) * Arbiter::kPeriod)
+            << "step " << step << " tenant " << i << " at " << length;
+      }
+    }
+  }
+}
+
 TEST(Arbiter, FourTenants) {
   const Outcome o = Play({{100, 100}, {200, 200}, {300, 300}, {400, 400}}, 20 * kSecond);
   EXPECT_NEAR(o.got[0], 0.1, 0.003);

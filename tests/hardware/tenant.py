@@ -172,8 +172,8 @@ def progress(tenants, seconds, settle=0.4):
 
 def progress_between(tenants, begin, end):
     """Work a second of each."""
-    # What is in work at the end is logged when it has ended; a step under a small limit takes long.
-    time.sleep(0.8 if any("train" in t.name or "k100" in t.name for t in tenants) else 0.2)
+    # What is in work at the end is logged when it has ended, and by train when the next step is launched; under a small share that takes long.
+    time.sleep(max(1.2 if "train" in t.name else 0.6 if "k100" in t.name else 0.2 for t in tenants))
     # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
     steps = [PERIOD_NS * i // 20 for i in range(20)]
     return [sum(t.work(begin + s, end - PERIOD_NS + s) for s in steps) / len(steps) * 1e9 / (end - begin - PERIOD_NS) for t in tenants]

@@ -23,7 +23,7 @@ class Stamps:
     """Stamps of one multiprocessor's cycles and of the card's time, put between the parts of a step.
 
     How much of a step each part is was learnt alone. A part that took longer than it takes alone was interrupted, and says nothing of the
-    clock."""
+    clock. They are read while the next step is under way: the card shall not wait for that."""
     STAMP = r"""
     extern "C" __global__ void stamp(long long* out) {
       unsigned sm;
@@ -34,7 +34,7 @@ class Stamps:
       out[0] = clock64();
       out[1] = time;
     }"""
-    MOST = 64  # in a step
+    MOST = 16  # in a step
 
     def __init__(self, path):
         import cupy
@@ -43,38 +43,50 @@ class Stamps:
         self.stream = cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream)
         self.blocks = 4 * torch.cuda.get_device_properties(0).multi_processor_count  # so that one is on each
         self.stamps = torch.zeros(self.MOST, 2, dtype=torch.int64, device="cuda")
+        self.kept = [torch.zeros(self.MOST, 2, dtype=torch.int64).pin_memory() for _ in range(2)]
         self.log = open(f"{path}.clock", "wb", buffering=0)
         self.at, self.least, self.card_behind = 0, None, None
+        self.ended = None  # what the last step left: where, how many, when it had ended
 
     def stamp(self):
         if self.at < self.MOST:
             self.kernel((self.blocks,), (32,), (self.stamps[self.at].data_ptr(),), stream=self.stream)
         self.at += 1
 
-    def end(self):
-        """Since the step has ended; its stamps, as (cycles, CLOCK_MONOTONIC ns)."""
-        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        stamps, self.at = self.stamps[:self.at].tolist(), 0
+    def launched(self):
+        """All of a step; the stamps follow it."""
+        self.kept[0].copy_(self.stamps, non_blocking=True)
+
+    def done(self):
+        """It has ended."""
+        self.ended = self.kept[0], self.at, time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self.kept.reverse()
+        self.at = 0
+
+    def read(self):
+        """The stamps of the step that ended last, as (cycles, CLOCK_MONOTONIC ns)."""
+        kept, count, now = self.ended
+        stamps = kept[:count].tolist()
         behind = now - stamps[-1][1]
         # The least that was seen, and clocks drift.
         self.card_behind = behind if self.card_behind is None else min(self.card_behind + 1000, behind)
         return [(cycles, at + self.card_behind) for cycles, at in stamps]
 
     def learn(self):
-        took = [t1 - t0 for (_, t0), (_, t1) in itertools.pairwise(self.end())]
+        took = [t1 - t0 for (_, t0), (_, t1) in itertools.pairwise(self.read())]
         self.least = took if self.least is None else [min(pair) for pair in zip(self.least, took)]
 
     def tell(self, log, steps):
-        """Of the step that brings it to `steps`."""
-        stamps = self.end()
-        cycles, ns, part = 0, 0, 0
+        """Of the step that brought it to `steps`."""
+        stamps = self.read()
+        cycles, ns, part, whole, said = 0, 0, 0, sum(self.least), b""
         for ((c0, t0), (c1, t1)), least in zip(itertools.pairwise(stamps), self.least):
-            log.write(struct.pack("<qd", t0, steps - 1 + part / sum(self.least)))
+            said += struct.pack("<qd", t0, steps - 1 + part / whole)
             part += least
             # Slower by a quarter is still a clock that fell; what was interrupted takes longer.
             if t1 - t0 <= 1.25 * least:
                 cycles, ns = cycles + c1 - c0, ns + t1 - t0
-        log.write(struct.pack("<qd", stamps[-1][1], steps))
+        log.write(said + struct.pack("<qd", stamps[-1][1], steps))
         if ns > 0:
             self.log.write(struct.pack("<qd", stamps[-1][1], cycles / ns))
 
@@ -83,11 +95,17 @@ class NoStamps:
     def stamp(self):
         pass
 
+    def launched(self):
+        pass
+
+    def done(self):
+        self.ended = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
     def learn(self):
         pass
 
     def tell(self, log, steps):
-        log.write(struct.pack("<qd", time.clock_gettime_ns(time.CLOCK_MONOTONIC), steps))
+        log.write(struct.pack("<qd", self.ended, steps))
 
 
 STAMPS = NoStamps()
@@ -111,8 +129,7 @@ def make_train():
     images = torch.randn(128, 3, 224, 224, device="cuda").to(memory_format=torch.channels_last)
     labels = torch.randint(0, 1000, (128,), device="cuda")
     for layer in (model.layer1, model.layer2, model.layer3, model.layer4):
-        for block in layer:
-            stamp_around(block)
+        stamp_around(layer)
 
     def step():
         STAMPS.stamp()
@@ -234,20 +251,19 @@ def main():
         torch.cuda.synchronize()
         if kind in ("train", "gemm") and importlib.util.find_spec("cupy"):
             STAMPS = Stamps(path)
-        for i in range(8):
-            step()
-            torch.cuda.synchronize()
-            if i >= 4:
-                STAMPS.learn()
-            else:
-                STAMPS.at = 0
-        print("ready", flush=True)
-        steps = 0
+        steps = -8
         while not ended:
             step()
+            STAMPS.launched()
+            if steps > 0:
+                STAMPS.tell(log, steps)
             torch.cuda.synchronize()
+            STAMPS.done()
             steps += 1
-            STAMPS.tell(log, steps)
+            if -4 < steps <= 0:
+                STAMPS.learn()
+            if steps == 0:
+                print("ready", flush=True)
 
 
 main()
