@@ -17,6 +17,9 @@
 //   card_spin wake LOG ITERATIONS_PER_MS
 // for each line of stdin: one kernel of 0.1 ms in 20 ms, 100 times; prints p50, p99 and most of the
 // ms from its launch to its end
+//   card_spin calls LOG ITERATIONS_PER_MS
+// for each line of stdin: prints the ns that a launch takes, one after much else was in the caches,
+// and cuMemAlloc with cuMemFree
 // LOG gets pairs of (int64 CLOCK_MONOTONIC ns, double ms of work done); BATCH kernels are launched
 // before each wait; with WORK_MS it works that long, then thinks for THINK_MS. It runs until
 // SIGTERM.
@@ -32,6 +35,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -365,6 +369,56 @@ int Wake(double per_ms) {
   return 0;
 }
 
+// The mean of the better half: what else happens on the host only makes it slower.
+double BetterHalf(std::vector<double> ns) {
+  std::sort(ns.begin(), ns.end());
+  ns.resize(ns.size() / 2);
+  return std::accumulate(ns.begin(), ns.end(), 0.0) / static_cast<double>(ns.size());
+}
+
+int Calls() {
+  constexpr int kRounds = 40, kLaunches = 500, kCold = 10, kAllocations = 50;
+  Card card;
+  std::vector<uint64_t> others((size_t{4} << 20) /
+                               sizeof(uint64_t));  // more than a core's own cache
+  const auto launch = [&] {
+    uint64_t one = 1, base = 0;
+    void* arguments[] = {&card.out, &one, &base, &card.done_on_card};
+    DO(cuLaunchKernel(card.spin, 1, 1, 1, 32, 1, 1, 0, card.stream, arguments, nullptr));
+  };
+  const auto allocate = [&] {
+    cu::CUdeviceptr_v2 memory = 0;
+    DO(cuMemAlloc_v2(&memory, size_t{2} << 20));
+    DO(cuMemFree_v2(memory));
+  };
+  const auto took = [](int times, const auto& what) {
+    const int64_t begin = Now();
+    for (int i = 0; i < times; ++i) what();
+    return static_cast<double>(Now() - begin) / times;
+  };
+  launch();
+  card.Wait();
+  printf("ready\n");
+  fflush(stdout);
+  char line[16];
+  while (fgets(line, sizeof(line), stdin)) {
+    std::vector<double> launches, cold, allocations;
+    for (int round = 0; round < kRounds; ++round) {
+      launches.push_back(took(kLaunches, launch));
+      card.Wait();
+      for (int i = 0; i < kCold; ++i) {
+        for (uint64_t& other : others) ++other;
+        cold.push_back(took(1, launch));
+      }
+      card.Wait();
+      allocations.push_back(took(kAllocations, allocate));
+    }
+    printf("%.1f %.1f %.1f\n", BetterHalf(launches), BetterHalf(cold), BetterHalf(allocations));
+    fflush(stdout);
+  }
+  return 0;
+}
+
 int Copy(const char* path) {
   constexpr size_t kBytes = size_t{64} << 20;
   Card card;
@@ -408,6 +462,7 @@ int main(int argc, char** argv) {
   if (word == "left" && argc > 3) return Left(argv[2], atof(argv[3]));
   if (word == "leave" && argc > 3) return Leave(atof(argv[3]));
   if (word == "two" && argc > 3) return Two(argv[2], atof(argv[3]));
+  if (word == "calls" && argc > 3) return Calls();
   if (word == "wake" && argc > 3) return Wake(atof(argv[3]));
   if (word == "run" && argc > 4) {
     Shape shape = {atof(argv[3]), atof(argv[4])};

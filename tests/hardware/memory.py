@@ -310,18 +310,22 @@ def programs(machine, limit, numba_path):
 
 
 def startup(machine, limit):
-    """Seconds from start to the first tensor on the card, natively and in a slice, in turns."""
-    text = "import torch; torch.zeros(1).cuda()"
-    command = [sys.executable, "-c", text]
-    run = {"native": lambda: subprocess.run(command, check=True, capture_output=True), "slice": lambda: machine.run(limit, *command)}
-    took = {name: [] for name in run}
-    # One before the other as often as the other before the one.
-    for name in ("native", "slice", "slice", "native") * 2:
-        begin = time.monotonic()
-        run[name]()
-        took[name].append(round(time.monotonic() - begin, 3))
-    print("seconds to the first tensor", took)
-    return took
+    """Seconds from start to the first tensor of PyTorch's on the card, and of a small program to the end of its first kernels; natively and in
+    a slice, one before the other as often as the other before the one."""
+    commands = {"small": ([machine.build / "test/card_spin", "once"], 10)}
+    if has("torch"):
+        commands["torch"] = ([sys.executable, "-c", "import torch; torch.zeros(1).cuda()"], 2)
+    result = {}
+    for what, (command, times) in commands.items():
+        run = {"native": lambda: subprocess.run(command, check=True, capture_output=True, env=machine.native()),
+               "slice": lambda: machine.run(limit, *command)}
+        took = result[what] = {name: [] for name in run}
+        for name in ("native", "slice", "slice", "native") * (times // 2):
+            begin = time.monotonic()
+            run[name]()
+            took[name].append(round(time.monotonic() - begin, 4))
+        print(f"seconds of {what}", took)
+    return result
 
 
 def main():
@@ -344,7 +348,7 @@ def main():
                       "look_up": look_up(machine, limit, machine.driver)}
             if others:
                 result["programs"] = others.result()
-        if options.startup and has("torch"):
+        if options.startup:
             result["startup_seconds"] = startup(machine, limit)
     finally:
         machine.close()

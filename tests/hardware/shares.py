@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Shares and limits of compute, by the progress of programs: on a real card, or with --fake on the fake one.
 
-shares.py --build build/release [--fake] [--parts limit,pairs,many,borrow,wake,copy,live,serve,opencl,overhead] [--seconds S] [--out FILE.json]
+shares.py --build build/release [--fake] [--parts limit,pairs,many,borrow,wake,calls,copy,live,serve,opencl,overhead] [--seconds S] [--out FILE.json]
 
 Progress is work done in a window against work done in such a window with the whole card, both in this run. Exit code 1 where a
 program ended by itself or stood still.
@@ -18,7 +18,8 @@ import sys
 import time
 
 from machine import Machine
-from tenant import FAILED, SPIN, TORCH, Tenant, calibrate, calibrate_opencl, end_all, progress, rate_alone, rates
+from tenant import (FAILED, PERIOD_NS, SPIN, TORCH, Tenant, Window, calibrate, calibrate_opencl, end_all, progress, rate_alone, rate_of, rates,
+                    window_alone)
 
 LIMITS = 10, 30, 50, 70, 90
 ONE_THREAD = "infer",  # launches with one thread all the time: such processes differ by a fifth from each other, so several are compared
@@ -29,7 +30,7 @@ class Shares:
     def __init__(self, machine, seconds):
         self.machine, self.seconds = machine, seconds
         self.rows = []
-        self.known = {}  # by kind: work a second alone
+        self.known = {}  # by kind: a window alone
 
     def note(self, part, what, **figures):
         self.rows.append({"part": part, "what": what, **figures})
@@ -55,15 +56,19 @@ class Shares:
     def limit_of(self, kind, tenant, part="limit"):
         rest(tenant, False)
         seconds = self.seconds * (1.5 if kind == "train" else 0.7 if kind in SPIN or kind == "opencl" else 1)
-        whole = rate_alone([tenant], tenant, seconds)
-        alone = tenant.clock
-        got, card, clocks = [], [], []
+        alone = [window_alone([tenant], tenant, seconds)]
+        limited = []
         for limit in LIMITS:
             tenant.set(1, limit)
-            got.append(rates([tenant], seconds)[0] / whole * 100)
-            card.append(tenant.card_percent)
-            clocks.append(tenant.clock / alone if alone and tenant.clock else None)
+            limited.append(Window([tenant], seconds))
         tenant.set(1, 100)
+        if kind in TORCH:
+            alone.append(window_alone([tenant], tenant, seconds))
+        whole = rate_of(*alone)
+        got = [window.rates[0] / whole * 100 for window in limited]
+        card = [window.card[0] for window in limited]
+        clock = alone[0].clocks()[0]
+        clocks = [its / clock if clock and its else None for its in (window.clocks()[0] for window in limited)]
         rest(tenant, True)
         print(f"{kind:8}" + "".join(f"{value:9.2f}" for value in got))
         print(f"{'  card':8}" + "".join(f"{value:9.2f}" for value in card), flush=True)
@@ -84,7 +89,7 @@ class Shares:
         for pair in zip(natives, sliceds):
             for i in (0, 1, 1, 0) * (1 if len(natives) > 1 else 2):
                 rest(pair[i], False)
-                got[i].append(progress([pair[i]], 0.5, settle=0.1)[0])
+                got[i].append(progress([pair[i]], 0.5, settle=0.1, logged=0.2)[0])
                 rest(pair[i], True)
         # The better half of each: what else happens on the host only makes it slower.
         best = [sorted(each)[len(each) // 2:] for each in got]
@@ -99,29 +104,33 @@ class Shares:
             tenant.ready()
         # Kernels of a given length say how far they are, and steps of PyTorch's do not.
         seconds = self.seconds * (1.5 if set(kinds) <= set(SPIN) else 2)
-        alone, clocks = [], []
-        for tenant, kind in zip(tenants, kinds):
-            alone.append(self.alone(tenants, tenant, kind))
-            clocks.append(tenant.clock)
+        alone = [self.alone(tenants, tenant, kind) for tenant, kind in zip(tenants, kinds)]
+        windows = []
         for split in splits:
             for tenant in tenants:
                 tenant.set(1, 100)
             for tenant, share in zip(tenants, split):
                 tenant.set(share, 100)
-            got = [rate / one * 100 for rate, one in zip(rates(tenants, seconds), alone)]
+            windows.append(Window(tenants, seconds))
+        after = [self.alone(tenants, tenant, kind) for tenant, kind in zip(tenants, kinds)]
+        whole = [rate_of(*{one, other}) for one, other in zip(alone, after)]
+        clocks = [window.clocks()[0] for window in alone]
+        for split, window in zip(splits, windows):
+            got = [rate / one * 100 for rate, one in zip(window.rates, whole)]
             total = sum(got)
-            line = "  ".join(f"{kind} {share}: {value:6.2f} ({100 * value / max(total, 1e-9) - share:+.2f} of the sum, card {tenant.card_percent:.2f})"
-                             for kind, share, value, tenant in zip(kinds, split, got, tenants))
+            errors = [100 * value / max(total, 1e-9) - share for value, share in zip(got, split)]
+            line = "  ".join(f"{kind} {share}: {value:6.2f} ({error:+.2f} of the sum, card {card:.2f})"
+                             for kind, share, value, error, card in zip(kinds, split, got, errors, window.card))
             print(f"{part:7} {line}   sum {total:.2f}", flush=True)
             self.note(part, "+".join(kinds), asked=list(split), got=[round(v, 3) for v in got], sum=round(total, 3),
-                      card=[round(t.card_percent, 3) for t in tenants],
-                      clock=[round(t.clock / was, 4) if was and t.clock else 1.0 for t, was in zip(tenants, clocks)], error=[round(100 * v / max(total, 1e-9) - s, 3) for v, s in zip(got, split)])
+                      card=[round(card, 3) for card in window.card], error=[round(error, 3) for error in errors],
+                      clock=[round(its / was, 4) if was and its else 1.0 for its, was in zip(window.clocks(), clocks)])
         at_once(tenants, Tenant.stop)
 
     def alone(self, tenants, tenant, kind):
-        """A program of PyTorch's changes its speed with the card's temperature; kernels of a given length do not."""
+        """A program of PyTorch's changes its speed with the card's temperature and with what else the host does; kernels of a given length do not."""
         if kind not in SPIN or kind not in self.known:
-            self.known[kind] = rate_alone(tenants, tenant, self.seconds * (1.5 if kind == "train" else 1))
+            self.known[kind] = window_alone(tenants, tenant, self.seconds * (1.5 if kind == "train" else 1))
         return self.known[kind]
 
     def borrow(self):
@@ -148,11 +157,26 @@ class Shares:
         said = []
         for beside in (False, True):
             tenants[1].pause(not beside)
-            tenants[0].child.stdin.write("go\n")
-            tenants[0].child.stdin.flush()
-            said.append([float(word) for word in tenants[0].child.stdout.readline().split()])
+            said.append(tenants[0].ask())
         print(f"wake    first kernel of 0.1 ms, from launch to end, p50/p99/max: alone {said[0]} ms, beside a busy one {said[1]} ms", flush=True)
         self.note("wake", "first kernel", alone=said[0], beside=said[1])
+        for tenant in tenants:
+            tenant.stop()
+
+    def calls(self):
+        """What a call costs more in a slice, in turns with the same program without us."""
+        tenants = [Tenant(self.machine, "calls-native", "calls", 0, native=True), Tenant(self.machine, "calls", "calls", 50)]
+        # Cores of a virtual machine differ.
+        core = sorted(os.sched_getaffinity(0))[-1]
+        for tenant in tenants:
+            os.sched_setaffinity(tenant.ready().child.pid, [core])
+        said = [[], []]
+        for i in (0, 1, 1, 0) * 3:
+            said[i].append(tenants[i].ask())
+        best = [[statistics.mean(sorted(values)[:len(values) // 2]) for values in zip(*each)] for each in said]
+        for what, native, ours in zip(("a launch", "a launch, other things in the caches", "cuMemAlloc and cuMemFree"), *best):
+            print(f"calls   {what}: {native:.0f} ns natively, {ours:.0f} in a slice: {ours - native:+.0f}", flush=True)
+            self.note("calls", what, native=round(native, 1), got=round(ours, 1))
         for tenant in tenants:
             tenant.stop()
 
@@ -217,25 +241,29 @@ class Shares:
         tenant.stop()
 
     def live(self):
-        """How soon a new limit acts, and pause and resume."""
+        """How soon pause, resume and a new limit act: when it stands for the first time, and goes on without standing."""
         tenant = Tenant(self.machine, "live", "k1", 10).ready()
-        took = []
-        for yes in (True, False) * 3:
-            time.sleep(0.3)
+        acts = {"pause": lambda: tenant.pause(True), "resume": lambda: tenant.pause(False),
+                "set --limit 10%": lambda: tenant.set(10, 10), "set --limit 100%": lambda: tenant.set(10, 100)}
+        took = {what: [] for what in acts}
+        for what in [*("pause", "resume") * 3, *("set --limit 10%", "set --limit 100%") * 3]:
+            time.sleep(0.35)
             begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-            tenant.pause(yes)
+            acts[what]()
             time.sleep(0.5)
-            entries = [e for e in tenant.entries() if e[0] > begin - 100_000_000]
-            if yes:
-                # The last moment at which work advanced.
-                moved = [b[0] for a, b in zip(entries, entries[1:]) if b[1] > a[1]]
-                took.append(("pause", (moved[-1] - begin) / 1e6 if moved else 0.0))
+            entries = [e for e in tenant.entries() if e[0] > begin - 2 * PERIOD_NS]
+            moved = [b[0] for a, b in zip(entries, entries[1:]) if b[1] > a[1]] + [time.clock_gettime_ns(time.CLOCK_MONOTONIC)]
+            stands = [(a, b) for a, b in zip(moved, moved[1:]) if b - a > PERIOD_NS // 5 and b > begin]
+            if what in ("pause", "set --limit 10%"):
+                took[what].append((stands[0][0] - begin) / 1e6 if stands else float("inf"))
             else:
-                moved = [b[0] for a, b in zip(entries, entries[1:]) if b[1] > a[1] and b[0] > begin]
-                took.append(("resume", (moved[0] - begin) / 1e6 if moved else -1.0))
+                # The log of the last moments is not written yet.
+                ended = [b for _, b in stands if b < moved[-1] - PERIOD_NS]
+                took[what].append((ended[-1] - begin) / 1e6 if ended else 0.0)
         tenant.stop()
-        print("live    " + ", ".join(f"{what} acts after {ms:.1f} ms" for what, ms in took), flush=True)
-        self.note("live", "pause, resume", got=[round(ms, 2) for _, ms in took])
+        for what, ms in took.items():
+            print(f"live    {what} acts after {', '.join(f'{max(each, 0):.1f}' for each in ms)} ms", flush=True)
+            self.note("live", what, got=[round(max(each, 0), 2) for each in ms])
 
 
 def rest(tenant, yes):
@@ -268,7 +296,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--fake", action="store_true")
-    parser.add_argument("--parts", default="limit,pairs,many,borrow,wake,copy,live,serve,opencl,overhead")
+    parser.add_argument("--parts", default="limit,pairs,many,borrow,wake,calls,copy,live,serve,opencl,overhead")
     parser.add_argument("--kinds", default="", help="shapes, with commas between")
     parser.add_argument("--pairs", default="", help="pairs of shapes, as k1+k01,train+gemm; all without it")
     parser.add_argument("--seconds", type=float, default=2.5)
@@ -295,11 +323,11 @@ def main():
         shares.together("many", ("k01", "k1", "k10"), ((20, 30, 50),))
         shares.together("many", ("k1", "k10", "k01", "train" if with_torch else "k1"), ((10, 20, 30, 40),))
 
-    steps = {"limit": limits, "pairs": pairs, "many": many, "borrow": shares.borrow, "wake": shares.wake, "copy": shares.copy,
+    steps = {"limit": limits, "pairs": pairs, "many": many, "borrow": shares.borrow, "wake": shares.wake, "calls": shares.calls, "copy": shares.copy,
              "live": lambda: (shares.live(), shares.idle()), "serve": shares.serve, "opencl": shares.opencl}
     if "overhead" in parts and "limit" not in parts:
         steps["overhead"] = limits
-    needs_card, needs_torch = ("many",), ("serve",)
+    needs_card, needs_torch = ("many", "calls"), ("serve",)
     try:
         calibrate(machine)
         for part, step in steps.items():

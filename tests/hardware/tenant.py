@@ -1,5 +1,6 @@
 """A program in a slice that logs its progress, and what it did in a window of time."""
 import bisect
+import functools
 import os
 import pathlib
 import select
@@ -27,7 +28,7 @@ class Tenant:
         self.log = pathlib.Path(machine.folder.name) / f"{name}.log"
         if kind in SPIN:
             command = [machine.build / "test/card_spin", "run", self.log, machine.per_ms, SPIN[kind], 4, *more]
-        elif kind in ("copy", "contexts", "leave", "left", "two", "wake"):
+        elif kind in ("copy", "calls", "contexts", "leave", "left", "two", "wake"):
             command = [machine.build / "test/card_spin", kind, self.log, machine.per_ms, *more]
         elif kind == "opencl":
             command = [machine.build / "test/card_opencl", "run", self.log, machine.opencl_per_ms]
@@ -42,7 +43,6 @@ class Tenant:
                                       stdout=subprocess.PIPE, text=True)
         STARTED.append(self.child)
         self.slice, self.card_percent = None, 0.0
-        self.clock = None  # the card's, in GHz, while this one worked; None where it does not tell
         self.read, self.times, self.read_until = [], [], 0
 
     def ready(self):
@@ -103,6 +103,12 @@ class Tenant:
         self.child.kill()
         self.child.wait()
 
+    def ask(self):
+        """The numbers that it answers a line with."""
+        self.child.stdin.write("go\n")
+        self.child.stdin.flush()
+        return [float(word) for word in self.child.stdout.readline().split()]
+
     def stop(self):
         if self.child.poll() is not None:
             FAILED.append(f"{self.name} ended by itself with {self.child.returncode}")
@@ -137,43 +143,73 @@ def card_time(machine):
     return sum(look[0] for look in looks) / len(looks), mean
 
 
+class Window:
+    """A time in which tenants worked. What they did in it is asked for later: a step is logged when it has ended, and by train when the next
+    one is launched; under a small share that takes long."""
+
+    def __init__(self, tenants, seconds, settle=0.4):
+        time.sleep(settle)
+        self.tenants, machine = tenants, tenants[0].machine
+        self.begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        at, had = card_time(machine)
+        time.sleep(max(0.0, seconds - 2 * PERIOD_NS / 1e9))
+        then, has = card_time(machine)
+        self.end = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        # Each tenant's part of the card's time as the daemon tells it.
+        self.card = [100 * (has[tenant.slice] - had[tenant.slice]) / (then - at) for tenant in tenants]
+
+    @functools.cached_property
+    def rates(self):
+        """Progress of each, as work a second."""
+        return progress_between(self.tenants, self.begin, self.end)
+
+    def clocks(self):
+        """In GHz, of the card while each worked; None where it does not tell."""
+        return [tenant.mean_clock(self.begin, self.end) for tenant in self.tenants]
+
+
 def rates(tenants, seconds, settle=0.4):
-    """Progress, and in `card_percent` of each tenant its part of the card's time as the daemon tells it."""
-    time.sleep(settle)
-    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-    at, had = card_time(tenants[0].machine)
-    time.sleep(max(0.0, seconds - 2 * PERIOD_NS / 1e9))
-    then, has = card_time(tenants[0].machine)
-    end = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    """Progress of each at once, and in its `card_percent` its part of the card's time."""
+    window = Window(tenants, seconds, settle)
+    for tenant, percent in zip(tenants, window.card):
+        tenant.card_percent = percent
+    return window.rates
+
+
+def window_alone(tenants, one, seconds):
+    """Of one while the others are paused."""
     for tenant in tenants:
-        tenant.card_percent = 100 * (has[tenant.slice] - had[tenant.slice]) / (then - at)
-        tenant.clock = tenant.mean_clock(begin, end)
-    return progress_between(tenants, begin, end)
+        tenant.pause(tenant is not one)
+    window = Window([one], seconds)
+    for tenant in tenants:
+        tenant.pause(False)
+    return window
 
 
 def rate_alone(tenants, one, seconds):
-    """Progress of one while the others are paused."""
-    for tenant in tenants:
-        tenant.pause(tenant is not one)
-    rate = rates([one], seconds)[0]
-    for tenant in tenants:
-        tenant.pause(False)
+    return rate_of(window_alone(tenants, one, seconds))
+
+
+def rate_of(*windows):
+    """Of one alone; the best of several windows: what else happens on the host only makes it slower."""
+    rate = max(window.rates[0] for window in windows)
     if rate <= 0:
-        FAILED.append(f"{one.name} stood still alone")
+        FAILED.append(f"{windows[0].tenants[0].name} stood still alone")
     return max(rate, 1e-9)
 
 
-def progress(tenants, seconds, settle=0.4):
+def progress(tenants, seconds, settle=0.4, logged=None):
     time.sleep(settle)
     begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     time.sleep(seconds)
-    return progress_between(tenants, begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
+    return progress_between(tenants, begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC), logged)
 
 
-def progress_between(tenants, begin, end):
-    """Work a second of each."""
-    # What is in work at the end is logged when it has ended, and by train when the next step is launched; under a small share that takes long.
-    time.sleep(max(1.2 if "train" in t.name else 0.6 if "k100" in t.name else 0.2 for t in tenants))
+def progress_between(tenants, begin, end, logged=None):
+    """Work a second of each, `logged` seconds after the end at the earliest."""
+    if logged is None:
+        logged = 1.2 if any("train" in t.name for t in tenants) else 0.6 if any("k100" in t.name for t in tenants) else 0.2
+    time.sleep(max(0, end / 1e9 + logged - time.clock_gettime(time.CLOCK_MONOTONIC)))
     # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
     steps = [PERIOD_NS * i // 20 for i in range(20)]
     return [sum(t.work(begin + s, end - PERIOD_NS + s) for s in steps) / len(steps) * 1e9 / (end - begin - PERIOD_NS) for t in tenants]
