@@ -42,6 +42,8 @@ class Ledger {
   /// Whether something counts that only a comparison can tell.
   bool has_advance() const { return advanced_.load(std::memory_order_relaxed); }
 
+  bool has_bookings() const { return HasBookings(*region_); }
+
   /// In the child of a fork: the slot is the parent's, so what the child gives up of the objects
   /// that it inherited counts for nothing. Thread: the child's only one.
   void Abandon() { abandoned_.store(true, std::memory_order_relaxed); }

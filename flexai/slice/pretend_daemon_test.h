@@ -68,6 +68,9 @@ class PretendDaemon {
     for (const int fd : peers_) shutdown(fd, SHUT_RDWR);
     FutexWake(region_->header.gate);
   }
+  /// What it books for the first process when somebody asks it to compare; without it, it cannot.
+  void BookWhenCompared(uint64_t bytes) { to_book_ = static_cast<int64_t>(bytes); }
+  int compared() const { return compared_; }
   /// How many have attached, those included that held a slot already.
   int attached() const { return attached_; }
 
@@ -89,9 +92,12 @@ class PretendDaemon {
   void Answer(int peer) {
     const auto frame = ReceiveFrame(peer, 5000);
     if (frame.ok() && frame->type == FrameType::kRequest) {
-      // It has no driver to compare books with.
-      static constexpr char kNo[] = R"({"compared":false})";
-      (void)SendFrame(peer, FrameType::kReply, kNo, sizeof(kNo) - 1).ok();
+      const bool compares = to_book_ >= 0;
+      if (compares) region_->slots[0].booked = static_cast<uint64_t>(to_book_);
+      compared_ += compares;
+      const std::string reply = compares ? R"({"compared":true})" : R"({"compared":false})";
+      (void)SendFrame(peer, FrameType::kReply, reply.data(), static_cast<uint32_t>(reply.size()))
+          .ok();
       return;
     }
     AttachRequest request;
@@ -117,6 +123,8 @@ class PretendDaemon {
   std::mutex mu_;  // guards peers_
   std::vector<int> peers_;
   std::atomic<int> attached_{0};
+  std::atomic<int64_t> to_book_{-1};
+  std::atomic<int> compared_{0};
   std::thread thread_;
 };
 

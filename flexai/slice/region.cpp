@@ -107,6 +107,15 @@ uint64_t UsedBytes(const Region& region) {
   return total;
 }
 
+bool HasBookings(const Region& region) {
+  const uint64_t context = region.header.context_bytes.load(std::memory_order_relaxed);
+  const uint32_t slots = region.header.slots_used.load(std::memory_order_acquire);
+  for (uint32_t i = 0; i < slots && i < kMaxProcesses; ++i) {
+    if (region.slots[i].booked.load(std::memory_order_relaxed) > context) return true;
+  }
+  return false;
+}
+
 bool InOwnWindow(const RegionHeader& header, Nanos now) {
   const Nanos period = header.window_period.load(std::memory_order_relaxed);
   if (period <= 0) return false;

@@ -126,6 +126,10 @@ uint64_t HeldBytes(const ProcessSlot& slot);
 /// The same of all processes of the tenant.
 uint64_t UsedBytes(const Region& region);
 
+/// Whether the driver's figures show more of some process than using the card costs and it was
+/// granted. They are up to a second old: it may have given that back, or been granted it since.
+bool HasBookings(const Region& region);
+
 /// Whether a tenant without a daemon may compute at `now`.
 bool InOwnWindow(const RegionHeader& header, Nanos now);
 

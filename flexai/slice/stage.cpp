@@ -178,9 +178,13 @@ void SliceStage::AfterAlloc(Call& call) {
 }
 
 // Some books rest on figures of the driver, and the last ones may be a second old: contexts that
-// ended since are still in them, and what may live on elsewhere.
+// ended since are still in them, what may live on elsewhere, and memory that the driver had kept
+// and has taken for new allocations. Whoever is refused again and again is compared once.
 bool SliceStage::CompareAndTryAgain(Call& call, Ledger& ledger, uint64_t* asked) {
-  const bool old_figures = call.info().event == Event::kContextCreate || ledger.has_advance();
+  const bool booked =
+      ledger.has_bookings() && compared_at_.load(std::memory_order_relaxed) != ledger.used();
+  const bool old_figures =
+      call.info().event == Event::kContextCreate || ledger.has_advance() || booked;
   // What was advanced is settled by the second comparison.
   for (int i = 0; i < 2 && old_figures; ++i) {
     if (!tenant_->CompareBooks()) return false;
@@ -189,6 +193,7 @@ bool SliceStage::CompareAndTryAgain(Call& call, Ledger& ledger, uint64_t* asked)
     rules_->Asks(call, asked);
     if (ledger.Reserve(*asked).ok()) return true;
   }
+  compared_at_.store(ledger.used(), std::memory_order_relaxed);
   return false;
 }
 

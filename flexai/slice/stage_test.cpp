@@ -182,6 +182,27 @@ TEST_F(StageTest, UndoesWhatTurnsOutTooLarge) {
   EXPECT_EQ(tenant_.ledger()->used(), 0u);
 }
 
+// The driver kept memory that was freed, the books were compared then, and the next allocation got
+// it: it counts twice until the next comparison.
+TEST_F(StageTest, OldFiguresRefuseNobody) {
+  Start<g_chassis<13>>();
+  daemon_.region().header.context_bytes = 100;
+  daemon_.region().slots[0].booked = 400;
+  daemon_.BookWhenCompared(100);
+  EXPECT_EQ(alloc_(900), toy::TOY_OK);
+  EXPECT_EQ(tenant_.ledger()->used(), 1000u);
+  EXPECT_EQ(free_(), toy::TOY_OK);
+  // What is really held is, and asked for once only.
+  daemon_.BookWhenCompared(400);
+  daemon_.region().slots[0].booked = 400;
+  const int before = daemon_.compared();
+  EXPECT_EQ(alloc_(900), toy::TOY_ERROR_MEMORY);
+  const int after = daemon_.compared();
+  EXPECT_GT(after, before);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(alloc_(900), toy::TOY_ERROR_MEMORY);
+  EXPECT_EQ(daemon_.compared(), after);
+}
+
 TEST_F(StageTest, GivesBackWhatTheDriverRefused) {
   driver_.toyAlloc = [](toy::toy_context, toy::toy_memory*, size_t) {
     return toy::toy_status{toy::TOY_ERROR_OTHER};
