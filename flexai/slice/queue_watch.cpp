@@ -31,7 +31,7 @@ void QueueWatch::Forget() {
   emptied_at_.store(&own_emptied_at_, std::memory_order_relaxed);
 }
 
-int QueueWatch::Find(uint64_t queue) const {
+[[gnu::hot]] int QueueWatch::Find(uint64_t queue) const {
   const uint32_t begin = Hash(queue);
   for (uint32_t i = 0; i < kQueues; ++i) {
     const uint32_t at = (begin + i) % kQueues;
@@ -58,7 +58,7 @@ int QueueWatch::Take(uint64_t queue, uint64_t group) {
   return -1;
 }
 
-bool QueueWatch::Launched(uint64_t queue, uint64_t group) {
+[[gnu::hot]] bool QueueWatch::Launched(uint64_t queue, uint64_t group) {
   int at = Find(queue);
   if (at < 0) at = Take(queue, group);
   if (at < 0) return false;
@@ -74,19 +74,19 @@ void QueueWatch::LaunchedElsewhere() {
   Fill(kOthers);
 }
 
-void QueueWatch::Fill(uint32_t bit) {
+[[gnu::hot]] void QueueWatch::Fill(uint32_t bit) {
   std::atomic<uint32_t>& word = *word_.load(std::memory_order_acquire);
   if ((word.load(std::memory_order_seq_cst) & bit) == 0) {
     word.fetch_or(bit, std::memory_order_seq_cst);
   }
 }
 
-uint64_t QueueWatch::Before(uint64_t queue) const {
+[[gnu::hot]] uint64_t QueueWatch::Before(uint64_t queue) const {
   const int at = Find(queue);
   return at < 0 ? kNothing : queues_[at].launches.load(std::memory_order_seq_cst);
 }
 
-void QueueWatch::Waited(uint64_t queue, uint64_t before) {
+[[gnu::hot]] void QueueWatch::Waited(uint64_t queue, uint64_t before) {
   const int at = before == kNothing ? -1 : Find(queue);
   if (at >= 0) Empty(at, before);
 }
@@ -165,7 +165,7 @@ bool QueueWatch::IsFullOnlyElsewhere() const {
   return (word & kFull) == kOthers;
 }
 
-void QueueWatch::Empty(int queue, uint64_t launches) {
+[[gnu::hot]] void QueueWatch::Empty(int queue, uint64_t launches) {
   std::atomic<uint64_t>& count = queues_[queue].launches;
   if (count.load(std::memory_order_seq_cst) != launches) return;
   Clear(1u << queue);
@@ -173,7 +173,7 @@ void QueueWatch::Empty(int queue, uint64_t launches) {
   word_.load(std::memory_order_acquire)->fetch_or(1u << queue, std::memory_order_seq_cst);
 }
 
-void QueueWatch::Clear(uint32_t bits) {
+[[gnu::hot]] void QueueWatch::Clear(uint32_t bits) {
   std::atomic<uint32_t>& word = *word_.load(std::memory_order_acquire);
   if ((word.load(std::memory_order_relaxed) & bits) == 0) return;
   // The moment first: whoever sees that all is empty asks since when.

@@ -45,7 +45,7 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
   }
 }
 
-bool SliceStage::Before(Call& call) {
+[[gnu::hot]] bool SliceStage::Before(Call& call) {
   switch (call.info().event) {
     case Event::kLaunch:
       // First, because what waits at the gate is work, too.
@@ -79,7 +79,7 @@ bool SliceStage::Before(Call& call) {
   }
 }
 
-void SliceStage::After(Call& call) {
+[[gnu::hot]] void SliceStage::After(Call& call) {
   switch (call.info().event) {
     case Event::kLaunchGraph:
       rules_->Launched(call);
@@ -113,7 +113,7 @@ void SliceStage::After(Call& call) {
   }
 }
 
-void SliceStage::PassGate() {
+[[gnu::hot]] void SliceStage::PassGate() {
   if (gate_) gate_->Pass();
   if (++t_launches == kLaunchBatch) {
     tenant_->CountLaunches(t_launches);

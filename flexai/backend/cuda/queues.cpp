@@ -87,10 +87,10 @@ api::CUevent EventBehind(api::CUstream stream) {
 
 Queues::Queues(slice::QueueWatch* watch) : watch_(watch) {
   for (const intercept::FnInfo& info : api::kFunctions) {
-    does_[info.index] = Learn(info.name);
-    per_thread_[info.index] = IsPerThread(info.name);
+    functions_[info.index].does = Learn(info.name);
+    functions_[info.index].per_thread = IsPerThread(info.name);
   }
-  const auto add = [this]<class... C>() { ((stream_[C::kIndex] = &StreamOf<C>), ...); };
+  const auto add = [this]<class... C>() { ((functions_[C::kIndex].stream = &StreamOf<C>), ...); };
   add.operator()<api::CuLaunchKernelCall, api::CuLaunchKernel_ptszCall, api::CuLaunchKernelExCall,
                  api::CuLaunchKernelEx_ptszCall, api::CuLaunchCooperativeKernelCall,
                  api::CuLaunchCooperativeKernel_ptszCall, api::CuLaunchGridAsyncCall,
@@ -173,12 +173,12 @@ Queues::Does Queues::Learn(const char* name) {
 }
 
 // Most programs have one context, and then its default streams need no further name.
-Queues::Queue Queues::QueueIn(const Call& call) const {
-  const uint16_t index = call.info().index;
-  const uint64_t stream = stream_[index] ? stream_[index](call.params()) : 0;
+[[gnu::hot]] Queues::Queue Queues::QueueIn(const Call& call) const {
+  const Function& function = functions_[call.info().index];
+  const uint64_t stream = function.stream ? function.stream(call.params()) : 0;
   const bool several = several_.load(std::memory_order_relaxed);
   if (stream > kPerThread) return {stream, several ? GroupOf(ContextOfStream(stream)) : 0};
-  const bool own = stream == kPerThread || (stream == 0 && per_thread_[index]);
+  const bool own = stream == kPerThread || (stream == 0 && function.per_thread);
   const uint64_t group = several ? GroupOf(CurrentContext()) : 0;
   return {(own ? OwnStream() : kLegacy) ^ (group & ~uint64_t{1}), group};
 }
@@ -207,7 +207,7 @@ void Queues::ContextGone(uint64_t context) {
   first_context_.compare_exchange_strong(first, 0);
 }
 
-void Queues::Launches(Call& call) {
+[[gnu::hot]] void Queues::Launches(Call& call) {
   const Queue queue = QueueIn(call);
   if (captures_.load(std::memory_order_relaxed) != 0 && IsCaptured(queue.name)) return;
   if (!watch_->Launched(queue.name, queue.group)) LaunchesElsewhere(queue);
@@ -233,11 +233,11 @@ void Queues::LaunchesElsewhere(Queue queue) {
 void Queues::Arrived() { std::exchange(t_elsewhere_, nullptr)->under_way_.fetch_sub(1); }
 
 bool Queues::Watches(const intercept::FnInfo& info) const {
-  return does_[info.index] != Does::kNothing;
+  return functions_[info.index].does != Does::kNothing;
 }
 
 bool Queues::WaitsForEvent(const intercept::FnInfo& info) const {
-  return does_[info.index] == Does::kWaitForEvent;
+  return functions_[info.index].does == Does::kWaitForEvent;
 }
 
 uint64_t Queues::ContextOf(const Call& call) const {
@@ -245,13 +245,14 @@ uint64_t Queues::ContextOf(const Call& call) const {
   if (index == api::CuCtxSynchronize_v2Call::kIndex) {
     return intercept::ToWord(call.As<api::CuCtxSynchronize_v2Call>().ctx);
   }
-  const uint64_t stream = stream_[index] ? stream_[index](call.params()) : 0;
+  const StreamFn stream_in = functions_[index].stream;
+  const uint64_t stream = stream_in ? stream_in(call.params()) : 0;
   return IsHandle(stream) ? ContextOfStream(stream) : 0;
 }
 
 void Queues::Before(Call& call) {
   Launched();  // an earlier one that was refused on its way
-  switch (does_[call.info().index]) {
+  switch (functions_[call.info().index].does) {
     case Does::kFill:
       return Launches(call);
     case Does::kWaitForStream:
@@ -275,7 +276,7 @@ void Queues::Before(Call& call) {
 }
 
 void Queues::After(Call& call) {
-  const Does does = does_[call.info().index];
+  const Does does = functions_[call.info().index].does;
   if (does == Does::kFill) return Launched();
   if (does == Does::kDestroyContext || does == Does::kBeginCapture) {
     std::lock_guard<std::mutex> lock(ask_mu_);

@@ -54,6 +54,12 @@ class Queues {
     kDestroyContext,
   };
   using StreamFn = uint64_t (*)(void* params);
+  // What is known of one of the driver's functions.
+  struct Function {
+    StreamFn stream = nullptr;  // null: the default stream
+    Does does = Does::kNothing;
+    bool per_thread = false;
+  };
 
   static Does Learn(const char* name);
   struct Queue {
@@ -73,9 +79,7 @@ class Queues {
   void AskElsewhere();
 
   slice::QueueWatch* watch_;
-  std::array<Does, api::kFunctionCount> does_ = {};
-  std::array<StreamFn, api::kFunctionCount> stream_ = {};  // null: the default stream
-  std::array<bool, api::kFunctionCount> per_thread_ = {};
+  std::array<Function, api::kFunctionCount> functions_ = {};
   std::atomic<uint32_t> captures_{0};
   std::atomic<uint64_t> captured_[8] = {};
   std::atomic<Nanos> asked_at_{0};

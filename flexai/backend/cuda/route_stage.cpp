@@ -59,12 +59,12 @@ bool RouteStage::Listens(const intercept::FnInfo& info) {
   return cards_.front()->stage.Listens(info);
 }
 
-bool RouteStage::Before(Call& call) {
+[[gnu::hot]] bool RouteStage::Before(Call& call) {
   t_card = CardOf(call);
   return cards_[t_card]->stage.Before(call);
 }
 
-void RouteStage::After(Call& call) {
+[[gnu::hot]] void RouteStage::After(Call& call) {
   const size_t card = t_card;
   cards_[card]->stage.After(call);
   // An event is known where it was recorded; elsewhere a wait for it says nothing.
