@@ -252,7 +252,8 @@ class Shares:
             acts[what]()
             time.sleep(0.5)
             entries = [e for e in tenant.entries() if e[0] > begin - 2 * PERIOD_NS]
-            moved = [b[0] for a, b in zip(entries, entries[1:]) if b[1] > a[1]] + [time.clock_gettime_ns(time.CLOCK_MONOTONIC)]
+            moved = [b[0] for a, b in zip(entries, entries[1:]) if b[1] > a[1]]
+            moved = [begin - 2 * PERIOD_NS, *moved, time.clock_gettime_ns(time.CLOCK_MONOTONIC)]
             stands = [(a, b) for a, b in zip(moved, moved[1:]) if b - a > PERIOD_NS // 5 and b > begin]
             if what in ("pause", "set --limit 10%"):
                 took[what].append((stands[0][0] - begin) / 1e6 if stands else float("inf"))
