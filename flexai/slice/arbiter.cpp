@@ -51,15 +51,16 @@ void Arbiter::Adopt(std::span<const ArbiterInput> inputs) {
                                     [&](const Tenant& t) { return t.in.id == input.id; });
     next.push_back(known != tenants_.end() ? *known : Tenant{});
     Tenant& tenant = next.back();
-    if (known == tenants_.end()) tenant.bucket = Gathered(input.limit);
-    // What it had more or less than others, in time, goes over to its new share.
-    if (known != tenants_.end() && input.share != tenant.in.share) {
-      const double level = levels[tenant.in.card];
-      if (level < std::numeric_limits<double>::infinity()) {
-        tenant.virtual_time = level + (tenant.virtual_time - level) * std::max(tenant.in.share, 1) /
-                                          std::max(input.share, 1);
-        tenant.turn_end = tenant.virtual_time;
-      }
+    const double level = levels[input.card];
+    const bool others_work = level < std::numeric_limits<double>::infinity();
+    if (known == tenants_.end()) {
+      tenant.bucket = Gathered(input.limit);
+      if (others_work) tenant.virtual_time = level;
+    } else if (input.share != tenant.in.share && others_work) {
+      // What it had more or less than others, in time, goes over to its new share.
+      tenant.virtual_time = level + (tenant.virtual_time - level) * std::max(tenant.in.share, 1) /
+                                        std::max(input.share, 1);
+      tenant.turn_end = tenant.virtual_time;
     }
     // What a higher limit saved up is not spent under a lower one.
     if (input.limit < tenant.in.limit) {

@@ -296,6 +296,18 @@ TEST(Arbiter, ReturningTenantIsServedWithinATick) {
   EXPECT_TRUE(accounts[1].run) << "owed its floor, so it goes before the borrower at once";
 }
 
+TEST(Arbiter, ANewTenantHasNoCredit) {
+  Arbiter arbiter({kCostly});
+  std::vector<ArbiterInput> in = {{1, 300, 1000, Priority::kNormal, false, true},
+                                  {2, 500, 1000, Priority::kNormal, false, true}};
+  Nanos now = 0;
+  for (; now < 5 * kSecond; now += kMillisecond) arbiter.Step(now, in);
+  in.push_back({3, 200, 1000, Priority::kNormal, false, true});
+  for (const Nanos end = now + kSecond; now < end; now += kMillisecond) arbiter.Step(now, in);
+  const auto& accounts = arbiter.Step(now, in);
+  EXPECT_NEAR(static_cast<double>(accounts[2].received) / kSecond, 0.2, 0.02);
+}
+
 TEST(Arbiter, RaisedLimitDoesNotPayOutThePast) {
   Arbiter arbiter;
   std::vector<ArbiterInput> in = {{1, 100, 100, Priority::kNormal, false, true},
