@@ -94,6 +94,8 @@ class Call {
     ops_.refuse(params_, vendor_code);
     refused_ = true;
   }
+  /// The stage now running in its Before wants no After for this call.
+  void SkipAfter() { skips_after_ = true; }
   /// Skips the driver: the stage has written result and out parameters itself.
   void Answer() { answered_ = true; }
   bool refused() const { return refused_; }
@@ -117,6 +119,7 @@ class Call {
   int stage_ = 0;
   bool refused_ = false;
   bool answered_ = false;
+  bool skips_after_ = false;
   uint64_t scratch_[kMaxStages] = {};
 };
 

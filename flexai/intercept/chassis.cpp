@@ -127,9 +127,10 @@ bool Chassis::GoesStraight(int door) const {
   bool go_on = true;
   for (unsigned left = stages; left != 0 && go_on; left &= left - 1) {
     call.stage_ = std::countr_zero(left);
+    call.skips_after_ = false;
     go_on = stages_[call.stage_]->Before(call);
     // The stage that refused has nothing to undo.
-    visited |= static_cast<unsigned>(go_on) << call.stage_;
+    visited |= static_cast<unsigned>(go_on && !call.skips_after_) << call.stage_;
   }
   int result_errno = caller_errno;
   if (go_on && !call.answered_) {

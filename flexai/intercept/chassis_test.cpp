@@ -102,6 +102,22 @@ TEST_F(ChassisTest, RefusalSkipsTheDriverAndGivesTheVendorsCode) {
   EXPECT_EQ(Log(), (Lines{"a before toyAlloc", "b before toyAlloc", "a after toyAlloc"}));
 }
 
+TEST_F(ChassisTest, WhoNeedsNoAfterGetsNone) {
+  auto& chassis = g_chassis<14>;
+  Open(chassis);
+  TestStage a("a");
+  TestStage b("b");
+  b.before = [](Call& call) {
+    call.SkipAfter();
+    return true;
+  };
+  ASSERT_TRUE(chassis.AddStage(&a).ok());
+  ASSERT_TRUE(chassis.AddStage(&b).ok());
+  EXPECT_EQ((Enter<g_chassis<14>, toy::ToyAllocCall>(nullptr, &memory_, size_t{64})), toy::TOY_OK);
+  EXPECT_EQ(Log(),
+            (Lines{"a before toyAlloc", "b before toyAlloc", "driver alloc", "a after toyAlloc"}));
+}
+
 TEST_F(ChassisTest, RefusedCreationReturnsNullAndSetsTheErrorParameter) {
   auto& chassis = g_chassis<3>;
   Open(chassis);

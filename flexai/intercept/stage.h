@@ -27,7 +27,8 @@ class Stage {
   /// Before the driver is asked. False means refused, and `call.Refuse` has been called: the driver
   /// and later stages are skipped, and After of this stage is not called.
   virtual bool Before(Call& call) = 0;
-  /// After the driver, or a later stage's refusal; in the opposite order of Before.
+  /// After the driver, or a later stage's refusal; in the opposite order of Before. Not called
+  /// where Before said `call.SkipAfter`.
   virtual void After(Call& call) = 0;
 };
 

@@ -37,8 +37,8 @@ class Rules {
   virtual void Dropped(intercept::Call&, Ledger&) {}
   /// After a call that worked and holds once more what exists.
   virtual void Hold(intercept::Call&) {}
-  /// A launch is about to happen.
-  virtual void Launches(intercept::Call&) {}
+  /// A launch is about to happen. Whether Launched shall be told what became of it.
+  virtual bool Launches(intercept::Call&) { return false; }
   /// It was handed to the driver, which took it or not.
   virtual void Launched(intercept::Call&) {}
   /// Whether the call says something about queued work: waits for it, asks after it, marks it.

@@ -207,10 +207,12 @@ void Queues::ContextGone(uint64_t context) {
   first_context_.compare_exchange_strong(first, 0);
 }
 
-[[gnu::hot]] void Queues::Launches(Call& call) {
+[[gnu::hot]] bool Queues::Launches(Call& call) {
   const Queue queue = QueueIn(call);
-  if (captures_.load(std::memory_order_relaxed) != 0 && IsCaptured(queue.name)) return;
-  if (!watch_->Launched(queue.name, queue.group)) LaunchesElsewhere(queue);
+  if (captures_.load(std::memory_order_relaxed) != 0 && IsCaptured(queue.name)) return false;
+  if (watch_->Launched(queue.name, queue.group)) return false;
+  LaunchesElsewhere(queue);
+  return true;
 }
 
 // By its name it can be asked about. That is noted before it is shown, and before the driver has
@@ -254,7 +256,8 @@ void Queues::Before(Call& call) {
   Launched();  // an earlier one that was refused on its way
   switch (functions_[call.info().index].does) {
     case Does::kFill:
-      return Launches(call);
+      Launches(call);
+      return;
     case Does::kWaitForStream:
       call.scratch() = watch_->Before(QueueIn(call).name);
       return;

@@ -20,7 +20,7 @@ class Queues {
   explicit Queues(slice::QueueWatch* watch);
 
   /// Before a launch.
-  void Launches(intercept::Call& call);
+  bool Launches(intercept::Call& call);
   /// After it, on the same thread.
   void Launched() {
     if (t_elsewhere_) Arrived();

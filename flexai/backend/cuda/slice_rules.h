@@ -34,7 +34,7 @@ class SliceRules : public slice::Rules {
   void AfterStart(intercept::Call& call) override;
   /// Asks the driver about work that nobody waits for. Thread: one of our own.
   void AskUnwaited() { queues_.AskUnwaited(); }
-  void Launches(intercept::Call& call) override { queues_.Launches(call); }
+  bool Launches(intercept::Call& call) override { return queues_.Launches(call); }
   void Launched(intercept::Call&) override { queues_.Launched(); }
   bool Watches(const intercept::FnInfo& info) override {
     const Does does = does_[info.index];

@@ -44,7 +44,10 @@ class SliceRules : public slice::Rules {
   void BeforeStart(intercept::Call& call) override;
   void AfterStart(intercept::Call& call) override;
   void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
-  void Launches(intercept::Call& call) override { BeforeWatched(call); }
+  bool Launches(intercept::Call& call) override {
+    BeforeWatched(call);
+    return true;
+  }
   void Launched(intercept::Call& call) override { AfterWatched(call); }
   bool Watches(const intercept::FnInfo& info) override { return queues_.Watches(info); }
   void BeforeWatched(intercept::Call& call) override {
