@@ -145,29 +145,31 @@ void Arbiter::WakeUp(Nanos elapsed) {
       LevelsOf([](const Tenant& t) { return t.in.busy && t.was_busy && !t.in.paused; });
   for (Tenant& t : tenants_) {
     if (!t.was_busy) t.rested += elapsed;
-    if (t.in.busy && !t.was_busy) {
-      const bool is_short = t.rested < kShortRest;
-      t.resumes = is_short && t.left_turn;
-      t.is_back =
-          !is_short || t.resumes || t.floor >= kNearlyATurn * static_cast<double>(Turn(t.in.share));
+    const bool wakes = t.in.busy && !t.was_busy;
+    const bool was_short = t.rested < kShortRest;
+    if (wakes) {
+      t.is_back = !was_short || t.left_turn ||
+                  t.floor >= kNearlyATurn * static_cast<double>(Turn(t.in.share));
     } else if (!t.in.busy) {
+      t.is_back = false;
       if (t.was_busy) {
         t.rested = 0;
         t.left_turn = t.holds && LeftOfTurn(t) > kWorthATurn * hand_over_[t.in.card];
       }
-      t.is_back = t.resumes = false;
     }
     const double level = levels[t.in.card];
     if (level == std::numeric_limits<double>::infinity()) continue;
-    // Held by its own limit, it may fall behind by one round at most.
-    const bool comes_back = t.in.busy && !t.was_busy && t.rested >= kShortRest;
-    if (t.in.paused || comes_back) {
+    if (t.in.paused || (wakes && !was_short)) {
       t.virtual_time = std::max(t.virtual_time, level);
     } else if (t.in.busy && t.was_busy && t.refilling) {
+      // Held by its own limit, it may fall behind by one round at most.
       t.virtual_time = std::max(t.virtual_time, level - kRound);
     }
   }
 }
+
+// Is back so soon that it goes on with the turn in which it began to rest.
+bool Arbiter::Resumes(const Tenant& t) { return t.is_back && t.left_turn && t.rested < kShortRest; }
 
 // By card: the most virtual time of those that contend; 0 where nobody does.
 std::vector<double> Arbiter::MostOf() const {
@@ -179,8 +181,7 @@ std::vector<double> Arbiter::MostOf() const {
 }
 
 // Where some borrow and others may not, the others fall behind for ever; two rounds of it count.
-void Arbiter::BoundLags() {
-  const std::vector<double> most = MostOf();
+void Arbiter::BoundLags(const std::vector<double>& most) {
   for (Tenant& t : tenants_) {
     if (!t.in.busy || !MayRun(t)) continue;
     t.virtual_time = std::max(t.virtual_time, most[t.in.card] - 2 * kRound);
@@ -261,7 +262,7 @@ std::vector<Arbiter::Unit> Arbiter::GatherUnits() {
     unit.in_turn = std::min(unit.in_turn, ClaimOf(t, kTurnVaries));
     unit.presses = unit.presses || Presses(t);
     unit.is_back = unit.is_back || t.is_back;
-    unit.resumes = unit.resumes || t.resumes;
+    unit.resumes = unit.resumes || Resumes(t);
     unit.holds = unit.holds && t.holds;
     unit.turn_over = unit.turn_over || LeftOfTurn(t) <= 0;
     unit.parts.push_back(&t);
@@ -284,10 +285,9 @@ std::vector<Arbiter::Unit> Arbiter::GatherUnits() {
 // turn is not over and who may keep it. Who gets the card of a gang that has to wait for another
 // has it until the gang can run: else two cards whose turns end at different times would never be
 // free together.
-void Arbiter::PickHolders() {
+void Arbiter::PickHolders(const std::vector<double>& most) {
   std::vector<Unit> units = GatherUnits();
   std::sort(units.begin(), units.end(), Before);
-  const std::vector<double> most = MostOf();
   std::vector<const Unit*> holder(hand_over_.size(), nullptr);
   for (const Unit& unit : units) {
     for (const Tenant* t : unit.parts) {
@@ -306,7 +306,7 @@ void Arbiter::PickHolders() {
                                       [&](const Tenant* t) { return waited_for[t->in.card]; });
     for (Tenant* t : unit.parts) {
       taken[t->in.card] = t->holds = true;
-      t->is_back = t->resumes = t->left_turn = false;
+      t->is_back = t->left_turn = false;
       if (!begins) continue;
       t->turn_used = 0;
       t->turn_end = TurnEnd(*t, most[t->in.card]);
@@ -368,8 +368,9 @@ const std::vector<ArbiterAccount>& Arbiter::Step(Nanos now, std::span<const Arbi
   Adopt(inputs);
   Charge(elapsed);
   WakeUp(elapsed);
-  BoundLags();
-  PickHolders();
+  const std::vector<double> most = MostOf();
+  BoundLags(most);
+  PickHolders(most);
   result_.clear();
   for (Tenant& t : tenants_) {
     // The idle run too, unless they spent their limit or are paused.

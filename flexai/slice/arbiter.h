@@ -84,7 +84,6 @@ class Arbiter {
     bool is_back = false;    // from idling, and has not had the card since
     Nanos rested = 0;        // since it last had work
     bool left_turn = false;  // began to rest in its turn, and has not had the card since
-    bool resumes = false;    // is back so soon that it goes on with that turn
     bool refilling = false;  // the bucket ran out: held until it holds a turn again
     bool holds = false;      // has its card
     bool fills_in = false;   // until a gang that comes first has all its cards
@@ -108,9 +107,10 @@ class Arbiter {
   static bool Before(const Unit& a, const Unit& b);
   std::vector<double> LevelsOf(bool (*counts)(const Tenant&)) const;
   std::vector<double> MostOf() const;
-  void BoundLags();
+  void BoundLags(const std::vector<double>& most);
+  static bool Resumes(const Tenant& t);
   std::vector<Unit> GatherUnits();
-  void PickHolders();
+  void PickHolders(const std::vector<double>& most);
   static double TurnEnd(const Tenant& holder, double most);
   static Nanos LeftOfTurn(const Tenant& holder);
   static Nanos UntilTurnEnds(const Tenant& holder);

@@ -114,10 +114,14 @@ TEST(ArbiterGang, IdlePartTakesNothing) {
 }
 
 TEST(ArbiterGang, ALimitHoldsOnEachCard) {
-  const Outcome o = Play({{0, 7, 200, 300}, {1, 7, 200, 300}, {0, 0, 300}}, 2, 20 * kSecond);
-  EXPECT_NEAR(o.got[0], 0.3, 0.005);
-  EXPECT_NEAR(o.got[1], 0.3, 0.005);
-  EXPECT_NEAR(o.together.at(7), 0.3, 0.005);
+  // Beside the larger neighbour its part of what is spare, by weight, is less than its limit.
+  for (const auto& [neighbour, expected] : {std::pair(300, 0.3), std::pair(500, 2.0 / 7)}) {
+    const Outcome o =
+        Play({{0, 7, 200, 300}, {1, 7, 200, 300}, {0, 0, neighbour}}, 2, 20 * kSecond);
+    EXPECT_NEAR(o.got[0], expected, 0.005) << neighbour;
+    EXPECT_NEAR(o.got[1], expected, 0.005) << neighbour;
+    EXPECT_NEAR(o.together.at(7), expected, 0.005) << neighbour;
+  }
 }
 
 // Two gangs that share a card, each beside somebody else on the others.

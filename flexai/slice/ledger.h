@@ -42,6 +42,7 @@ class Ledger {
   /// Whether something counts that only a comparison can tell.
   bool has_advance() const { return advanced_.load(std::memory_order_relaxed); }
 
+  /// Whether figures of the driver count that are up to a second old (`HasBookings`).
   bool has_bookings() const { return HasBookings(*region_); }
 
   /// In the child of a fork: the slot is the parent's, so what the child gives up of the objects

@@ -183,12 +183,15 @@ void SliceStage::AfterAlloc(Call& call) {
 // ended since are still in them, what may live on elsewhere, and memory that the driver had kept
 // and has taken for new allocations. Whoever is refused again and again is compared once.
 bool SliceStage::CompareAndTryAgain(Call& call, Ledger& ledger, uint64_t* asked) {
-  const bool booked =
-      ledger.has_bookings() && compared_at_.load(std::memory_order_relaxed) != ledger.used();
-  const bool old_figures =
-      call.info().event == Event::kContextCreate || ledger.has_advance() || booked;
-  // What was advanced is settled by the second comparison.
-  for (int i = 0; i < 2 && old_figures; ++i) {
+  int comparisons = 0;
+  if (call.info().event == Event::kContextCreate || ledger.has_advance()) {
+    comparisons = 2;  // what was advanced is settled by the second
+  } else if (ledger.has_bookings() &&
+             compared_at_.load(std::memory_order_relaxed) != ledger.used()) {
+    comparisons = 1;
+  }
+  if (comparisons == 0) return false;
+  for (int i = 0; i < comparisons; ++i) {
     if (!tenant_->CompareBooks()) return false;
     rules_->Failed(call);
     *asked = 0;

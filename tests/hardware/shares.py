@@ -211,13 +211,12 @@ class Shares:
         for beside in (False, True):
             training.pause(not beside)
             time.sleep(0.5)
-            critical.child.stdin.write("go\n")
-            critical.child.stdin.flush()
+            critical.go()
             if beside:
                 begin, before = time.monotonic(), self.machine.daemon_seconds()
                 kept = progress([training], 5.5)[0] / keeps
                 spent = (self.machine.daemon_seconds() - before) / (time.monotonic() - begin)
-            said.append([float(word) for word in critical.child.stdout.readline().split()])
+            said.append(critical.answer())
         # Before and after: the card gets warmer, and slower.
         kept *= 2 * keeps / (keeps + progress([training], 3 * self.seconds)[0])
         (_, _, _, alone), (count, p50, p95, p99) = said
@@ -255,7 +254,9 @@ class Shares:
             moved = [b[0] for a, b in zip(entries, entries[1:]) if b[1] > a[1]]
             moved = [begin - 2 * PERIOD_NS, *moved, time.clock_gettime_ns(time.CLOCK_MONOTONIC)]
             stands = [(a, b) for a, b in zip(moved, moved[1:]) if b - a > PERIOD_NS // 5 and b > begin]
-            if what in ("pause", "set --limit 10%"):
+            if what == "pause":  # when it moved last
+                took[what].append((moved[-2] - begin) / 1e6)
+            elif what == "set --limit 10%":
                 took[what].append((stands[0][0] - begin) / 1e6 if stands else float("inf"))
             else:
                 # The log of the last moments is not written yet.

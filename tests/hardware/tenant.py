@@ -103,11 +103,17 @@ class Tenant:
         self.child.kill()
         self.child.wait()
 
-    def ask(self):
-        """The numbers that it answers a line with."""
+    def go(self):
         self.child.stdin.write("go\n")
         self.child.stdin.flush()
+
+    def answer(self):
         return [float(word) for word in self.child.stdout.readline().split()]
+
+    def ask(self):
+        """The numbers that it answers a line with."""
+        self.go()
+        return self.answer()
 
     def stop(self):
         if self.child.poll() is not None:

@@ -19,7 +19,7 @@ class Queues {
  public:
   explicit Queues(slice::QueueWatch* watch);
 
-  /// Before a launch.
+  /// Before a launch. Whether Launched matters after it.
   bool Launches(intercept::Call& call);
   /// After it, on the same thread.
   void Launched() {
