@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """clang-tidy-14 over our own sources, with .clang-tidy. check_tidy.py BUILD_DIR
 
-A source is looked at again only when it, a header of ours it includes, or the rules have changed: build/.tidy holds one
-empty file per content that was fine. Tests and generated code are left out.
+A source is looked at again only when it, a header of ours it includes, its flags, the rules or clang-tidy have changed:
+flexai/tidy in the user's cache folder holds one empty file per content that was fine, for every checkout. Tests and
+generated code are left out.
 """
 import argparse
 import concurrent.futures
@@ -17,7 +18,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 import tree
 
-SEEN = tree.ROOT / "build/.tidy"
+SEEN = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "flexai/tidy"
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
@@ -34,11 +35,12 @@ def content(path, generated, done):
 
 
 def key(source, command, generated, rules):
+    """The same in every checkout: no path in it says where the checkout lies."""
     done = {}
     content(source, generated, done)
-    digest = hashlib.sha256((rules + command).encode())
+    digest = hashlib.sha256((rules + command.replace(str(tree.ROOT), "")).encode())
     for path in sorted(done):
-        digest.update(str(path).encode() + done[path].encode())
+        digest.update(str(path.relative_to(tree.ROOT)).encode() + b"\0" + done[path].encode() + b"\0")
     return digest.hexdigest()
 
 
@@ -57,7 +59,8 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     build = parser.parse_args().build.resolve()
     SEEN.mkdir(parents=True, exist_ok=True)
-    rules = (tree.ROOT / ".clang-tidy").read_text()
+    version = subprocess.run(["clang-tidy-14", "--version"], check=True, capture_output=True, text=True).stdout
+    rules = re.search(r"version (\S+)", version)[1] + (tree.ROOT / ".clang-tidy").read_text()
     ours = {tree.ROOT / name for name in tree.files() if name.endswith(".cpp") and not tree.is_test(name)}
     todo, fine = [], 0
     for entry in json.loads((build / "compile_commands.json").read_text()):

@@ -14,6 +14,7 @@
 #include <functional>
 #include <thread>
 
+#include "flexai/base/sanitized.h"
 #include "flexai/intercept/toy_driver.h"
 
 namespace flexai::intercept {
@@ -332,17 +333,6 @@ class CountingStage : public Stage {
   uint64_t failures = 0;
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-#else
-constexpr bool kSanitized = false;
-#endif
 constexpr int kManyCalls = 10000;
 
 // In strict seccomp the kernel kills a process at any system call but read, write and exit: what

@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 
+#include "flexai/base/sanitized.h"
 #include "flexai/slice/arbiter.h"
 
 namespace flexai::slice {
@@ -135,7 +136,7 @@ TEST(ArbiterGang, GangsThatOverlap) {
 
 // Floors and limits of every part, and no idle card beside one that may borrow, in made-up mixes.
 TEST(ArbiterGang, RandomMixes) {
-  for (uint32_t mix = 0; mix < 400; ++mix) {
+  for (uint32_t mix = 0; mix < (kSanitized ? 40 : 400); ++mix) {
     std::mt19937 random(mix);
     const auto pick = [&](int low, int high) {
       return std::uniform_int_distribution<int>(low, high)(random);

@@ -5,6 +5,8 @@
 
 #include <random>
 
+#include "flexai/base/sanitized.h"
+
 namespace flexai::slice {
 namespace {
 
@@ -239,7 +241,8 @@ TEST(Arbiter, ShortRestsMoveNoTurn) {
       load.work = step + load.share * 20 * kMicrosecond;
       load.rest = 700 * kMicrosecond;
     }
-    for (Nanos length = kSecond; length < 2 * kSecond; length += 10 * kMillisecond) {
+    constexpr Nanos kApart = (kSanitized ? 170 : 10) * kMillisecond;
+    for (Nanos length = kSecond; length < 2 * kSecond; length += kApart) {
       const Outcome o = Play(loads, length, 100 * kMicrosecond, /*record=*/false, kCostly);
       for (size_t i = 0; i < 3; ++i) {
         const double share = loads[i].share / 1000.0;
@@ -325,7 +328,8 @@ TEST(Arbiter, RaisedLimitDoesNotPayOutThePast) {
 class RandomMixes : public testing::TestWithParam<int> {};
 
 TEST_P(RandomMixes, HoldFloorsLimitsAndTheCard) {
-  constexpr int kMixes = 1000;
+  // A sanitizer makes each sixteen times as long and has nothing more to see in the next hundreds.
+  constexpr int kMixes = kSanitized ? 50 : 1000;
   constexpr Nanos kLength = 3 * kSecond;
   for (int mix = 0; mix < kMixes; ++mix) {
     std::mt19937 random(static_cast<uint32_t>(GetParam() * kMixes + mix));

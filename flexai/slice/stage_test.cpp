@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "flexai/base/sanitized.h"
 #include "flexai/intercept/toy_driver.h"
 #include "flexai/slice/pretend_daemon_test.h"
 
@@ -300,9 +301,9 @@ TEST_F(StageTest, LaunchMakesNoSystemCall) {
 }
 
 TEST_F(StageTest, LaunchTakesNoLockAndNoMemory) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers put themselves in front of the functions counted here";
-#endif
+  if (kSanitized) {
+    GTEST_SKIP() << "sanitizers put themselves in front of the functions counted here";
+  }
   Start<g_chassis<12>>();
   const uint64_t allocations = t_allocations;
   const uint64_t locks = t_locks;
