@@ -39,6 +39,7 @@ struct FnOps {
   uint64_t (*handle)(void* params);
   uint64_t (*created)(void* params);
   uint64_t (*dropped)(void* params);
+  uint64_t (*queue)(void* params);  // null where the call is about none
   bool (*ok)(void* params, int64_t success);
   /// Puts `code` where the function reports errors, and null where it returns an object.
   void (*refuse)(void* params, int64_t code);
@@ -84,6 +85,8 @@ class Call {
   uint64_t created() const { return ok() ? ops_.created(params_) : 0; }
   /// The object that this call gives up; 0 if none.
   uint64_t dropped() const { return ops_.dropped(params_); }
+  /// The queue that the call is about, as the application named it; 0 if none.
+  uint64_t queue() const { return ops_.queue ? ops_.queue(params_) : 0; }
   /// Whether the vendor's result says success.
   bool ok() const { return !refused_ && ops_.ok(params_, info_.errors[0]); }
 

@@ -2,11 +2,12 @@
 
 #include <errno.h>
 
-#include <bit>
+#include <algorithm>
 
 namespace flexai::intercept {
 
-thread_local Inside t_inside __attribute__((tls_model("initial-exec"))) = Inside::kNothing;
+constinit thread_local Inside t_inside __attribute__((tls_model("initial-exec"))) =
+    Inside::kNothing;
 
 Status Chassis::AddStage(Stage* stage) {
   std::lock_guard<std::mutex> lock(mu_);
@@ -34,13 +35,18 @@ void Chassis::Enable(const Stage* stage, bool on) {
 }
 
 void Chassis::RefreshLocked() {
+  const bool nests =
+      std::find(levels_, levels_ + kMaxDoors, DoorLevel::kInner) != levels_ + kMaxDoors;
   for (uint16_t i = 0; i < count_; ++i) {
     uint8_t mask = 0;
     for (int s = 0; s < stage_count_; ++s) {
       const uint8_t bit = static_cast<uint8_t>(1u << s);
       if ((enabled_ & bit) && stages_[s]->Listens(library_.functions[i])) mask |= bit;
     }
-    active_[i].store(static_cast<uint8_t>(kStarted | mask), std::memory_order_release);
+    const bool is_short = !nests && std::popcount(mask) == 1 &&
+                          stages_[std::countr_zero(mask)]->HasShortWay(library_.functions[i]);
+    active_[i].store(static_cast<uint8_t>(kStarted | (is_short ? kShort : 0) | mask),
+                     std::memory_order_release);
   }
 }
 
@@ -52,7 +58,11 @@ bool Chassis::IsHeard(uint16_t index) const {
 }
 
 void Chassis::SetForwarder(int door, DoorLevel level, void* const* functions) {
-  levels_[door] = level;
+  {
+    std::lock_guard<std::mutex> lock(mu_);
+    levels_[door] = level;
+    if (started_.load(std::memory_order_relaxed)) RefreshLocked();
+  }
   for (uint16_t i = 0; i < count_; ++i) {
     if (functions[i]) SetForward(door, i, functions[i]);
   }
@@ -101,7 +111,7 @@ bool Chassis::GoesStraight(int door) const {
       Start();
       state = active_[index].load(std::memory_order_acquire);
     }
-    straight = (state & ~kStarted) == 0;
+    straight = (state & kStages) == 0;
   }
   if (straight && next) {
     ops.forward(params, next);
@@ -113,7 +123,7 @@ bool Chassis::GoesStraight(int door) const {
     return;
   }
   Call call(info, ops, params, door);
-  Visit(static_cast<uint8_t>(state & ~kStarted), call, next);
+  Visit(state & kStages, call, next);
 }
 
 // Hot: launches go this way. What is hot lies together, so that a program that has filled the

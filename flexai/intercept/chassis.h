@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <mutex>
 
@@ -26,7 +27,7 @@ enum class DoorLevel : uint8_t { kInner = 1, kOuter = 2 };
 enum class Inside : uint8_t { kNothing = 0, kInnerCall = 1, kOuterCall = 2, kOwn = 3 };
 
 // initial-exec: a thread's first touch must not allocate, as dynamic TLS does.
-extern thread_local Inside t_inside __attribute__((tls_model("initial-exec")));
+extern constinit thread_local Inside t_inside __attribute__((tls_model("initial-exec")));
 
 /// While it lives, calls of this thread go straight to the driver: for work of our own outside
 /// Before and After.
@@ -66,14 +67,21 @@ class Chassis {
   void* Next(int door, uint16_t index) const {
     return next_[door * count_ + index].load(std::memory_order_relaxed);
   }
-  /// Whether any stage listens (or the chassis has not started): the slow way.
-  bool Busy(uint16_t index) const {
-    return active_[index].load(std::memory_order_relaxed) != kStarted;
-  }
+  /// What an entry asks first: kStarted alone means that no stage listens.
+  uint8_t State(uint16_t index) const { return active_[index].load(std::memory_order_acquire); }
+  /// Set once the chassis has started; 0 (how storage begins) means that it has not.
+  static constexpr uint8_t kStarted = 0x80;
 
   /// Whether a stage may ever want to see the function, also one that is switched off now. Nobody
   /// misses the calls of others. Thread: any, once the chassis has started.
   bool IsHeard(uint16_t index) const;
+
+  /// Whether a call about `queue` may go on to the driver at once, because the only stage that
+  /// listens is done with it.
+  bool TakesShortWay(uint8_t state, uint16_t index, uint64_t queue) {
+    if (!(state & kShort) || t_inside != Inside::kNothing) return false;
+    return stages_[std::countr_zero(state)]->ShortWay(index, queue);
+  }
 
   /// The slow way of one call: `params` is the generated struct of function `index`.
   void Run(int door, uint16_t index, void* params, void* next);
@@ -87,8 +95,10 @@ class Chassis {
       : library_(library), start_(start), active_(active), next_(next), count_(count) {}
   ~Chassis() = default;
 
-  /// Set once the chassis has started; 0 (how storage begins) means that it has not.
-  static constexpr uint8_t kStarted = 0x80;
+  /// One stage listens, and has a short way; and no door is an inner one, for which a thread would
+  /// have to know that its call is with the driver.
+  static constexpr uint8_t kShort = 0x40;
+  static constexpr uint8_t kStages = (1u << kMaxStages) - 1;
 
  private:
   void RefreshLocked();
@@ -97,7 +107,7 @@ class Chassis {
 
   const LibraryInfo& library_;
   void (*start_)(Chassis&);
-  std::atomic<uint8_t>* active_;  // per function: kStarted and the stages to visit, one bit each
+  std::atomic<uint8_t>* active_;  // per function: kStarted, kShort, the stages to visit, a bit each
   std::atomic<void*>* next_;      // door x function
   uint16_t count_;
   DoorLevel levels_[kMaxDoors] = {DoorLevel::kOuter, DoorLevel::kOuter, DoorLevel::kOuter,

@@ -210,19 +210,73 @@ TEST_F(ChassisTest, OnlyListenersAreVisitedAndStagesSwitch) {
   a.listens = [](const FnInfo& info) { return info.event == Event::kMemoryAlloc; };
   ASSERT_TRUE(chassis.AddStage(&a).ok());
   chassis.Start();
-  EXPECT_TRUE(chassis.Busy(toy::ToyAllocCall::kIndex));
-  EXPECT_FALSE(chassis.Busy(toy::ToyFreeCall::kIndex));
+  EXPECT_NE(chassis.State(toy::ToyAllocCall::kIndex), ToyChassis::kStarted);
+  EXPECT_EQ(chassis.State(toy::ToyFreeCall::kIndex), ToyChassis::kStarted);
   EXPECT_TRUE(chassis.IsHeard(toy::ToyAllocCall::kIndex));
   EXPECT_FALSE(chassis.IsHeard(toy::ToyFreeCall::kIndex));
   Enter<g_chassis<8>, toy::ToyFreeCall>(toy::toy_memory{1});
   EXPECT_EQ(Log(), (Lines{"driver free"}));
   chassis.Enable(&a, false);
-  EXPECT_FALSE(chassis.Busy(toy::ToyAllocCall::kIndex));
+  EXPECT_EQ(chassis.State(toy::ToyAllocCall::kIndex), ToyChassis::kStarted);
   EXPECT_TRUE(chassis.IsHeard(toy::ToyAllocCall::kIndex)) << "it may be switched on again";
   Enter<g_chassis<8>, toy::ToyAllocCall>(nullptr, &memory_, size_t{64});
   EXPECT_EQ(Log(), (Lines{"driver free", "driver alloc"}));
   chassis.Enable(&a, true);
-  EXPECT_TRUE(chassis.Busy(toy::ToyAllocCall::kIndex));
+  EXPECT_NE(chassis.State(toy::ToyAllocCall::kIndex), ToyChassis::kStarted);
+}
+
+// One that has a short way for launches.
+class ShortStage : public TestStage {
+ public:
+  using TestStage::TestStage;
+  bool HasShortWay(const FnInfo& info) const override { return info.event == Event::kLaunch; }
+  bool ShortWay(uint16_t index, uint64_t queue) override {
+    EXPECT_EQ(index, toy::ToyLaunchCall::kIndex);
+    Log().push_back("short " + std::to_string(queue));
+    return takes;
+  }
+  bool takes = true;
+};
+
+template <int kTest>
+void LaunchTo(uint64_t queue) {
+  Log().clear();
+  const auto launch = &Enter<g_chassis<kTest>, toy::ToyLaunchCall, 0, toy::toy_module,
+                             const toy::toy_grid*, toy::toy_u32*>;
+  EXPECT_EQ(launch(reinterpret_cast<toy::toy_module>(queue), nullptr, nullptr), toy::TOY_OK);
+}
+
+TEST_F(ChassisTest, ShortWayNeedsNeitherBeforeNorAfter) {
+  auto& chassis = g_chassis<18>;
+  driver_.toyLaunch = [](toy::toy_module, const toy::toy_grid*, toy::toy_u32*) {
+    Log().push_back("driver launch");
+    return toy::toy_status{toy::TOY_OK};
+  };
+  Open(chassis);
+  ShortStage a("a");
+  TestStage b("b");
+  ASSERT_TRUE(chassis.AddStage(&a).ok());
+  ASSERT_TRUE(chassis.AddStage(&b).ok());
+  chassis.Start();
+  const Lines both = {"a before toyLaunch", "b before toyLaunch", "driver launch",
+                      "b after toyLaunch", "a after toyLaunch"};
+  LaunchTo<18>(64);
+  EXPECT_EQ(Log(), both) << "another stage listens";
+  chassis.Enable(&b, false);
+  LaunchTo<18>(64);
+  EXPECT_EQ(Log(), (Lines{"short 64", "driver launch"}));
+  a.takes = false;
+  LaunchTo<18>(65);
+  EXPECT_EQ(Log(), (Lines{"short 65", "a before toyLaunch", "driver launch", "a after toyLaunch"}));
+  {
+    const OwnCalls own;
+    LaunchTo<18>(66);
+    EXPECT_EQ(Log(), (Lines{"driver launch"}));
+  }
+  Open(chassis, 1, DoorLevel::kInner);
+  LaunchTo<18>(67);
+  EXPECT_EQ(Log(), (Lines{"a before toyLaunch", "driver launch", "a after toyLaunch"}))
+      << "the inner door must know that an outer one saw the call";
 }
 
 TEST_F(ChassisTest, MissingFunctionIsRefusedWithItsRowsOwnCode) {
@@ -315,7 +369,7 @@ TEST_F(ChassisTest, StartsOnceHoweverManyThreadsComeFirst) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(g_starts, 1);
-  EXPECT_TRUE(g_starting.Busy(toy::ToyLaunchCall::kIndex));
+  EXPECT_NE(g_starting.State(toy::ToyLaunchCall::kIndex), ToyChassis::kStarted);
 }
 
 // The stage counts in plain memory, as the slice does.

@@ -15,10 +15,33 @@ template <class C, auto& kChassis, int kDoor, class R, class... A>
 struct Entry<C, kChassis, kDoor, R(A...)> {
   static R Invoke(A... args) {
     void* next = kChassis.Next(kDoor, C::kIndex);
-    if (next && !kChassis.Busy(C::kIndex)) return reinterpret_cast<R (*)(A...)>(next)(args...);
+    const uint8_t state = kChassis.State(C::kIndex);
+    if (next && state == Chassis::kStarted) return reinterpret_cast<R (*)(A...)>(next)(args...);
+    // What a program does most and what waits for nothing: no struct is built for it.
+    if constexpr (C::kEvent == Event::kLaunch && requires { &C::QueueOf; }) {
+      if (next && kChassis.TakesShortWay(state, C::kIndex, C::QueueOf(args...))) [[likely]] {
+        return reinterpret_cast<R (*)(A...)>(next)(args...);
+      }
+    }
+    return Long(args...);
+  }
+
+ private:
+  // Not inline: the short ways shall not make room for it.
+  [[gnu::noinline]] static R Long(A... args) {
     C call{args...};
-    kChassis.Run(kDoor, C::kIndex, &call, next);
+    kChassis.Run(kDoor, C::kIndex, &call, kChassis.Next(kDoor, C::kIndex));
     if constexpr (C::kReturns != Returns::kVoid) return call.result;
+  }
+};
+
+/// An entry in front of which `kOpen` runs: for the first call of an exported symbol.
+template <class E, auto kOpen>
+struct Opening {
+  template <class... A>
+  [[gnu::noinline, gnu::cold]] static auto Invoke(A... args) {
+    kOpen();
+    return E::Invoke(args...);
   }
 };
 

@@ -101,6 +101,11 @@ struct OpsOf {
     Of(params).VisitParams(find);
     return find.handle;
   }
+  static uint64_t Queue(void* params) { return Of(params).Apply(&C::QueueOf); }
+  static constexpr auto QueueOrNull() -> uint64_t (*)(void*) {
+    if constexpr (requires { &C::QueueOf; }) return &Queue;
+    return nullptr;
+  }
   static bool Ok(void* params, [[maybe_unused]] int64_t success) {
     if constexpr (C::kReturns == Returns::kStatus) {
       return static_cast<int64_t>(Of(params).result) == success;
@@ -123,8 +128,8 @@ struct OpsOf {
     return PrintCall(Of(params), name, follow, out, size);
   }
 
-  static constexpr FnOps kOps = {&Forward, &Charge, &Handle, &Created,
-                                 &Dropped, &Ok,     &Refuse, &Print};
+  static constexpr FnOps kOps = {&Forward,      &Charge, &Handle, &Created, &Dropped,
+                                 QueueOrNull(), &Ok,     &Refuse, &Print};
 };
 
 }  // namespace flexai::intercept

@@ -30,6 +30,13 @@ class Stage {
   /// After the driver, or a later stage's refusal; in the opposite order of Before. Not called
   /// where Before said `call.SkipAfter`.
   virtual void After(Call& call) = 0;
+
+  /// Whether ShortWay may be asked about the function, which names a queue.
+  virtual bool HasShortWay(const FnInfo&) const { return false; }
+  /// For what a program calls most: true sends the call on to the driver at once, and neither
+  /// Before nor After is called. False: nothing was done, and both are. Only where no other stage
+  /// listens; it may call nothing in the driver.
+  virtual bool ShortWay(uint16_t /*index*/, uint64_t /*queue*/) { return false; }
 };
 
 }  // namespace flexai::intercept

@@ -37,9 +37,10 @@ class GateLever : public Lever {
   void Release() override;
   uint32_t workers() const override { return 0; }
 
+  bool IsClosed() const { return closed_.load(std::memory_order_relaxed) != 0; }
   /// On the way of every launch: one relaxed load while the gate is open.
   void Pass() {
-    if (closed_.load(std::memory_order_relaxed) != 0) WaitUntilOpen();
+    if (IsClosed()) WaitUntilOpen();
   }
 
  private:

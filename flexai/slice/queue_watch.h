@@ -93,13 +93,13 @@ class QueueWatch {
   void Clear(uint32_t bits);
   Mark& MarkAt(uint64_t mark);
 
-  Queue queues_[kQueues];
-  Mark marks_[64];
-  std::atomic<uint64_t> other_launches_{0};
   std::atomic<uint32_t> own_word_{0};
   std::atomic<Nanos> own_emptied_at_{0};
   std::atomic<std::atomic<uint32_t>*> word_{&own_word_};
   std::atomic<std::atomic<Nanos>*> emptied_at_{&own_emptied_at_};
+  Queue queues_[kQueues];
+  Mark marks_[64];
+  std::atomic<uint64_t> other_launches_{0};
 };
 
 }  // namespace flexai::slice

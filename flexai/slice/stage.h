@@ -39,6 +39,9 @@ class Rules {
   virtual void Hold(intercept::Call&) {}
   /// A launch is about to happen. Whether Launched shall be told what became of it.
   virtual bool Launches(intercept::Call&) { return false; }
+  /// The same for a launch of function `index` to `queue` of which nothing else need be known, and
+  /// without a word to the driver. False: nothing was done, and Launches shall be asked.
+  virtual bool LaunchesShort(uint16_t /*index*/, uint64_t /*queue*/) { return false; }
   /// It was handed to the driver, which took it or not.
   virtual void Launched(intercept::Call&) {}
   /// Whether the call says something about queued work: waits for it, asks after it, marks it.
@@ -68,9 +71,13 @@ class SliceStage : public intercept::Stage {
   bool Listens(const intercept::FnInfo& info) override;
   bool Before(intercept::Call& call) override;
   void After(intercept::Call& call) override;
+  bool HasShortWay(const intercept::FnInfo& info) const override {
+    return info.event == intercept::Event::kLaunch;
+  }
+  bool ShortWay(uint16_t index, uint64_t queue) override;
 
  private:
-  void PassGate();
+  void CountLaunch();
   Ledger* FindLedger(intercept::Call& call);
   bool BeforeAlloc(intercept::Call& call);
   void AfterAlloc(intercept::Call& call);

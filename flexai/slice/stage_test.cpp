@@ -74,7 +74,12 @@ class ToyRules : public Rules {
   void BeforeStart(Call&) override {}
   void AfterStart(Call&) override {}
   void Answer(Call&, const Ledger&) override {}
+  bool LaunchesShort(uint16_t index, uint64_t) override {
+    EXPECT_EQ(index, toy::ToyLaunchCall::kIndex);
+    return launches_short;
+  }
 
+  bool launches_short = true;
   uint64_t rounding = 0;
   int undone = 0;
   std::map<uint64_t, uint64_t> kept;
@@ -236,6 +241,14 @@ TEST_F(StageTest, ADaemonsRefusalIsToldAndHolds) {
 TEST_F(StageTest, CountsLaunchesInTheSlot) {
   Start<g_chassis<7>>();
   for (int i = 0; i < kManyLaunches; ++i) Launch<g_chassis<7>>();
+  EXPECT_EQ(daemon_.region().slots[0].launches, static_cast<uint64_t>(kManyLaunches));
+  EXPECT_EQ(g_driver_launches, kManyLaunches);
+}
+
+TEST_F(StageTest, CountsThoseTheRulesWantToSee) {
+  Start<g_chassis<15>>();
+  rules_.launches_short = false;
+  for (int i = 0; i < kManyLaunches; ++i) Launch<g_chassis<15>>();
   EXPECT_EQ(daemon_.region().slots[0].launches, static_cast<uint64_t>(kManyLaunches));
   EXPECT_EQ(g_driver_launches, kManyLaunches);
 }

@@ -9,6 +9,7 @@
 #include "flexai/intercept/toy_driver.h"
 #include "flexai/intercept/trace.h"
 #include "flexai/slice/pretend_daemon_test.h"
+#include "flexai/slice/queue_watch.h"
 #include "flexai/slice/stage.h"
 
 namespace flexai {
@@ -37,8 +38,11 @@ class ToyRules : public slice::Rules {
   void BeforeStart(intercept::Call&) override {}
   void AfterStart(intercept::Call&) override {}
   void Answer(intercept::Call&, const slice::Ledger&) override {}
+  bool Launches(intercept::Call& call) override { return !queues_.Launched(call.queue()); }
+  bool LaunchesShort(uint16_t, uint64_t queue) override { return queues_.Launched(queue); }
 
  private:
+  slice::QueueWatch queues_;
   uint64_t held_ = 0;
 };
 

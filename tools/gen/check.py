@@ -90,6 +90,9 @@ class Checker:
                           "add custom = true, or wire = \"local\" or \"refuse\"")
         if function.wire == "async" and not function.custom:
             self.asynchronous(row, function)
+        queues = [p.name for p in function.params if p.queue is not None]
+        if len(queues) > 1:
+            self.fail(row, f"'{queues[0]}' and '{queues[1]}' are both its queue", "keep the one that its work goes to")
         if function.event == "memory.alloc" and function.returns.role != Role.NEW and not any(
                 p.role == Role.NEW for p in function.params):
             self.fail(row, "event memory.alloc, but nothing is new", "mark the new object with new(kind)")

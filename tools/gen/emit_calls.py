@@ -70,6 +70,15 @@ def _result_tag(table, function):
             f"sizeof({returns.type.text()})}};\n  }};\n")
 
 
+def _queue(function):
+    """QueueOf: the queue that a call is about, from its arguments alone, so that who wants only that builds no struct."""
+    queue = next((p.queue for p in function.params if p.queue is not None), None)
+    if queue is None:
+        return ""
+    params = ", ".join(f"[[maybe_unused]] {p.type.text()} {p.name}" for p in function.params)
+    return f"  static uint64_t QueueOf({params}) {{\n    return {expr.to_cpp(queue, prefix='')};\n  }}\n"
+
+
 def _field(param):
     return f"  {param.type.text()} {param.name} = {{}};\n"
 
@@ -84,6 +93,7 @@ def _call(table, function):
            f"  static constexpr uint16_t kIndex = {function.index};\n",
            f"  static constexpr uint32_t kId = {function.id:#010x};\n",
            f"  static constexpr bool kCustom = {'true' if function.custom else 'false'};\n",
+           f"  static constexpr intercept::Event kEvent = intercept::Event::{event_word(function.event)};\n",
            f"  static constexpr intercept::WireClass kWire = intercept::WireClass::k{function.wire.capitalize()};\n",
            f"  static constexpr intercept::Returns kReturns = intercept::Returns::k{function.returns.kind.capitalize()};\n",
            f"  using Signature = {signature(function)};\n\n"]
@@ -97,7 +107,8 @@ def _call(table, function):
     out.append(f"\n  template <class V>\n  void VisitParams({unused}V& v) {{\n{visits}  }}\n")
     body = "    v(ResultTag{*this}, result);\n" if has_result else ""
     out.append(f"  template <class V>\n  void VisitResult({'' if has_result else '[[maybe_unused]] '}V& v) {{\n{body}  }}\n")
-    out.append(f"  template <class F>\n  auto Apply(F function) {{\n    return function({args});\n  }}\n}};\n")
+    out.append(f"  template <class F>\n  auto Apply(F function) {{\n    return function({args});\n  }}\n")
+    out.append(_queue(function) + "};\n")
     return "".join(out)
 
 

@@ -12,14 +12,18 @@ def _names(function):
 
 
 def _export(table, function):
+    """The check whether what is behind is open leaves the way free: what opens is elsewhere, and both calls are jumps."""
     back = f"backend::{table.library.name}"
-    call = (f"intercept::Entry<{function.call}, {back}::g_chassis, {back}::kExportedDoor>::Invoke("
-            f"{_names(function)})")
+    entry = f"intercept::Entry<{function.call}, {back}::g_chassis, {back}::kExportedDoor>"
+    call = f"{entry}::Invoke({_names(function)})"
+    opens = (f"if (!{back}::g_exported_open.load(std::memory_order_acquire)) [[unlikely]]\n"
+             f"    return intercept::Opening<{entry}, &{back}::OpenExportedNow>::Invoke({_names(function)});")
     if function.name in table.library.doors:
         asked = next(p.name for p in function.params if p.shape == Shape.CSTRING)
         call = f"{back}::LookUp({back}::kExportedDoor, \"{function.name}\", {asked},\n                 {call})"
+        opens = f"{back}::OpenExported();"
     return (f"FLEXAI_EXPORT {function.returns.type.text()} {function.name}({_arguments(function)}) {{\n"
-            f"  {back}::OpenExported();\n  return {call};\n}}\n")
+            f"  {opens}\n  return {call};\n}}\n")
 
 
 def _pass(table, name):
@@ -40,7 +44,7 @@ def generate(table):
     lib = table.library.name
     body = "\n".join([*(_export(table, f) for f in exported(table)), *(_pass(table, n) for n in table.library.passes)])
     return (f"{head(table)}// {table.library.soname}, one symbol per row. Needs from {table.library.exported_header}: g_chassis,\n"
-            f"// kExportedDoor, OpenExported(), where there are doors LookUp(door, asked of, name, found), and where symbols\n"
+            f"// kExportedDoor, g_exported_open, OpenExportedNow(), where there are doors LookUp(door, asked of, name, found), and where symbols\n"
             f"// have no row Passed(name).\n"
             f"#include \"{table.library.exported_header}\"\n#include \"flexai/intercept/entry.h\"\n"
             f"#include \"{lib}/calls.h\"\n\n"

@@ -89,6 +89,7 @@ class Param:
     lengths: str = ""          # the parameter with the lengths of strings or blobs
     query: str = ""            # the parameter that says what an answer is about
     charge: object = None      # expr.Node
+    queue: object = None       # expr.Node
 
     def note(self, name):
         for n in self.notes:

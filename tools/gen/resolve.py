@@ -8,7 +8,7 @@ from read import BUILTIN, parse_notes
 SHAPE_NOTES = {"count": Shape.ARRAY, "bytes": Shape.BYTES, "cstr": Shape.CSTRING, "list0": Shape.LIST0,
                "strings": Shape.STRINGS, "blobs": Shape.BLOBS, "opaque": Shape.OPAQUE, "callback": Shape.CALLBACK}
 ROLE_NOTES = {"handle": Role.HANDLE, "new": Role.NEW, "drop": Role.DROP, "charge": Role.CHARGE, "error": Role.ERROR}
-OTHER_NOTES = {"optional", "filled", "query"}
+OTHER_NOTES = {"optional", "filled", "query", "queue"}
 
 
 class Resolver:
@@ -161,6 +161,8 @@ class Resolver:
             elif note.name == "charge":
                 text = param.name if note.argument == "bytes" else note.argument
                 changes["charge"] = self.expression(row, where, function, replace(note, argument=text))
+            elif note.name == "queue":
+                changes["queue"] = self.expression(row, where, function, replace(note, argument=note.argument or param.name))
         return replace(param, **changes)
 
     def returns(self, row, function):

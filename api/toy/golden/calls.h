@@ -23,6 +23,7 @@ struct ToyListCardsCall {
   static constexpr uint16_t kIndex = 0;
   static constexpr uint32_t kId = 0x4ad34828;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kDeviceList;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kSync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kStatus;
   using Signature = toy_status(toy_u32, toy_card*, toy_u32*);
@@ -86,6 +87,7 @@ struct ToyAskCall {
   static constexpr uint16_t kIndex = 1;
   static constexpr uint32_t kId = 0xf29cfcda;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kDeviceQuery;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kSync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kStatus;
   using Signature = toy_status(toy_card, toy_question, size_t, void*, size_t*);
@@ -175,6 +177,7 @@ struct ToyCreateContextCall {
   static constexpr uint16_t kIndex = 2;
   static constexpr uint32_t kId = 0xa499487c;
   static constexpr bool kCustom = true;
+  static constexpr intercept::Event kEvent = intercept::Event::kContextCreate;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kSync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kHandle;
   using Signature = toy_context(const toy_property*, toy_notify, void*, toy_status*);
@@ -251,6 +254,7 @@ struct ToyAllocCall {
   static constexpr uint16_t kIndex = 3;
   static constexpr uint32_t kId = 0xa13d89be;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kMemoryAlloc;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kSync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kStatus;
   using Signature = toy_status(toy_context, toy_memory*, size_t);
@@ -311,6 +315,7 @@ struct ToyFreeCall {
   static constexpr uint16_t kIndex = 4;
   static constexpr uint32_t kId = 0x0bfb6763;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kMemoryFree;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kAsync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kStatus;
   using Signature = toy_status(toy_memory);
@@ -352,6 +357,7 @@ struct ToyCopyRectCall {
   static constexpr uint16_t kIndex = 5;
   static constexpr uint32_t kId = 0xb939017a;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kCopy;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kAsync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kStatus;
   using Signature = toy_status(toy_memory, const void*, const size_t*, size_t);
@@ -422,6 +428,7 @@ struct ToyLoadCall {
   static constexpr uint16_t kIndex = 6;
   static constexpr uint32_t kId = 0x1277da91;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kModuleLoad;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kSync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kHandle;
   using Signature = toy_module(toy_context, toy_u32, const char**, const size_t*, const unsigned char**, const size_t*, const char*, toy_status*);
@@ -532,6 +539,7 @@ struct ToyLaunchCall {
   static constexpr uint16_t kIndex = 7;
   static constexpr uint32_t kId = 0xd584865e;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kLaunch;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kSync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kStatus;
   using Signature = toy_status(toy_module, const toy_grid*, toy_u32*);
@@ -584,6 +592,9 @@ struct ToyLaunchCall {
   auto Apply(F function) {
     return function(module, grid, counters);
   }
+  static uint64_t QueueOf([[maybe_unused]] toy_module module, [[maybe_unused]] const toy_grid* grid, [[maybe_unused]] toy_u32* counters) {
+    return uint64_t(module);
+  }
 };
 
 /// Toy manual, 6 Waiting
@@ -592,6 +603,7 @@ struct ToySyncCall {
   static constexpr uint16_t kIndex = 8;
   static constexpr uint32_t kId = 0x4966d742;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kSync;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kSync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kVoid;
   using Signature = void(toy_context);
@@ -625,6 +637,7 @@ struct ToyMapCall {
   static constexpr uint16_t kIndex = 9;
   static constexpr uint32_t kId = 0xba013859;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kNone;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kRefuse;
   static constexpr intercept::Returns kReturns = intercept::Returns::kPointer;
   using Signature = void*(toy_memory);
@@ -666,6 +679,7 @@ struct ToyLookUpCall {
   static constexpr uint16_t kIndex = 10;
   static constexpr uint32_t kId = 0xbc66bdd3;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kNone;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kLocal;
   static constexpr intercept::Returns kReturns = intercept::Returns::kPointer;
   using Signature = void*(const char*);
@@ -707,6 +721,7 @@ struct ToyVersionEXTCall {
   static constexpr uint16_t kIndex = 11;
   static constexpr uint32_t kId = 0x14b0c082;
   static constexpr bool kCustom = false;
+  static constexpr intercept::Event kEvent = intercept::Event::kNone;
   static constexpr intercept::WireClass kWire = intercept::WireClass::kSync;
   static constexpr intercept::Returns kReturns = intercept::Returns::kValue;
   using Signature = toy_u32();

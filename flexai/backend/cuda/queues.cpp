@@ -24,16 +24,6 @@ bool IsHandle(uint64_t queue) { return queue > kPerThread && queue % 2 == 0; }
 // How often at most the driver is asked about streams that nobody waits for.
 constexpr Nanos kAskEvery = kMillisecond;
 
-template <class C>
-uint64_t StreamOf(void* params) {
-  const C& call = *static_cast<const C*>(params);
-  if constexpr (requires { call.hStream; }) {
-    return intercept::ToWord(call.hStream);
-  } else {
-    return call.config ? intercept::ToWord(call.config->hStream) : 0;
-  }
-}
-
 uint64_t ContextOfStream(uint64_t stream) {
   api::CUcontext context = nullptr;
   if (!Real().cuStreamGetCtx) return 0;
@@ -90,40 +80,6 @@ Queues::Queues(slice::QueueWatch* watch) : watch_(watch) {
     functions_[info.index].does = Learn(info.name);
     functions_[info.index].per_thread = IsPerThread(info.name);
   }
-  const auto add = [this]<class... C>() { ((functions_[C::kIndex].stream = &StreamOf<C>), ...); };
-  add.operator()<api::CuLaunchKernelCall, api::CuLaunchKernel_ptszCall, api::CuLaunchKernelExCall,
-                 api::CuLaunchKernelEx_ptszCall, api::CuLaunchCooperativeKernelCall,
-                 api::CuLaunchCooperativeKernel_ptszCall, api::CuLaunchGridAsyncCall,
-                 api::CuGraphLaunchCall, api::CuGraphLaunch_ptszCall, api::CuGraphUploadCall,
-                 api::CuGraphUpload_ptszCall, api::CuStreamSynchronizeCall,
-                 api::CuStreamSynchronize_ptszCall, api::CuStreamQueryCall,
-                 api::CuStreamQuery_ptszCall, api::CuEventRecordCall, api::CuEventRecord_ptszCall,
-                 api::CuEventRecordWithFlagsCall, api::CuEventRecordWithFlags_ptszCall,
-                 api::CuStreamBeginCaptureCall, api::CuStreamBeginCapture_ptszCall,
-                 api::CuStreamBeginCapture_v2Call, api::CuStreamBeginCapture_v2_ptszCall,
-                 api::CuStreamBeginCaptureToGraphCall, api::CuStreamBeginCaptureToGraph_ptszCall,
-                 api::CuStreamEndCaptureCall, api::CuStreamEndCapture_ptszCall,
-                 api::CuStreamDestroyCall, api::CuStreamDestroy_v2Call>();
-  add.operator()<api::CuMemsetD8AsyncCall, api::CuMemsetD8Async_ptszCall, api::CuMemsetD16AsyncCall,
-                 api::CuMemsetD16Async_ptszCall, api::CuMemsetD32AsyncCall,
-                 api::CuMemsetD32Async_ptszCall, api::CuMemsetD2D8AsyncCall,
-                 api::CuMemsetD2D8Async_ptszCall, api::CuMemsetD2D16AsyncCall,
-                 api::CuMemsetD2D16Async_ptszCall, api::CuMemsetD2D32AsyncCall,
-                 api::CuMemsetD2D32Async_ptszCall>();
-  add.operator()<
-      api::CuMemcpyDtoDAsyncCall, api::CuMemcpyDtoDAsync_v2Call, api::CuMemcpyDtoDAsync_v2_ptszCall,
-      api::CuMemcpyAsyncCall, api::CuMemcpyAsync_ptszCall, api::CuMemcpyPeerAsyncCall,
-      api::CuMemcpyPeerAsync_ptszCall, api::CuMemcpy2DAsyncCall, api::CuMemcpy2DAsync_v2Call,
-      api::CuMemcpy2DAsync_v2_ptszCall, api::CuMemcpy3DAsyncCall, api::CuMemcpy3DAsync_v2Call,
-      api::CuMemcpy3DAsync_v2_ptszCall, api::CuMemcpy3DPeerAsyncCall,
-      api::CuMemcpy3DPeerAsync_ptszCall, api::CuMemcpyBatchAsyncCall,
-      api::CuMemcpyBatchAsync_ptszCall, api::CuMemcpyBatchAsync_v2Call,
-      api::CuMemcpyBatchAsync_v2_ptszCall, api::CuMemcpy3DBatchAsyncCall,
-      api::CuMemcpy3DBatchAsync_ptszCall, api::CuMemcpy3DBatchAsync_v2Call,
-      api::CuMemcpy3DBatchAsync_v2_ptszCall, api::CuMemcpyWithAttributesAsyncCall,
-      api::CuMemcpyWithAttributesAsync_ptszCall, api::CuMemcpy3DWithAttributesAsyncCall,
-      api::CuMemcpy3DWithAttributesAsync_ptszCall>();
-  add.operator()<api::CuMemAllocAsyncCall, api::CuMemAllocAsync_ptszCall>();
 }
 
 Queues::Does Queues::Learn(const char* name) {
@@ -173,14 +129,27 @@ Queues::Does Queues::Learn(const char* name) {
 }
 
 // Most programs have one context, and then its default streams need no further name.
-[[gnu::hot]] Queues::Queue Queues::QueueIn(const Call& call) const {
-  const Function& function = functions_[call.info().index];
-  const uint64_t stream = function.stream ? function.stream(call.params()) : 0;
-  const bool several = several_.load(std::memory_order_relaxed);
-  if (stream > kPerThread) return {stream, several ? GroupOf(ContextOfStream(stream)) : 0};
-  const bool own = stream == kPerThread || (stream == 0 && function.per_thread);
-  const uint64_t group = several ? GroupOf(CurrentContext()) : 0;
-  return {(own ? OwnStream() : kLegacy) ^ (group & ~uint64_t{1}), group};
+Queues::Queue Queues::QueueIn(const Call& call) const {
+  const uint64_t stream = call.queue();
+  const uint64_t name = NameIn(call.info().index, stream);
+  if (!several_.load(std::memory_order_relaxed)) return {name, 0};
+  if (stream > kPerThread) return {stream, GroupOf(ContextOfStream(stream))};
+  const uint64_t group = GroupOf(CurrentContext());
+  return {name ^ (group & ~uint64_t{1}), group};
+}
+
+// Where the process has one context.
+[[gnu::hot]] inline uint64_t Queues::NameIn(uint16_t index, uint64_t stream) const {
+  if (stream > kPerThread) return stream;
+  const bool own = stream == kPerThread || (stream == 0 && functions_[index].per_thread);
+  return own ? OwnStream() : kLegacy;
+}
+
+[[gnu::hot]] bool Queues::LaunchesShort(uint16_t index, uint64_t stream) {
+  if (several_.load(std::memory_order_relaxed) || captures_.load(std::memory_order_relaxed) != 0) {
+    return false;
+  }
+  return watch_->Launched(NameIn(index, stream));
 }
 
 uint64_t Queues::GroupOf(uint64_t context) const {
@@ -207,7 +176,7 @@ void Queues::ContextGone(uint64_t context) {
   first_context_.compare_exchange_strong(first, 0);
 }
 
-[[gnu::hot]] bool Queues::Launches(Call& call) {
+bool Queues::Launches(Call& call) {
   const Queue queue = QueueIn(call);
   if (captures_.load(std::memory_order_relaxed) != 0 && IsCaptured(queue.name)) return false;
   if (watch_->Launched(queue.name, queue.group)) return false;
@@ -243,12 +212,10 @@ bool Queues::WaitsForEvent(const intercept::FnInfo& info) const {
 }
 
 uint64_t Queues::ContextOf(const Call& call) const {
-  const uint16_t index = call.info().index;
-  if (index == api::CuCtxSynchronize_v2Call::kIndex) {
+  if (call.info().index == api::CuCtxSynchronize_v2Call::kIndex) {
     return intercept::ToWord(call.As<api::CuCtxSynchronize_v2Call>().ctx);
   }
-  const StreamFn stream_in = functions_[index].stream;
-  const uint64_t stream = stream_in ? stream_in(call.params()) : 0;
+  const uint64_t stream = call.queue();
   return IsHandle(stream) ? ContextOfStream(stream) : 0;
 }
 

@@ -21,7 +21,10 @@ class Queues {
 
   /// Before a launch. Whether Launched matters after it.
   bool Launches(intercept::Call& call);
-  /// After it, on the same thread.
+  /// The same, if the process has one context, nothing is captured and the stream has a place, by
+  /// the name that the call gives it; false otherwise, and nothing was done.
+  bool LaunchesShort(uint16_t index, uint64_t stream);
+  /// After Launches, on the same thread.
   void Launched() {
     if (t_elsewhere_) Arrived();
   }
@@ -53,10 +56,8 @@ class Queues {
     kDestroyStream,
     kDestroyContext,
   };
-  using StreamFn = uint64_t (*)(void* params);
   // What is known of one of the driver's functions.
   struct Function {
-    StreamFn stream = nullptr;  // null: the default stream
     Does does = Does::kNothing;
     bool per_thread = false;
   };
@@ -66,6 +67,7 @@ class Queues {
     uint64_t name, group;
   };
   Queue QueueIn(const intercept::Call& call) const;
+  uint64_t NameIn(uint16_t index, uint64_t stream) const;
   uint64_t GroupOf(uint64_t context) const;
   void LaunchesElsewhere(Queue queue);
   static void Arrived();
@@ -78,14 +80,15 @@ class Queues {
   void AskForPlaces();
   void AskElsewhere();
 
+  // What every launch reads lies together.
   slice::QueueWatch* watch_;
-  std::array<Function, api::kFunctionCount> functions_ = {};
   std::atomic<uint32_t> captures_{0};
+  // By these a queue's group is found: 0 is the first context's, and all that most programs have.
+  std::atomic<bool> several_{false};
+  std::atomic<uint64_t> first_context_{0};
+  std::array<Function, api::kFunctionCount> functions_ = {};
   std::atomic<uint64_t> captured_[8] = {};
   std::atomic<Nanos> asked_at_{0};
-  // By these a queue's group is found: 0 is the first context's, and all that most programs have.
-  std::atomic<uint64_t> first_context_{0};
-  std::atomic<bool> several_{false};
   // By whom the calling thread launches to a stream that found no place, until the driver has it.
   static inline thread_local Queues* t_elsewhere_ __attribute__((tls_model("initial-exec"))) =
       nullptr;

@@ -74,7 +74,11 @@ CASES = [
     ("bytes(size)", "bytes(", FN + "param 4 'in void* data : bytes(': cannot read the note at '('; "
      "notes are words like count(n) or optional"),
     ("bytes(size)", "bites(size)", FN + "param 4 'data': unknown note 'bites'; notes are blobs, bytes, callback, charge, "
-     "count, cstr, drop, error, filled, handle, list0, new, opaque, optional, query, strings"),
+     "count, cstr, drop, error, filled, handle, list0, new, opaque, optional, query, queue, strings"),
+    ("bytes(size)", "bytes(size) queue(box->depth)", FN + "param 4 'data': 'b_box' has no field 'depth'; "
+     "declare it under [type.struct.b_box]"),
+    ("charge(bytes)\", \"out b_thing* thing : new", "charge(bytes) queue\", \"out b_thing* thing : new queue(size)",
+     FN + "'size' and 'thing' are both its queue; keep the one that its work goes to"),
     ("bytes(size)", "optional", FN + "param 4 'data': nothing says how much is behind 'void*'; "
      "add bytes(n), count(n), cstr, strings(...) or opaque"),
     ("bytes(size)", "bytes(sice)", FN + "param 4 'data': bytes(sice) reads 'sice', which is no parameter; "
