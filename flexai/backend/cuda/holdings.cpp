@@ -6,6 +6,25 @@
 
 namespace flexai::backend::cuda {
 
+namespace {
+
+// Calls `may_share` with each block at the ends of a range that the range does not fill, and
+// returns how many it fills: those are no one else's, and no book is kept of them.
+template <class F>
+uint64_t FilledBlocks(uint64_t address, uint64_t bytes, F may_share) {
+  const uint64_t end = address + bytes;
+  const uint64_t first = address / kBlock;
+  if (end <= first * kBlock) return 0;
+  const uint64_t last = (end - 1) / kBlock;
+  const bool first_is_shared = address % kBlock != 0 || end < (first + 1) * kBlock;
+  const bool last_is_shared = last != first && end % kBlock != 0;
+  if (first_is_shared) may_share(first);
+  if (last_is_shared) may_share(last);
+  return last - first + 1 - first_is_shared - last_is_shared;
+}
+
+}  // namespace
+
 uint64_t Holdings::Plan(uint64_t bytes) {
   if (bytes > kLargestPiece) return RoundUp(bytes, kBlock);
   std::lock_guard<std::mutex> lock(mu_);
@@ -39,11 +58,10 @@ uint64_t Holdings::KeepRange(uint64_t address, uint64_t bytes, bool managed, uin
 uint64_t Holdings::KeepRangeLocked(uint64_t address, const Object& object) {
   objects_[address] = object;
   uint64_t fresh = 0;
-  const uint64_t end = address + object.bytes;
-  for (uint64_t block = address / kBlock; block * kBlock < end; ++block) {
+  const uint64_t filled = FilledBlocks(address, object.bytes, [&](uint64_t block) {
     if (blocks_[block]++ == 0) fresh += kBlock;
-  }
-  return fresh;
+  });
+  return fresh + filled * kBlock;
 }
 
 bool Holdings::Has(uint64_t object) {
@@ -87,13 +105,13 @@ Taken Holdings::TakeLocked(uint64_t object, const Object& known) {
     taken.freed = UnplanLocked(known.bytes);
     return taken;
   }
-  const uint64_t end = object + known.bytes;
-  for (uint64_t block = object / kBlock; block * kBlock < end; ++block) {
+  const uint64_t filled = FilledBlocks(object, known.bytes, [&](uint64_t block) {
     const auto at = blocks_.find(block);
-    if (at == blocks_.end() || --at->second > 0) continue;
+    if (at == blocks_.end() || --at->second > 0) return;
     blocks_.erase(at);
     taken.freed += kBlock;
-  }
+  });
+  taken.freed += filled * kBlock;
   return taken;
 }
 

@@ -120,7 +120,7 @@ class Holdings {
   std::mutex mu_;        // guards what follows
   uint64_t pieces_ = 0;  // bytes of objects without address that share blocks
   std::unordered_map<uint64_t, Object> objects_;
-  std::unordered_map<uint64_t, uint32_t> blocks_;  // number of a block -> objects in it
+  std::unordered_map<uint64_t, uint32_t> blocks_;  // that may be shared, by number: objects in it
   std::unordered_map<uint64_t, Handle> handles_;
   std::map<uint64_t, Mapping> mappings_;
 };
