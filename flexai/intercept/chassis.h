@@ -1,5 +1,5 @@
 // The one thing that every exported symbol of a vendor library enters. It holds the stages and, for
-// each door, where calls go next. Entry without a listener costs two relaxed loads and the call
+// each door, where calls go next. Entry without a listener costs two loads and the call
 // itself; nothing on the way of a call locks, allocates or asks the kernel.
 //
 // A door is one way into a library inside one process: a loader's layer, a driver's patched table,

@@ -35,7 +35,7 @@ class Stage {
   virtual bool HasShortWay(const FnInfo&) const { return false; }
   /// For what a program calls most: true sends the call on to the driver at once, and neither
   /// Before nor After is called. False: nothing was done, and both are. Only where no other stage
-  /// listens; it may call nothing in the driver.
+  /// listens; it may call nothing in the driver, and leaves errno as it is.
   virtual bool ShortWay(uint16_t /*index*/, uint64_t /*queue*/) { return false; }
 };
 

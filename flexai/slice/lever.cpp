@@ -1,5 +1,7 @@
 #include "flexai/slice/lever.h"
 
+#include <errno.h>
+
 #include "flexai/slice/region.h"
 
 namespace flexai::slice {
@@ -10,7 +12,9 @@ void GateLever::Release() {
 }
 
 void GateLever::WaitUntilOpen() {
+  const int saved = errno;
   while (closed_.load(std::memory_order_relaxed) != 0) FutexWait(closed_, 1, kSecond);
+  errno = saved;
 }
 
 }  // namespace flexai::slice

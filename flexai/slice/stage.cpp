@@ -46,19 +46,15 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
 }
 
 [[gnu::hot]] bool SliceStage::Before(Call& call) {
-  const Event event = call.info().event;
-  // The most frequent. The rules first, because what waits at the gate is work, too.
-  if (event == Event::kLaunch) [[likely]] {
-    if (!rules_->Launches(call)) call.SkipAfter();
-    if (gate_) gate_->Pass();
-    CountLaunch();
-    return true;
-  }
-  switch (event) {
+  switch (call.info().event) {
+    // The rules first, because what waits at the gate is work, too.
+    case Event::kLaunch:
+      if (!rules_->Launches(call)) call.SkipAfter();
+      PassGate();
+      return true;
     case Event::kLaunchGraph:
       rules_->Launches(call);
-      if (gate_) gate_->Pass();
-      CountLaunch();
+      PassGate();
       return BeforeAlloc(call);
     case Event::kMemoryAlloc:
       return BeforeAlloc(call);
@@ -117,15 +113,14 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
   }
 }
 
-// A launch while the gate is open: nothing waits here, and so errno stays as it is, too.
 [[gnu::hot]] bool SliceStage::ShortWay(uint16_t index, uint64_t queue) {
-  if (gate_ && gate_->IsClosed()) return false;
   if (!rules_->LaunchesShort(index, queue)) return false;
-  CountLaunch();
+  PassGate();
   return true;
 }
 
-[[gnu::hot]] inline void SliceStage::CountLaunch() {
+[[gnu::hot]] inline void SliceStage::PassGate() {
+  if (gate_) gate_->Pass();
   if (++t_launches == kLaunchBatch) {
     tenant_->CountLaunches(t_launches);
     t_launches = 0;

@@ -77,7 +77,7 @@ class SliceStage : public intercept::Stage {
   bool ShortWay(uint16_t index, uint64_t queue) override;
 
  private:
-  void CountLaunch();
+  void PassGate();
   Ledger* FindLedger(intercept::Call& call);
   bool BeforeAlloc(intercept::Call& call);
   void AfterAlloc(intercept::Call& call);

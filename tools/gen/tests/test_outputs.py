@@ -68,7 +68,7 @@ class EveryTable(unittest.TestCase):
         self.assertEqual({p.direction.value for p in params}, {"in", "out", "inout"})
         for feature in ("custom", "extension", "errors", "door", "reason", "until"):
             self.assertTrue(any(getattr(f, feature) for f in table.functions), feature)
-        for feature in ("filled", "query", "charge", "lengths", "optional"):
+        for feature in ("filled", "query", "charge", "queue", "lengths", "optional"):
             self.assertTrue(any(getattr(p, feature) for p in params), feature)
 
     def test_what_a_creating_call_makes_has_a_kind(self):
