@@ -31,6 +31,7 @@ class Shares:
         self.machine, self.seconds = machine, seconds
         self.rows = []
         self.known = {}  # by kind: a window alone
+        self.kept = {}  # by kind: one that has started and rests
 
     def note(self, part, what, **figures):
         self.rows.append({"part": part, "what": what, **figures})
@@ -89,7 +90,7 @@ class Shares:
         for pair in zip(natives, sliceds):
             for i in (0, 1, 1, 0) * (1 if len(natives) > 1 else 2):
                 rest(pair[i], False)
-                got[i].append(progress([pair[i]], 0.5, settle=0.1, logged=0.2)[0])
+                got[i].append(progress([pair[i]], 0.35 if kind in SPIN else 0.5, settle=0.1, logged=0.2)[0])
                 rest(pair[i], True)
         # The better half of each: what else happens on the host only makes it slower.
         best = [sorted(each)[len(each) // 2:] for each in got]
@@ -99,9 +100,11 @@ class Shares:
         self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4))
 
     def together(self, part, kinds, splits):
-        tenants = [Tenant(self.machine, f"{kind}-{i}", kind, 100 // len(kinds)) for i, kind in enumerate(kinds)]
+        # PyTorch takes ten seconds to start, and all of the card is shared out: nobody can start meanwhile.
+        goes_on = {tenant for kind in kinds if (tenant := self.kept.get(kind))}
+        tenants = [self.kept.pop(kind, None) or Tenant(self.machine, f"{kind}-{part}-{i}", kind, 100 // len(kinds)) for i, kind in enumerate(kinds)]
         for tenant in tenants:
-            tenant.ready()
+            rest(tenant, False) if tenant in goes_on else tenant.ready()
         # Kernels of a given length say how far they are, and steps of PyTorch's do not.
         seconds = self.seconds * (1.5 if set(kinds) <= set(SPIN) else 2)
         alone = [self.alone(tenants, tenant, kind) for tenant, kind in zip(tenants, kinds)]
@@ -125,7 +128,16 @@ class Shares:
             self.note(part, "+".join(kinds), asked=list(split), got=[round(v, 3) for v in got], sum=round(total, 3),
                       card=[round(card, 3) for card in window.card], error=[round(error, 3) for error in errors],
                       clock=[round(its / was, 4) if was and its else 1.0 for its, was in zip(window.clocks(), clocks)])
-        at_once(tenants, Tenant.stop)
+        self.kept = {kind: tenant for kind, tenant in zip(kinds, tenants) if kind == "train"}
+        at_once([tenant for tenant in tenants if tenant not in self.kept.values()], Tenant.stop)
+        for tenant in self.kept.values():
+            tenant.set(1, 100)
+            rest(tenant, True)
+
+    def let_go(self):
+        for tenant in self.kept.values():
+            tenant.end()
+        self.kept = {}
 
     def alone(self, tenants, tenant, kind):
         """A program of PyTorch's changes its speed with the card's temperature and with what else the host does; kernels of a given length do not."""
@@ -336,6 +348,8 @@ def main():
             if part not in parts or (options.fake and part in needs_card) or (not with_torch and part in needs_torch):
                 continue
             begin = time.monotonic()
+            if part != "many":
+                shares.let_go()
             try:
                 step()
             except RuntimeError as failure:
