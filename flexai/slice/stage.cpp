@@ -160,6 +160,9 @@ bool SliceStage::BeforeAlloc(Call& call) {
     call.Refuse(Code::kResourceExhausted);
     return false;
   }
+  if (compared_at_.load(std::memory_order_relaxed) != kNever) {
+    compared_at_.store(kNever, std::memory_order_relaxed);
+  }
   call.scratch() = asked;
   return true;
 }
@@ -185,7 +188,8 @@ void SliceStage::AfterAlloc(Call& call) {
 
 // Some books rest on figures of the driver, and the last ones may be a second old: contexts that
 // ended since are still in them, what may live on elsewhere, and memory that the driver had kept
-// and has taken for new allocations. Whoever is refused again and again is compared once.
+// and has taken for new allocations. Whoever is refused again and again, and is granted nothing in
+// between, is compared once: where grants come and go, the same sum may be made of other figures.
 bool SliceStage::CompareAndTryAgain(Call& call, Ledger& ledger, uint64_t* asked) {
   int comparisons = 0;
   if (call.info().event == Event::kContextCreate || ledger.has_advance()) {

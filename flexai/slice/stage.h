@@ -92,7 +92,8 @@ class SliceStage : public intercept::Stage {
   GateLever* gate_;
   std::atomic<int64_t> last_told_{0};
   std::atomic<uint32_t> untold_{0};
-  std::atomic<uint64_t> compared_at_{~uint64_t{0}};  // bytes used when a comparison was no help
+  static constexpr uint64_t kNever = ~uint64_t{0};
+  std::atomic<uint64_t> compared_at_{kNever};  // bytes used when a comparison was no help
 };
 
 }  // namespace flexai::slice

@@ -209,6 +209,20 @@ TEST_F(StageTest, OldFiguresRefuseNobody) {
   EXPECT_EQ(daemon_.compared(), after);
 }
 
+// As much is in the books as when somebody was refused last, but other figures make it up.
+TEST_F(StageTest, TheSameSumOfOtherFiguresIsComparedAgain) {
+  Start<g_chassis<14>>();
+  daemon_.region().header.context_bytes = 100;
+  daemon_.region().slots[0].booked = 400;
+  daemon_.BookWhenCompared(400);
+  EXPECT_EQ(alloc_(900), toy::TOY_ERROR_MEMORY);
+  EXPECT_EQ(alloc_(200), toy::TOY_OK);
+  daemon_.region().slots[0].booked = 200;
+  daemon_.BookWhenCompared(100);
+  EXPECT_EQ(tenant_.ledger()->used(), 400u);
+  EXPECT_EQ(alloc_(650), toy::TOY_OK);
+}
+
 TEST_F(StageTest, GivesBackWhatTheDriverRefused) {
   driver_.toyAlloc = [](toy::toy_context, toy::toy_memory*, size_t) {
     return toy::toy_status{toy::TOY_ERROR_OTHER};

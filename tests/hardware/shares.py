@@ -101,6 +101,8 @@ class Shares:
 
     def together(self, part, kinds, splits):
         # PyTorch takes ten seconds to start, and all of the card is shared out: nobody can start meanwhile.
+        if not set(self.kept) <= set(kinds):
+            self.let_go()
         goes_on = {tenant for kind in kinds if (tenant := self.kept.get(kind))}
         tenants = [self.kept.pop(kind, None) or Tenant(self.machine, f"{kind}-{part}-{i}", kind, 100 // len(kinds)) for i, kind in enumerate(kinds)]
         for tenant in tenants:
@@ -334,8 +336,8 @@ def main():
                 shares.together("pair", pair, ((30, 70), (10, 90)))
 
     def many():
-        shares.together("many", ("k01", "k1", "k10"), ((20, 30, 50),))
         shares.together("many", ("k1", "k10", "k01", "train" if with_torch else "k1"), ((10, 20, 30, 40),))
+        shares.together("many", ("k01", "k1", "k10"), ((20, 30, 50),))
 
     steps = {"limit": limits, "pairs": pairs, "many": many, "borrow": shares.borrow, "wake": shares.wake, "calls": shares.calls, "copy": shares.copy,
              "live": lambda: (shares.live(), shares.idle()), "serve": shares.serve, "opencl": shares.opencl}
