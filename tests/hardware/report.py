@@ -17,8 +17,8 @@ batches of 128; gemm: 20 products of 4096 x 4096 bf16; graph: four replays of Re
 Progress is work done against the same program with the whole card in the same run (of PyTorch's the better of before and after), in percent;
 "card" is card time by the driver's trace of context switches ([ADR 0012](../adr/0012-a-turn-ends-by-stopping-channels.md)).
 "clock": the multiprocessors' mean clock while the program had the card, against that while it ran alone. infer: ResNet-50 in fp16, batch 1, launch by launch; compile: a network of four layers by
-torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native" compares the better half of windows that took turns; how much a rate varies
-is that of native's better half.
+torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native" compares the better half of windows that took turns. Unsure: how much native's
+better half varies; of infer, compile and jax, whose processes differ from each other, three of each in short turns on one core: the standard error.
 """
 
 
@@ -156,8 +156,8 @@ def others(rows):
                           f"{most} ns: {verdict(got - row['native'], most)}"])
         elif part == "overhead":
             decided = row.get("noise", 0.0) <= 0.005 or abs(got - 1) > 3 * row["noise"]
-            lines.append([f"without a limit: {row['what']}", f"{got:.4f} of native, whose own rate varies by {row['noise']:.4f}",
-                          f"0.995: {verdict(got, 0.995, True)}" if decided else "0.995: not decided, native varies by more"])
+            lines.append([f"without a limit: {row['what']}", f"{got:.4f} of native, unsure by {row['noise']:.4f}",
+                          f"0.995: {verdict(got, 0.995, True)}" if decided else "0.995: not decided"])
     return "## Borrowing, priority, cost\n" + table(["what", "result", "bar"], lines) if lines else ""
 
 

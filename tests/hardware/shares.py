@@ -22,7 +22,9 @@ from tenant import (FAILED, PERIOD_NS, SPIN, TORCH, Tenant, Window, calibrate, c
                     window_alone)
 
 LIMITS = 10, 30, 50, 70, 90
-ONE_THREAD = "infer",  # launches with one thread all the time: such processes differ by a fifth from each other, so several are compared
+# What one thread launches all the time: such processes differ by a fifth from each other and change from second to second, natively too. So
+# several are compared, in short turns.
+ASKED = "infer", "compile", "jax"
 PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
 
 
@@ -38,7 +40,7 @@ class Shares:
 
     def limit(self, kinds, twins):
         """Each alone under hard limits. `twins` run without us, too: beside them is seen what a slice without a limit costs."""
-        copies = {kind: 4 if kind in ONE_THREAD else 1 for kind in twins}
+        copies = {kind: 3 if kind in ASKED else 1 for kind in twins}
         tenants = {kind: [Tenant(self.machine, f"{kind}-{i}", kind, 1) for i in range(copies.get(kind, 1))]
                    for kind in dict.fromkeys([*kinds, *twins])}
         natives = {kind: [Tenant(self.machine, f"{kind}-native-{i}", kind, 0, native=True) for i in range(copies[kind])] for kind in twins}
@@ -81,22 +83,16 @@ class Shares:
 
     def cost(self, kind, natives, sliceds):
         """Without a limit beside the same program without us, in turns; the others are stopped."""
-        got = [[], []]
         # Cores of a virtual machine differ by up to half: what one thread launches is compared on one core.
         core = sorted(os.sched_getaffinity(0))[-1]
         for tenant in [*natives, *sliceds]:
             os.sched_setaffinity(tenant.child.pid, [core])
-        # One before the other as often as the other before the one: the card gets warmer.
-        for pair in zip(natives, sliceds):
-            for i in (0, 1, 1, 0) * (1 if len(natives) > 1 else 2):
-                rest(pair[i], False)
-                got[i].append(progress([pair[i]], 0.35 if kind in SPIN else 0.5, settle=0.1, logged=0.2)[0])
-                rest(pair[i], True)
-        # The better half of each: what else happens on the host only makes it slower.
-        best = [sorted(each)[len(each) // 2:] for each in got]
-        ratio = statistics.mean(best[1]) / statistics.mean(best[0])
-        noise = statistics.stdev(best[0]) / statistics.mean(best[0])
-        print(f"without limit, {kind}: {ratio:.4f} of native, whose own rate varies by {noise:.4f}", flush=True)
+        best = in_short_turns(natives, sliceds) if kind in ASKED else in_turns(natives[0], sliceds[0], 0.35 if kind in SPIN else 0.5)
+        means = [statistics.mean(each) for each in best]
+        ratio, noise = means[1] / means[0], statistics.stdev(best[0]) / means[0]
+        if kind in ASKED:  # the mean of several processes is known better than each, and both means are unsure
+            noise = sum(statistics.variance(each) / len(each) / mean ** 2 for each, mean in zip(best, means)) ** 0.5
+        print(f"without limit, {kind}: {ratio:.4f} of native, unsure by {noise:.4f}", flush=True)
         self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4))
 
     def together(self, part, kinds, splits):
@@ -289,6 +285,33 @@ def rest(tenant, yes):
     os.kill(tenant.child.pid, signal.SIGSTOP if yes else signal.SIGCONT)
     if not yes and tenant.slice:
         tenant.pause(False)
+
+
+def in_turns(native, sliced, seconds):
+    """The rates of the better half of windows of each: what else happens on the host only makes it slower."""
+    got = [[], []]
+    # One before the other as often as the other before the one: the card gets warmer.
+    for i in (0, 1, 1, 0) * 2:
+        one = (native, sliced)[i]
+        rest(one, False)
+        got[i].append(progress([one], seconds, settle=0.1, logged=0.2)[0])
+        rest(one, True)
+    return [sorted(each)[len(each) // 2:] for each in got]
+
+
+def in_short_turns(natives, sliceds):
+    """Of each process the mean rate of the better half of its turns."""
+    everyone = [*natives, *sliceds]
+    for tenant in everyone:
+        rest(tenant, False)
+    rates_of = {tenant: [] for tenant in everyone}
+    for _ in range(10):
+        for native, sliced in zip(natives, sliceds):
+            for tenant in (native, sliced, sliced, native):
+                rates_of[tenant] += tenant.ask()
+    for tenant in everyone:
+        rest(tenant, True)
+    return [[statistics.mean(sorted(rates_of[tenant])[10:]) for tenant in tenants] for tenants in (natives, sliceds)]
 
 
 def at_once(tenants, what):

@@ -33,7 +33,7 @@ class Tenant:
         elif kind == "opencl":
             command = [machine.build / "test/card_opencl", "run", self.log, machine.opencl_per_ms]
         elif kind == "jax":
-            command = [sys.executable, HERE / "jax_work.py", self.log]
+            command = [sys.executable, HERE / "jax_work.py"]
         else:
             command = [sys.executable, HERE / "torch_work.py", self.log, kind, *more]
         run = [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",

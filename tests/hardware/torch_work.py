@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""PyTorch work on a card, with its progress: torch_work.py LOG train|gemm|graph|infer|compile, or requests: torch_work.py LOG serve SECONDS RATE
+"""PyTorch work on a card, with its progress: torch_work.py LOG train|gemm|graph, on request: torch_work.py LOG infer|compile, or requests:
+torch_work.py LOG serve SECONDS RATE
 
 LOG gets pairs of (int64 CLOCK_MONOTONIC ns, double steps done), one after each step. Runs until SIGTERM. With CuPy there, train and gemm say
 when each part of a step was done, too: a step of train is longer than a turn. LOG.clock then gets pairs of (the same, double GHz): the clock
 at which the card did those parts of the step that nothing interrupted.
+infer, compile: for each line of stdin, how many steps a second it does is printed.
 serve: on each line of stdin, requests come at random (RATE a second, always the same) for SECONDS; each is one image through
 ResNet-50 (fp16, a graph), copied there and back. Prints "count p50 p95 p99" in milliseconds.
 """
 import importlib.util
 import itertools
+import os
 import random
 import signal
 import struct
@@ -16,7 +19,10 @@ import sys
 import time
 import warnings
 
-import torch
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # what it compiles is small, and many start at once
+import torch  # noqa: E402
+
+import asked  # noqa: E402
 
 
 class Stamps:
@@ -249,6 +255,10 @@ def main():
             return serve(step, float(sys.argv[3]), float(sys.argv[4]))
         step()  # what it has to make the first time takes long
         torch.cuda.synchronize()
+        if kind in ("infer", "compile"):
+            for _ in range(8):
+                step()
+            return asked.answer(lambda: (step(), torch.cuda.synchronize()))
         if kind in ("train", "gemm") and importlib.util.find_spec("cupy"):
             STAMPS = Stamps(path)
         steps = -8
