@@ -19,42 +19,15 @@
 #include <vector>
 
 #include "cuda/real.h"
-#include "flexai/base/load_directly.h"
-#include "nvml/real.h"
+#include "tests/hardware/held.h"
 
 namespace cu = flexai::api::cuda;
-namespace ml = flexai::api::nvml;
 
 namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 cu::Real g_cuda;
-ml::Real g_nvml;
-ml::nvmlDevice_t g_device;
-
-void* Load(const char* path, void** table, const flexai::intercept::FnInfo* rows, int count) {
-  void* library = flexai::LoadDirectly(path, RTLD_NOW | RTLD_LOCAL);
-  if (!library) {
-    fprintf(stderr, "cannot open %s: %s\n", path, dlerror());
-    exit(2);
-  }
-  for (int i = 0; i < count; ++i) table[i] = dlsym(library, rows[i].name);
-  return library;
-}
-
-// What the driver says that this process holds.
-uint64_t HeldByDriver() {
-  std::vector<ml::nvmlProcessInfo_t> processes(256);
-  unsigned count = 256;
-  if (g_nvml.nvmlDeviceGetComputeRunningProcesses_v3(g_device, &count, processes.data()) != 0) {
-    return 0;
-  }
-  for (unsigned i = 0; i < count; ++i) {
-    if (processes[i].pid == static_cast<unsigned>(getpid())) return processes[i].usedGpuMemory;
-  }
-  // In a namespace of its own a process has another number; alone on the card it is the only one.
-  return count == 1 ? processes[0].usedGpuMemory : 0;
-}
+flexai::hardware::Held g_held;
 
 /// One way to get memory.
 struct Way {
@@ -310,7 +283,7 @@ void PrintBooks(const std::string& name) {
   size_t free = 0, total = 0;
   g_cuda.cuMemGetInfo_v2(&free, &total);
   printf("books %s says=%zu held=%llu\n", name.c_str(), total - free,
-         static_cast<unsigned long long>(HeldByDriver()));
+         static_cast<unsigned long long>(g_held.Bytes()));
   fflush(stdout);
 }
 
@@ -339,7 +312,7 @@ void Contexts(uint64_t most) {
 
 // Takes all there is: big steps first, then smaller ones.
 void Fill(const Way& way, const std::string& name, uint64_t most) {
-  const uint64_t base = HeldByDriver();
+  const uint64_t base = g_held.Bytes();
   std::vector<uint64_t> objects;
   uint64_t given = 0;
   for (const uint64_t step : {256 * kMiB, 32 * kMiB, 2 * kMiB}) {
@@ -352,7 +325,7 @@ void Fill(const Way& way, const std::string& name, uint64_t most) {
   size_t free = 0, total = 0;
   g_cuda.cuMemGetInfo_v2(&free, &total);
   printf("row %s given=%llu held=%llu base=%llu free=%zu\n", name.c_str(),
-         static_cast<unsigned long long>(given), static_cast<unsigned long long>(HeldByDriver()),
+         static_cast<unsigned long long>(given), static_cast<unsigned long long>(g_held.Bytes()),
          static_cast<unsigned long long>(base), free);
   fflush(stdout);
   for (const uint64_t object : objects) way.give(object);
@@ -371,7 +344,7 @@ void RandomRounds(const std::vector<Way>& ways, int rounds) {
       const uint64_t bytes = (1 + dice() % 128) * 2 * kMiB;
       if (way.take(bytes, &object)) held.emplace_back(&way, object);
     }
-    peak = std::max(peak, HeldByDriver());
+    peak = std::max(peak, g_held.Bytes());
     while (held.size() > 12 || (!held.empty() && dice() % 2)) {
       const size_t at = dice() % held.size();
       held[at].first->give(held[at].second);
@@ -398,36 +371,28 @@ int main(int argc, char** argv) {
     return 2;
   }
   for (const auto& row : cu::kFunctions) cu::AsTable(g_cuda)[row.index] = dlsym(cuda, row.name);
-  Load(argv[2], ml::AsTable(g_nvml), ml::kFunctions, ml::kFunctionCount);
   cu::CUcontext context;
   if (!Ok(g_cuda.cuInit(0)) || !Ok(g_cuda.cuDevicePrimaryCtxRetain(&context, 0)) ||
-      !Ok(g_cuda.cuCtxSetCurrent(context)) || g_nvml.nvmlInit_v2() != 0) {
+      !Ok(g_cuda.cuCtxSetCurrent(context))) {
     fprintf(stderr, "no card\n");
     return 3;
   }
   cu::CUuuid uuid;
   g_cuda.cuDeviceGetUuid_v2(&uuid, 0);
-  std::string text = "GPU-";
-  for (int i = 0; i < 16; ++i) {
-    char hex[4];
-    snprintf(hex, sizeof(hex), "%02x", static_cast<unsigned char>(uuid.bytes[i]));
-    text += hex;
-    if (i == 3 || i == 5 || i == 7 || i == 9) text += "-";
-  }
-  if (g_nvml.nvmlDeviceGetHandleByUUID(text.c_str(), &g_device) != 0) return 3;
+  g_held.Open(argv[2], uuid.bytes);
   const std::vector<Way> ways = {Linear(),   Pieces(),   Pitched(),   Managed(),  Async(),
                                  FromPool(), Physical(), Mapped(),    Imported(), Array(),
                                  Mipmap(),   Module(),   GraphNode(), Captured()};
   const uint64_t most = strtoull(argv[3], nullptr, 10) * kMiB;
   size_t free = 0, total = 0, card = 0;
   // Until the daemon has compared the books with the driver's, or a slice is not there.
-  for (int i = 0; i < 300 && (total == 0 || free + HeldByDriver() != total); ++i) {
+  for (int i = 0; i < 300 && (total == 0 || free + g_held.Bytes() != total); ++i) {
     usleep(10 * 1000);  // poll
     g_cuda.cuMemGetInfo_v2(&free, &total);
   }
   g_cuda.cuDeviceTotalMem_v2(&card, 0);
   printf("start free=%zu total=%zu card=%zu held=%llu\n", free, total, card,
-         static_cast<unsigned long long>(HeldByDriver()));
+         static_cast<unsigned long long>(g_held.Bytes()));
   Contexts(most / 2);
   for (const Way& way : ways) Fill(way, way.name, most);
   RandomRounds(ways, atoi(argv[4]));

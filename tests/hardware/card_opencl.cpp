@@ -1,7 +1,8 @@
 // An OpenCL program on NVIDIA's driver of it, on a real card or on the fake one.
 //   card_opencl calibrate        iterations per ms on a free card
-//   card_opencl memory           64 MiB buffers, each filled, until one is refused; then all given
-//                                back, and again, 6 times in all
+//   card_opencl memory NVML      64 MiB buffers, each filled, until one is refused; what the
+//                                library NVML says that the process holds then; all given back,
+//                                and again, 6 times in all
 //   card_opencl run LOG PER_MS   kernels of 1 ms, a wait after each four, until SIGTERM; PER_MS 0:
 //                                it finds their length out itself, which is right on a free card
 // LOG gets pairs of (int64 CLOCK_MONOTONIC ns, double ms of work done), as card_spin's does.
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "opencl/real.h"
+#include "tests/hardware/held.h"
 
 namespace cl = flexai::api::opencl;
 
@@ -172,8 +174,12 @@ int Run(const char* path, double per_ms) {
 }
 
 // A driver may give memory only when it is used: so each buffer is.
-int Memory() {
+int Memory(const char* nvml) {
   const Card card;
+  unsigned char uuid[16];
+  DO(clGetDeviceInfo(card.device, cl::CL_DEVICE_UUID_KHR, sizeof(uuid), uuid, nullptr));
+  flexai::hardware::Held held;
+  held.Open(nvml, uuid);
   for (int round = 0; round < 6; ++round) {
     std::vector<cl::cl_mem> buffers;
     const char* refused = "clCreateBuffer";
@@ -191,7 +197,8 @@ int Memory() {
       refused = "clCreateBuffer";
     }
     const size_t got = buffers.size() - (refused == std::string("clCreateBuffer") ? 0 : 1);
-    printf("got %zu MiB, then %s: %d\n", got * 64, refused, code);
+    printf("got %zu MiB, held %llu KiB, then %s: %d\n", got * 64,
+           static_cast<unsigned long long>(held.Bytes() / 1024), refused, code);
     fflush(stdout);
     for (const cl::cl_mem buffer : buffers) DO(clReleaseMemObject(buffer));
     DO(clFinish(card.queue));
@@ -209,7 +216,7 @@ int main(int argc, char** argv) {
     printf("%.1f\n", Spin(card).IterationsPerMs());
     return 0;
   }
-  if (word == "memory") return Memory();
+  if (word == "memory" && argc > 2) return Memory(argv[2]);
   if (word == "run" && argc > 3) return Run(argv[2], atof(argv[3]));
   fprintf(stderr, "usage: see the head of card_opencl.cpp\n");
   return 2;

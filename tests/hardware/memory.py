@@ -267,9 +267,10 @@ OPENCL = "OpenCL, NVIDIA's"
 
 
 def with_verdict(said, limit):
-    """What card_opencl was given is less than the slice, whose context counts, and is as much in each round."""
+    """What card_opencl was given is as much in each round, and with all else that the driver holds for it never more than the slice."""
     got = [int(number) for number in re.findall(r"^got (\d+) MiB", said, re.M)]
-    return said + ("GIVEN more than the slice, or not as much in each round\n" if got and (max(got) >= limit or len(set(got)) > 1) else "")
+    held = [int(number) / 1024 for number in re.findall(r" held (\d+) KiB", said)]
+    return said + ("GIVEN more than the slice, or not as much in each round\n" if got and (max(held) > limit or len(set(got)) > 1) else "")
 
 
 def programs(machine, limit, numba_path):
@@ -278,7 +279,7 @@ def programs(machine, limit, numba_path):
     with tempfile.TemporaryDirectory() as folder:
         commands = {name: (command(name, text, folder), env) for name, (text, env) in PROGRAMS.items()}
         commands.update({name: (words, {}) for name, words in compiled(folder).items()})
-        commands[OPENCL] = ([machine.build / "test/card_opencl", "memory"], {})
+        commands[OPENCL] = ([machine.build / "test/card_opencl", "memory", machine.nvml], {})
         if shutil.which("nvidia-smi"):
             commands["nvidia-smi"] = (["nvidia-smi", "--query-gpu=memory.total,memory.used", "--format=csv,noheader"], {})
         left = list(commands)

@@ -126,7 +126,11 @@ void PayMem(api::cl_mem, void* debt) {
   delete owed;
 }
 
-void PayContext(api::cl_context, void* debt) { PayMem(nullptr, debt); }
+void EndContext(api::cl_context, void* debt) {
+  const auto* owed = static_cast<Debt*>(debt);
+  owed->ledger->Retreat(owed->bytes);
+  delete owed;
+}
 
 void PayEvent(api::cl_event event, api::cl_int, void* debt) {
   const auto* owed = static_cast<Debt*>(debt);
@@ -144,7 +148,7 @@ bool SliceRules::Asks(Call& call, uint64_t* bytes) {
 }
 
 // Using the card takes memory before anything is allocated. Whether two contexts of a process share
-// what the driver holds for them nobody tells, so each is charged.
+// what the driver holds for them shows when it is asked; until then each is charged.
 uint64_t SliceRules::ContextBytes() const {
   const slice::Region* region = tenant_->region();
   if (!OnOther() || !region) return 0;
@@ -196,12 +200,15 @@ uint64_t SliceRules::Held(Call& call, uint64_t asked) {
 
 void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
   if (IsContext(call)) {
+    if (bytes == 0) return;
+    // What it takes is told by the driver from now on, as of every process that uses the card.
+    ledger.Advance(bytes);
     // It ends with the last of what was made in it, whenever the program has given it up.
     const auto context = reinterpret_cast<api::cl_context>(call.created());
     auto* debt = new Debt{&ledger, bytes};
     const auto when_gone = Real().clSetContextDestructorCallback;
-    if (when_gone && when_gone(context, &PayContext, debt) == 0) return;
-    delete debt;  // a driver older than OpenCL 3.0: it stays charged, which is the safe side
+    if (when_gone && when_gone(context, &EndContext, debt) == 0) return;
+    delete debt;  // a driver older than OpenCL 3.0: the next comparison tells
     return;
   }
   if (!IsMemObject(call.info().index)) {

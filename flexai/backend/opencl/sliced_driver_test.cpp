@@ -71,6 +71,7 @@ class Program {
 
   slice::RegionHeader& header() { return daemon_.region().header; }
   slice::ProcessSlot& slot() { return daemon_.region().slots[0]; }
+  void BookWhenCompared(uint64_t bytes) { daemon_.BookWhenCompared(bytes); }
   uint64_t used() { return slice::UsedBytes(daemon_.region()); }
   bool full() { return (slot().queues & slice::QueueWatch::kFull) != 0; }
 
@@ -275,6 +276,24 @@ TEST(SlicedDriver, ContextsAreCharged) {
     EXPECT_EQ(program.used(), kContext + 200 * kMiB) << "a buffer keeps it";
     EXPECT_EQ(Fn<api::ClReleaseMemObjectCall>()(rest), 0);
     EXPECT_EQ(program.used(), 0u);
+  });
+}
+
+// Once the driver was asked, what it says of the process stands for what was expected of the
+// context; and what it said while it kept a block that was given back refuses nobody.
+TEST(SlicedDriver, WhatAContextTakesIsTheDriversToTell) {
+  IN_CHILD({
+    Program program;
+    const api::cl_context context = program.MakeContext();
+    EXPECT_EQ(program.slot().used, 0u);
+    program.slot().booked = kContext + 10 * kMiB;
+    program.slot().measures += 2;
+    Program::MakeBuffer(context, 200 * kMiB);
+    EXPECT_EQ(program.used(), kContext + 210 * kMiB);
+    program.slot().booked = kContext + 64 * kMiB;
+    program.BookWhenCompared(kContext + 10 * kMiB);
+    Program::MakeBuffer(context, kLimit - kContext - 210 * kMiB);
+    EXPECT_EQ(program.used(), kLimit);
   });
 }
 
