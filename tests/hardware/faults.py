@@ -240,6 +240,7 @@ def main():
     try:
         calibrate(machine)
         for part in options.parts.split(","):
+            begin = time.monotonic()
             try:
                 if part == "eight":
                     faults.shared("eight", (5, 7, 9, 11, 13, 15, 17, 19))
@@ -247,6 +248,7 @@ def main():
                     getattr(faults, part)()
             except RuntimeError as failure:
                 FAILED.append(f"{part}: {failure}")
+            print(f"-- {part}: {time.monotonic() - begin:.0f} s", flush=True)
             save(options.out, machine, faults)
     finally:
         end_all()

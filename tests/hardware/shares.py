@@ -183,10 +183,13 @@ class Shares:
         said = [[], []]
         for i in (0, 1, 1, 0) * 3:
             said[i].append(tenants[i].ask())
-        best = [[statistics.mean(sorted(values)[:len(values) // 2]) for values in zip(*each)] for each in said]
-        for what, native, ours in zip(("a launch", "a launch, other things in the caches", "cuMemAlloc and cuMemFree"), *best):
-            print(f"calls   {what}: {native:.0f} ns natively, {ours:.0f} in a slice: {ours - native:+.0f}", flush=True)
-            self.note("calls", what, native=round(native, 1), got=round(ours, 1))
+        names = "a launch", "a launch, other things in the caches", "cuMemAlloc and cuMemFree"
+        for what, native, ours in zip(names, *(zip(*each) for each in said)):
+            best = [sorted(values)[:len(values) // 2] for values in (native, ours)]
+            means = [statistics.mean(values) for values in best]
+            noise = sum(statistics.variance(values) / len(values) for values in best) ** 0.5
+            print(f"calls   {what}: {means[0]:.0f} ns natively, {means[1]:.0f} in a slice: {means[1] - means[0]:+.0f}, unsure by {noise:.0f}", flush=True)
+            self.note("calls", what, native=round(means[0], 1), got=round(means[1], 1), noise=round(noise, 1))
         for tenant in tenants:
             tenant.stop()
 

@@ -29,7 +29,7 @@ class Stamps:
     """Stamps of one multiprocessor's cycles and of the card's time, put between the parts of a step.
 
     How much of a step each part is was learnt alone. A part that took longer than it takes alone was interrupted, and says nothing of the
-    clock. They are read while the next step is under way: the card shall not wait for that."""
+    clock."""
     STAMP = r"""
     extern "C" __global__ void stamp(long long* out) {
       unsigned sm;
@@ -50,9 +50,10 @@ class Stamps:
         self.blocks = 4 * torch.cuda.get_device_properties(0).multi_processor_count  # so that one is on each
         self.stamps = torch.zeros(self.MOST, 2, dtype=torch.int64, device="cuda")
         self.kept = [torch.zeros(self.MOST, 2, dtype=torch.int64).pin_memory() for _ in range(2)]
+        self.under_way = []  # of each step where its stamps will be, and how many
         self.log = open(f"{path}.clock", "wb", buffering=0)
         self.at, self.least, self.card_behind = 0, None, None
-        self.ended = None  # what the last step left: where, how many, when it had ended
+        self.ended = None  # of the last step that has ended the same, and when
 
     def stamp(self):
         if self.at < self.MOST:
@@ -62,12 +63,13 @@ class Stamps:
     def launched(self):
         """All of a step; the stamps follow it."""
         self.kept[0].copy_(self.stamps, non_blocking=True)
-
-    def done(self):
-        """It has ended."""
-        self.ended = self.kept[0], self.at, time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self.under_way.append((self.kept[0], self.at))
         self.kept.reverse()
         self.at = 0
+
+    def done(self):
+        """The first of those that are under way has ended."""
+        self.ended = *self.under_way.pop(0), time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
     def read(self):
         """The stamps of the step that ended last, as (cycles, CLOCK_MONOTONIC ns)."""
@@ -261,19 +263,25 @@ def main():
             return asked.answer(lambda: (step(), torch.cuda.synchronize()))
         if kind in ("train", "gemm") and importlib.util.find_spec("cupy"):
             STAMPS = Stamps(path)
-        steps = -8
-        while not ended:
+        # One step is under way while the one before it is waited for, as training does: the card does not wait for the host.
+        steps, events = -8, [torch.cuda.Event() for _ in range(2)]
+        for i in itertools.count():
             step()
             STAMPS.launched()
-            if steps > 0:
-                STAMPS.tell(log, steps)
-            torch.cuda.synchronize()
+            events[i % 2].record()
+            if i == 0:
+                continue
+            events[(i - 1) % 2].synchronize()
             STAMPS.done()
             steps += 1
+            if ended:
+                break
             if -4 < steps <= 0:
                 STAMPS.learn()
             if steps == 0:
                 print("ready", flush=True)
+            if steps > 0:
+                STAMPS.tell(log, steps)
 
 
 main()
