@@ -2,7 +2,9 @@
 // far they are while they run. On the fake card, whose kernels compute nothing, progress is what
 // has ended.
 //   card_spin calibrate                                  iterations per ms on a free card
-//   card_spin once                                       a few short kernels
+//   card_spin once
+// a few short kernels; prints the clock (CLOCK_MONOTONIC, ns) when it began, the driver was there,
+// a context, all that the kernels need, and when they had ended
 //   card_spin run LOG ITERATIONS_PER_MS KERNEL_US [BATCH [WORK_MS THINK_MS]]
 //   card_spin copy LOG ITERATIONS_PER_MS
 // pinned copies both ways, compared at the end
@@ -118,15 +120,18 @@ struct Card {
   cu::CUdeviceptr_v2 out = 0, done_on_card = 0;
   volatile uint64_t* done = nullptr;
   int units = 1;
+  std::vector<int64_t> made;  // the clock when the driver was there, the context, the rest
 
   explicit Card(bool own_context = false) {
     DO(cuInit(0));
+    made.push_back(Now());
     if (own_context) {
       DO(cuCtxCreate_v2(&context, 0, 0));
     } else {
       DO(cuDevicePrimaryCtxRetain(&context, 0));
       DO(cuCtxSetCurrent(context));
     }
+    made.push_back(Now());
     g_cuda.cuDeviceGetAttribute(&units, 16 /* multiprocessors */, 0);
     DO(cuStreamCreate(&stream, 1 /* does not wait for the default stream */));
     DO(cuStreamCreate(&forgotten, 1));
@@ -139,6 +144,7 @@ struct Card {
     memset(host, 0, 4096);
     DO(cuMemHostGetDevicePointer_v2(&done_on_card, host, 0));
     done = static_cast<volatile uint64_t*>(host);
+    made.push_back(Now());
   }
 
   void Launch(uint64_t iterations, uint64_t base) { LaunchOn(stream, iterations, base); }
@@ -193,10 +199,13 @@ int Calibrate() {
 }
 
 // As little as a checker that follows every access needs to see.
-int Once() {
+int Once(int64_t began) {
   Card card;
   for (int i = 0; i < 4; ++i) card.Launch(1000, 0);
   card.Wait();
+  printf("%lld", static_cast<long long>(began));
+  for (const int64_t at : card.made) printf(" %lld", static_cast<long long>(at));
+  printf(" %lld\n", static_cast<long long>(Now()));
   return 0;
 }
 
@@ -452,11 +461,12 @@ int Copy(const char* path) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const int64_t began = Now();
   signal(SIGTERM, &OnTerm);
   const std::string word = argc > 1 ? argv[1] : "";
   Load();
   if (word == "calibrate") return Calibrate();
-  if (word == "once") return Once();
+  if (word == "once") return Once(began);
   if (word == "copy" && argc > 2) return Copy(argv[2]);
   if (word == "contexts" && argc > 3) return Contexts(argv[2], atof(argv[3]), argc > 4);
   if (word == "left" && argc > 3) return Left(argv[2], atof(argv[3]));

@@ -9,12 +9,14 @@ process holds. Exit code 1 where a byte over the limit was held, or less than 99
 import argparse
 import concurrent.futures
 import importlib.util
+import itertools
 import json
 import os
 import pathlib
 import re
 import shlex
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -310,22 +312,31 @@ def programs(machine, limit, numba_path):
     return {name: found[name] for name in commands}
 
 
+PHASES = "to its own start", "driver", "context", "module and memory", "first kernels", "to its end"
+
+
 def startup(machine, limit):
     """Seconds from start to the first tensor of PyTorch's on the card, and of a small program to the end of its first kernels; natively and in
-    a slice, one before the other as often as the other before the one."""
+    a slice, one before the other as often as the other before the one. Of the small one also what each phase takes, in ms."""
     commands = {"small": ([machine.build / "test/card_spin", "once"], 10)}
     if has("torch"):
         commands["torch"] = ([sys.executable, "-c", "import torch; torch.zeros(1).cuda()"], 2)
-    result = {}
+    result, phases = {}, {}
     for what, (command, times) in commands.items():
-        run = {"native": lambda: subprocess.run(command, check=True, capture_output=True, env=machine.native()),
+        run = {"native": lambda: subprocess.run(command, check=True, capture_output=True, env=machine.native(), text=True),
                "slice": lambda: machine.run(limit, *command)}
         took = result[what] = {name: [] for name in run}
         for name in ("native", "slice", "slice", "native") * (times // 2):
             begin = time.monotonic()
-            run[name]()
+            said = run[name]().stdout
             took[name].append(round(time.monotonic() - begin, 4))
+            if what == "small":
+                moments = [begin, *(int(word) / 1e9 for word in said.split()), begin + took[name][-1]]
+                phases.setdefault(name, []).append([1e3 * (after - before) for before, after in itertools.pairwise(moments)])
         print(f"seconds of {what}", took)
+    result["phases"] = {name: {phase: round(statistics.median(times), 2) for phase, times in zip(PHASES, zip(*each))} for name, each in phases.items()}
+    for name, each in result["phases"].items():
+        print(f"ms of small, {name}: {each}")
     return result
 
 
@@ -351,6 +362,7 @@ def main():
                 result["programs"] = others.result()
         if options.startup:
             result["startup_seconds"] = startup(machine, limit)
+            result["startup_phases"] = result["startup_seconds"].pop("phases")
     finally:
         machine.close()
     if options.out:

@@ -191,6 +191,10 @@ def memory(part):
         found = verdict(added, 50) if decided else "not decided, native's differ by more"
         text += (f"\nFrom start until {said}: {native:.3f} s natively, {ours:.3f} s in a slice (the better half of {len(took['native'])}; native's differ "
                  f"by {1e3 * spread:.0f} ms): {added:+.0f} ms (bar 50: {found}).\n")
+    if phases := part.get("startup_phases"):
+        text += "\nWhat the small program's start takes, the median of ten, in ms:\n" + table(
+            ["", *phases["native"]], [[{"native": "natively", "slice": "in a slice"}[name], *(f"{ms:.1f}" for ms in each.values())]
+                                      for name, each in phases.items()])
     return text
 
 
