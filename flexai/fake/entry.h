@@ -4,7 +4,7 @@
 #pragma once
 
 #include "flexai/fake/faults.h"
-#include "flexai/intercept/ops.h"
+#include "flexai/intercept/call.h"
 
 namespace flexai::fake {
 
@@ -28,13 +28,15 @@ struct Entry<C, kBody, R(A...)> {
     C call{args...};
     int64_t code = 0;
     if (Faults::Instance().Take(C::kName, &code)) {
-      intercept::OpsOf<C>::Refuse(&call, code);
+      intercept::EndWith(Library().ops[C::kIndex].fields, &call, code);
     } else if constexpr (kBody == Body::kNone) {
       constexpr auto kCode = static_cast<int>(flexai::Code::kUnimplemented);
-      intercept::OpsOf<C>::Refuse(&call, Library().functions[C::kIndex].errors[kCode]);
+      intercept::EndWith(Library().ops[C::kIndex].fields, &call,
+                         Library().functions[C::kIndex].errors[kCode]);
     } else if constexpr (kBody == Body::kNothing) {
       constexpr auto kOkCode = static_cast<int>(flexai::Code::kOk);
-      intercept::OpsOf<C>::Refuse(&call, Library().functions[C::kIndex].errors[kOkCode]);
+      intercept::EndWith(Library().ops[C::kIndex].fields, &call,
+                         Library().functions[C::kIndex].errors[kOkCode]);
     } else {
       Run(call);
     }

@@ -1,6 +1,6 @@
 // One call in flight, as stages see it: a view of a generated struct that lives on the caller's
 // stack, so that making one costs no allocation. Everything vendor-specific is behind FnInfo (data)
-// and FnOps (functions made by templates).
+// and FnOps (its fields, and how it goes on).
 #pragma once
 
 #include <stddef.h>
@@ -9,6 +9,8 @@
 
 #include "flexai/base/status.h"
 #include "flexai/intercept/event.h"
+#include "flexai/intercept/fields.h"
+#include "flexai/intercept/print.h"
 
 namespace flexai::intercept {
 
@@ -35,17 +37,8 @@ struct FnInfo {
 struct FnOps {
   /// Calls `next` with the parameters and keeps its result; a null `next` refuses as unimplemented.
   void (*forward)(void* params, void* next);
-  uint64_t (*charge)(void* params);
-  uint64_t (*handle)(void* params);
-  uint64_t (*created)(void* params);
-  uint64_t (*dropped)(void* params);
   uint64_t (*queue)(void* params);  // null where the call is about none
-  bool (*ok)(void* params, int64_t success);
-  /// Puts `code` where the function reports errors, and null where it returns an object.
-  void (*refuse)(void* params, int64_t code);
-  /// Writes "name(a=1, b=2) = 0" and returns its length, cut at `size`; reads behind pointers only
-  /// if `follow`.
-  size_t (*print)(void* params, const char* name, bool follow, char* out, size_t size);
+  Fields fields;
 };
 
 /// One vendor library: its functions, in the order of their indices.
@@ -78,23 +71,23 @@ class Call {
   int door() const { return door_; }
 
   /// Bytes that this call asks for; 0 if the table marks no charge.
-  uint64_t charge() const { return ops_.charge(params_); }
+  uint64_t charge() const { return ChargeOf(ops_.fields, params_); }
   /// The first handle among the parameters; 0 if there is none.
-  uint64_t handle() const { return ops_.handle(params_); }
+  uint64_t handle() const { return HandleOf(ops_.fields, params_); }
   /// After a call that worked: the object it made; 0 if none.
-  uint64_t created() const { return ok() ? ops_.created(params_) : 0; }
+  uint64_t created() const { return ok() ? CreatedOf(ops_.fields, params_) : 0; }
   /// The object that this call gives up; 0 if none.
-  uint64_t dropped() const { return ops_.dropped(params_); }
+  uint64_t dropped() const { return DroppedOf(ops_.fields, params_); }
   /// The queue that the call is about, as the application named it; 0 if none.
   uint64_t queue() const { return ops_.queue ? ops_.queue(params_) : 0; }
   /// Whether the vendor's result says success.
-  bool ok() const { return !refused_ && ops_.ok(params_, info_.errors[0]); }
+  bool ok() const { return !refused_ && IsOk(ops_.fields, params_, info_.errors[0]); }
 
   /// Gives the caller the vendor's own code for `code` and skips the driver.
   void Refuse(Code code) { RefuseWith(info_.errors[static_cast<int>(code) & (kCodes - 1)]); }
   /// The same with a vendor code that the backend knows better.
   void RefuseWith(int64_t vendor_code) {
-    ops_.refuse(params_, vendor_code);
+    EndWith(ops_.fields, params_, vendor_code);
     refused_ = true;
   }
   /// The stage now running in its Before wants no After for this call.
@@ -107,7 +100,7 @@ class Call {
   /// Parameters and result in one line; returns its length. After the call: what is behind pointers
   /// is shown only if it worked.
   size_t Print(char* out, size_t size) const {
-    return ops_.print(params_, info_.name, ok(), out, size);
+    return PrintCall(ops_.fields, params_, info_.name, ok(), {out, size});
   }
 
   /// A word of the stage now running, kept from its Before to its After.

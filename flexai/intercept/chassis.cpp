@@ -119,7 +119,7 @@ bool Chassis::GoesStraight(int door) const {
   }
   if (!next) {
     // The driver or loader behind this door does not have the function.
-    ops.refuse(params, info.errors[static_cast<int>(Code::kUnimplemented)]);
+    EndWith(ops.fields, params, info.errors[static_cast<int>(Code::kUnimplemented)]);
     return;
   }
   Call call(info, ops, params, door);

@@ -54,6 +54,7 @@ struct ParamInfo {
 /// Defaults of a tag; generated tags hide what differs.
 template <class C>
 struct ParamTag {
+  using Of = C;
   constexpr explicit ParamTag(const C& in_call) : call(in_call) {}
 
   /// Elements (kArray, kStrings, kBlobs) or bytes (kBytes) that the caller provides behind the

@@ -1,8 +1,13 @@
 // A call as one line of text: "clCreateBuffer(context=0x55d0, flags=4, size=1024, host_ptr=null) =
-// 0x55e0". A template over VisitParams; the writing itself is in print.cpp.
+// 0x55e0".
 #pragma once
 
-#include "flexai/intercept/param.h"
+#include <stddef.h>
+
+#include <cstdint>
+#include <span>
+
+#include "flexai/intercept/fields.h"
 
 namespace flexai::intercept {
 
@@ -28,100 +33,10 @@ class LineWriter {
   size_t length_ = 0;
 };
 
-/// Visitor that prints each parameter. Memory behind pointers is read only if `follow`: after a
-/// call that failed, nobody has checked those pointers, and out parameters hold nothing.
-struct PrintParam {
-  LineWriter& line;
-  bool follow;
-  bool first = true;
-
-  static constexpr uint64_t kShown = 4;     // elements of an array
-  static constexpr size_t kShownText = 48;  // bytes of a string
-
-  template <class T>
-  void Value(const T& value) {
-    if constexpr (std::is_pointer_v<T>) {
-      if (value == nullptr) return line.Text("null");
-      line.Hex(reinterpret_cast<uintptr_t>(value));
-    } else if constexpr (std::is_integral_v<T>) {
-      if constexpr (std::is_signed_v<T>) {
-        line.Signed(value);
-      } else {
-        line.Unsigned(value);
-      }
-    } else {
-      line.Text("{...}");
-    }
-  }
-
-  template <class Tag, class T>
-  void operator()(Tag tag, T& field) {
-    if (!first) line.Text(", ");
-    first = false;
-    line.Text(Tag::kInfo.name);
-    line.Text("=");
-    Field(tag, field);
-  }
-
-  template <class Tag, class T>
-  void Field([[maybe_unused]] Tag tag, T& field) {
-    constexpr Shape kShape = Tag::kInfo.shape;
-    if constexpr (kShape == Shape::kOne || kShape == Shape::kArray) {
-      if (!field || !follow) return Value(static_cast<const void*>(field));
-      uint64_t count = kShape == Shape::kOne ? 1 : tag.Count();
-      if (tag.Filled() < count) count = tag.Filled();
-      if (kShape == Shape::kArray) line.Text("[");
-      for (uint64_t i = 0; i < count && i < kShown; ++i) {
-        if (i > 0) line.Text(", ");
-        Value(field[i]);
-      }
-      if (kShape == Shape::kArray) line.Text(count > kShown ? ", ...]" : "]");
-    } else if constexpr (kShape == Shape::kCString) {
-      if (!field) return line.Text("null");
-      line.Quoted(reinterpret_cast<const char*>(field), kShownText);
-    } else if constexpr (kShape == Shape::kBytes || kShape == Shape::kStrings ||
-                         kShape == Shape::kBlobs) {
-      Value(field);
-      if (!field) return;
-      line.Text("(");
-      line.Unsigned(tag.Count());
-      line.Text(")");
-    } else if constexpr (kShape == Shape::kList0) {
-      if (!field || !follow) return Value(static_cast<const void*>(field));
-      line.Text("[");
-      for (int i = 0; field[i] != 0 && i < 16; i += 2) {
-        if (i > 0) line.Text(", ");
-        line.Hex(static_cast<uint64_t>(field[i]));
-        line.Text(": ");
-        line.Hex(static_cast<uint64_t>(field[i + 1]));
-      }
-      line.Text("]");
-    } else if constexpr (Tag::kInfo.handle_kind != 0 && !std::is_pointer_v<T>) {
-      line.Hex(ToWord(field));
-    } else {
-      Value(field);
-    }
-  }
-};
-
-/// "name(parameters) = result" in at most `size` bytes; returns the length without the final zero.
-template <class C>
-size_t PrintCall(C& call, const char* name, bool follow, char* out, size_t size) {
-  LineWriter line(out, size);
-  line.Text(name);
-  line.Text("(");
-  PrintParam print{line, follow};
-  call.VisitParams(print);
-  line.Text(")");
-  if constexpr (C::kReturns != Returns::kVoid) {
-    line.Text(" = ");
-    if constexpr (std::is_pointer_v<decltype(call.result)>) {
-      print.Value(static_cast<const void*>(call.result));
-    } else {
-      print.Value(call.result);
-    }
-  }
-  return line.length();
-}
+/// "name(parameters) = result" as far as it fits into `out`; returns the length without the final
+/// zero. Memory behind pointers is read only if `follow`: after a call that failed, nobody has
+/// checked those pointers, and out parameters hold nothing.
+size_t PrintCall(const Fields& fields, const void* params, const char* name, bool follow,
+                 std::span<char> out);
 
 }  // namespace flexai::intercept

@@ -11,7 +11,7 @@ namespace {
 template <class C>
 std::string Printed(C call, size_t size = 400) {
   std::string out(size, '?');
-  out.resize(PrintCall(call, C::kName, true, out.data(), size));
+  out.resize(PrintCall(toy::kLibrary.ops[C::kIndex].fields, &call, C::kName, true, out));
   return out;
 }
 
@@ -43,7 +43,7 @@ TEST(Print, AFailedCallIsPrintedWithoutReadingBehindPointers) {
   toy::ToyListCardsCall call{2, nowhere, reinterpret_cast<toy::toy_u32*>(0x20)};
   call.result = toy::TOY_ERROR_VALUE;
   char out[100];
-  PrintCall(call, call.kName, false, out, sizeof out);
+  PrintCall(toy::kLibrary.ops[call.kIndex].fields, &call, call.kName, false, out);
   EXPECT_STREQ(out, "toyListCards(capacity=2, cards=0x10, found=0x20) = -1");
 }
 

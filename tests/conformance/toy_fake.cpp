@@ -55,7 +55,7 @@ Context* Find(toy::toy_context handle) {
 
 template <class C>
 void Fail(C& call, int64_t code) {
-  intercept::OpsOf<C>::Refuse(&call, code);
+  intercept::EndWith(toy::kLibrary.ops[C::kIndex].fields, &call, code);
 }
 
 }  // namespace

@@ -145,12 +145,23 @@ def generate(table):
     return "\n".join(out) + "\n"
 
 
+def _fields(function):
+    """The table of a function's fields."""
+    rows = [f"    intercept::FieldOf<{function.call}::{_tag_name(p)}, decltype({function.call}::{p.name})>(\n"
+            f"        offsetof({function.call}, {p.name})),\n" for p in function.params]
+    if function.returns.kind != "void":
+        rows.append(f"    intercept::FieldOf<{function.call}::ResultTag, decltype({function.call}::result)>(\n"
+                    f"        offsetof({function.call}, result)),\n")
+    return f"constexpr intercept::FieldInfo kFieldsOf{function.call}[] = {{\n{''.join(rows)}}};\n"
+
+
 def generate_ops(table):
-    """ops.cpp: one FnOps per function, made by the templates of flexai/intercept/ops.h."""
-    rows = "".join(f"    intercept::OpsOf<{f.call}>::kOps,\n" for f in table.functions)
+    """ops.cpp: one FnOps per function, made by flexai/intercept/ops.h of the table of its fields."""
+    fields = "".join(_fields(f) for f in table.functions)
+    rows = "".join(f"    intercept::OpsOf<{f.call}>(kFieldsOf{f.call}),\n" for f in table.functions)
     kinds = len(table.handle_kinds) + 1
     return (f"{head(table)}\n#include \"flexai/intercept/ops.h\"\n#include \"{table.library.name}/calls.h\"\n\n"
-            f"namespace {namespace(table)} {{\nnamespace {{\n\n"
+            f"namespace {namespace(table)} {{\nnamespace {{\n\n{fields}\n"
             f"constexpr intercept::FnOps kOps[kFunctionCount] = {{\n{rows}}};\n\n}}  // namespace\n\n"
             f"constinit const intercept::LibraryInfo kLibrary = {{\"{table.library.name}\", kFunctionCount, kFunctions, kOps, "
             f"kHandleKinds, {kinds}}};\n\n}}  // namespace {namespace(table)}\n")

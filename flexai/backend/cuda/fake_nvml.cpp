@@ -21,7 +21,7 @@ char g_cards[kMostCards];  // their addresses are the cards' handles
 
 template <class C>
 void End(C& call, int64_t code = ml::NVML_SUCCESS) {
-  intercept::OpsOf<C>::Refuse(&call, code);
+  intercept::EndWith(ml::kLibrary.ops[C::kIndex].fields, &call, code);
 }
 
 template <class C>

@@ -30,7 +30,7 @@ inline constexpr int64_t kOk = cu::CUDA_SUCCESS;
 /// Sets a call's result. Codes are those of [constants] in the table.
 template <class C>
 void End(C& call, int64_t code = kOk) {
-  intercept::OpsOf<C>::Refuse(&call, code);
+  intercept::EndWith(cu::kLibrary.ops[C::kIndex].fields, &call, code);
 }
 
 struct Object {

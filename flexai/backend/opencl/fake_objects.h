@@ -192,7 +192,7 @@ H HandleOf(T* object) {
 /// The call ends with this error.
 template <class C>
 void Fail(C& call, int64_t code) {
-  intercept::OpsOf<C>::Refuse(&call, code);
+  intercept::EndWith(cl::kLibrary.ops[C::kIndex].fields, &call, code);
 }
 /// The call ends with this object, whose one reference becomes the application's.
 template <class C, class T>

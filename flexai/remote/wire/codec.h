@@ -101,7 +101,8 @@ struct CodecOf {
       Incoming incoming;
       FLEXAI_RETURN_IF_ERROR(DecodeCall(call, in, *site.handles, memory, incoming));
       site.run(site.context, C::kIndex, &call);
-      const bool worked = site.library->ops[C::kIndex].ok(&call, info.errors[0]);
+      const bool worked =
+          intercept::IsOk(site.library->ops[C::kIndex].fields, &call, info.errors[0]);
       if (worked) {
         BindNew bind{*site.handles, incoming};
         call.VisitResult(bind);
