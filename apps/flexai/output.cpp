@@ -11,6 +11,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "flexai/operate/json_text.h"
+
 namespace flexai::cli {
 namespace {
 
@@ -31,13 +33,9 @@ bool IsPlain(const std::string& text) {
   return letter_first && text.back() != ' ' && std::all_of(text.begin(), text.end(), harmless);
 }
 
-std::string Dump(const json& value, int indent) {
-  return value.dump(indent, ' ', false, json::error_handler_t::replace);
-}
-
 std::string YamlScalar(const json& value) {
   if (value.is_string() && IsPlain(value.get<std::string>())) return value.get<std::string>();
-  return Dump(value, -1);  // JSON's scalars and empty [] {} are YAML's as well
+  return operate::JsonText(value);  // JSON's scalars and empty [] {} are YAML's as well
 }
 
 bool IsBlock(const json& value) { return value.is_structured() && !value.empty(); }
@@ -123,7 +121,7 @@ std::string Table::Render(size_t width) const {
   return text;
 }
 
-std::string ToJson(const json& value) { return Dump(value, 2) + "\n"; }
+std::string ToJson(const json& value) { return operate::JsonText(value, 2) + "\n"; }
 
 std::string ToYaml(const json& value) {
   if (!IsBlock(value)) return YamlScalar(value) + "\n";
@@ -212,7 +210,7 @@ bool Print(std::string_view text) {
 std::string TextField(const json& object, const char* name) {
   const auto found = object.is_object() ? object.find(name) : object.end();
   if (found == object.end() || found->is_null()) return "";
-  return Printable(found->is_string() ? found->get<std::string>() : Dump(*found, -1));
+  return Printable(found->is_string() ? found->get<std::string>() : operate::JsonText(*found));
 }
 
 double NumberField(const json& object, const char* name, double fallback) {

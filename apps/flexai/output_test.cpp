@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "flexai/operate/json_text.h"
+
 namespace flexai::cli {
 namespace {
 
@@ -75,7 +77,7 @@ TEST(Yaml, NestsObjectsAndLists) {
 TEST(Yaml, QuotesWhatWouldBeReadAsSomethingElse) {
   for (const char* text : {"", "0", "1.5", "true", "no", "null", "a: b", "- x", "#c", " x", "x ",
                            "a\nb", "0x1f", "~"}) {
-    EXPECT_EQ(ToYaml(json(text)), json(text).dump() + "\n") << text;
+    EXPECT_EQ(ToYaml(json(text)), operate::JsonText(json(text)) + "\n") << text;
   }
   EXPECT_EQ(ToYaml(json("python train.py")), "python train.py\n");
   EXPECT_EQ(ToYaml(json::array()), "[]\n");

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "flexai/model/units.h"
+#include "flexai/operate/json_text.h"
 
 namespace flexai::cli {
 namespace {
@@ -132,7 +133,8 @@ std::string Remarks(const json& status) {
   }
   for (const json& warning : ListField(status, "warnings")) {
     text +=
-        "warning: " + Printable(warning.is_string() ? warning.get<std::string>() : warning.dump()) +
+        "warning: " +
+        Printable(warning.is_string() ? warning.get<std::string>() : operate::JsonText(warning)) +
         "\n";
   }
   for (const json& slice : ListField(status, "slices")) {

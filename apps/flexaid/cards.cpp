@@ -14,6 +14,7 @@
 #include "apps/flexaid/inventories.h"
 #include "flexai/base/clock.h"
 #include "flexai/base/log.h"
+#include "flexai/operate/json_text.h"
 
 namespace flexai {
 namespace {
@@ -120,7 +121,7 @@ int PrintCards() {
   json found = {{"cards", json::array()}, {"unshared", json::array()}};
   for (const model::Card& card : all) found["cards"].push_back(ToJson(card));
   for (const model::Unshared& one : unshared) found["unshared"].push_back(ToJson(one));
-  const std::string text = found.dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string text = operate::JsonText(found);
   fputs(text.c_str(), stdout);
   fflush(stdout);
   // Past the destructors of drivers: the answer is out, and some of them hang or crash.
@@ -140,7 +141,7 @@ Result<FoundCards> ProbeCardsInChild() {
     _exit(127);
   }
   close(ends[1]);
-  const json answer = json::parse(ReadToEnd(ends[0]), nullptr, /*allow_exceptions=*/false);
+  const json answer = operate::ParseJson(ReadToEnd(ends[0]));
   close(ends[0]);
   kill(child, SIGKILL);
   int status = 0;

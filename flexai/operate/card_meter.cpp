@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "flexai/operate/json_text.h"
+
 namespace flexai::operate {
 namespace {
 
@@ -14,7 +16,7 @@ using nlohmann::json;
 constexpr size_t kLongestLine = 8 << 20;
 
 std::string Line(const char* name, json all) {
-  return json{{name, std::move(all)}}.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return JsonText(json{{name, std::move(all)}}) + "\n";
 }
 
 bool IsUse(const json& j) {
@@ -79,7 +81,7 @@ CardMeter::News CardMeter::Take() {
 }
 
 void CardMeter::TakeLine(std::string_view line, News* news) {
-  const json all = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const json all = ParseJson(line);
   const auto list = [&](const char* name) -> const json* {
     const auto found = all.is_object() ? all.find(name) : all.end();
     return found != all.end() && found->is_array() ? &*found : nullptr;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "flexai/base/clock.h"
+#include "flexai/operate/json_text.h"
 #include "flexai/slice/attach.h"
 
 namespace flexai::operate {
@@ -110,7 +111,7 @@ Client::~Client() {
 }
 
 Result<nlohmann::json> Client::Call(const nlohmann::json& request, int pass_fd) {
-  const std::string text = request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string text = JsonText(request);
   FLEXAI_RETURN_IF_ERROR(slice::SendFrame(fd_, slice::FrameType::kRequest, text.data(),
                                           static_cast<uint32_t>(text.size()), pass_fd));
   return Next();
@@ -120,7 +121,7 @@ Result<nlohmann::json> Client::Next() {
   Result<slice::Frame> frame = slice::ReceiveFrame(fd_, -1);
   if (!frame.ok()) return frame.status();
   if (frame->fd >= 0) close(frame->fd);
-  nlohmann::json reply = nlohmann::json::parse(frame->data, nullptr, /*allow_exceptions=*/false);
+  nlohmann::json reply = ParseJson(frame->data);
   if (!reply.is_object()) return Status(Code::kDataLoss, "the daemon's answer is not JSON");
   const auto error = reply.find("error");
   if (error == reply.end()) return reply;

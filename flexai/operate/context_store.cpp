@@ -8,6 +8,7 @@
 
 #include "flexai/base/log.h"
 #include "flexai/base/status.h"
+#include "flexai/operate/json_text.h"
 #include "flexai/operate/kept_file.h"
 
 namespace flexai::operate {
@@ -29,8 +30,7 @@ ContextStore::ContextStore(const std::string& folder) : folder_(folder) {
 }
 
 void ContextStore::Read() {
-  const json all = json::parse(ReadKept(folder_ + "/contexts.json", kLongestFile), nullptr,
-                               /*allow_exceptions=*/false);
+  const json all = ParseJson(ReadKept(folder_ + "/contexts.json", kLongestFile));
   if (!all.is_object() || all.value("version", json()) != kVersion) return;
   const auto list = all.find("contexts");
   if (list == all.end() || !list->is_array()) return;
@@ -63,7 +63,7 @@ Status ContextStore::Write() const {
     list.push_back(json::array({key.substr(0, end), key.substr(end + 1), bytes}));
   }
   const json all = {{"version", kVersion}, {"contexts", std::move(list)}};
-  const std::string text = all.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::string text = JsonText(all, 2) + "\n";
   return WriteKept(folder_, "contexts.json", text);
 }
 

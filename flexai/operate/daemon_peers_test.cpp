@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "flexai/operate/daemon_fixture_test.h"
+#include "flexai/operate/json_text.h"
 #include "flexai/slice/region.h"
 
 namespace flexai::operate {
@@ -39,7 +40,7 @@ class PeersTest : public DaemonTest {
   static Code CodeOfReply(int fd) {
     const auto frame = slice::ReceiveFrame(fd, kSoonMs);
     if (!frame.ok()) return frame.status().code();
-    const json reply = json::parse(frame->data, nullptr, false);
+    const json reply = ParseJson(frame->data);
     return reply.contains("error") ? CodeFromName(reply["error"]["code"].get<std::string>())
                                    : Code::kOk;
   }

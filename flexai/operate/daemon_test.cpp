@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 
 #include "flexai/operate/daemon_fixture_test.h"
+#include "flexai/operate/json_text.h"
 
 namespace flexai::operate {
 namespace {
@@ -127,7 +128,7 @@ TEST_F(DaemonTest, SliceEndsWithItsLeaderAndLeavesAReport) {
   ASSERT_TRUE(Await([&] { return Slices() == 0; }));
   char text[4096] = {};
   ASSERT_GT(pread(report, text, sizeof(text) - 1, 0), 0);
-  const json told = json::parse(text, nullptr, false);
+  const json told = ParseJson(text);
   EXPECT_EQ(told["state"], "ended");
   EXPECT_EQ(told["leader_pid"], leader);
   EXPECT_EQ(told["share_permille"], 400);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "flexai/operate/json_text.h"
 #include "flexai/operate/kept_file.h"
 
 namespace flexai::operate {
@@ -84,8 +85,7 @@ json LeverBook::Key(const model::Card& card) const {
 json LeverBook::Read() const {
   if (folder_.empty()) return json::array();
   const std::string text = ReadKept(folder_ + "/" + kFile, kMostBytes);
-  const auto is_shallow = [](int depth, json::parse_event_t, json&) { return depth <= 8; };
-  const json all = json::parse(text, is_shallow, /*allow_exceptions=*/false);
+  const json all = ParseJson(text);
   if (!all.is_object() || all.value("format", json()) != json(kFormat)) return json::array();
   const auto cards = all.find("cards");
   return cards != all.end() && cards->is_array() ? *cards : json::array();
@@ -115,7 +115,7 @@ Status LeverBook::Keep(const model::Card& card, const LeverRecord& record) const
   entry["at"] = record.at;
   cards.push_back(std::move(entry));
   const json all = {{"format", kFormat}, {"cards", cards}};
-  const std::string text = all.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::string text = JsonText(all, 1) + "\n";
   return WriteKept(folder_, kFile, text);
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "flexai/base/log.h"
+#include "flexai/operate/json_text.h"
 
 namespace flexai::operate {
 namespace {
@@ -34,7 +35,7 @@ std::string TimeText(int64_t at) {
 }  // namespace
 
 std::string WriteProbe(const device::ProbeResult& result) {
-  return ToJson(result).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  return JsonText(ToJson(result)) + "\n";
 }
 
 LeverProbes::LeverProbes(const std::vector<model::Card>& cards, StartProbeFn start, LeverBook book)
@@ -126,7 +127,7 @@ bool LeverProbes::OnAnswer(Nanos now) {
     if (text_.size() > kMostText) break;
   }
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  const json answer = json::parse(text_, nullptr, /*allow_exceptions=*/false);
+  const json answer = ParseJson(text_);
   Result<device::ProbeResult> result = ProbeFromJson(answer);
   if (result.ok()) {
     Finish(*result, /*remember=*/result->not_probed.empty());

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "flexai/operate/daemon.h"
+#include "flexai/operate/json_text.h"
 
 namespace flexai::operate {
 namespace {
@@ -188,7 +189,7 @@ void Daemon::WriteReport(const Parts& parts) const {
   for (size_t i = 0; report.contains("parts") && i < parts.size(); ++i) {
     end(report["parts"][i], *parts[i]);
   }
-  const std::string text = report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::string text = JsonText(report, 2) + "\n";
   [[maybe_unused]] const ssize_t written = write(first.report_fd, text.data(), text.size());
 }
 

@@ -9,14 +9,13 @@
 #include <random>
 
 #include "flexai/operate/daemon.h"
+#include "flexai/operate/json_text.h"
 #include "flexai/operate/pidfd.h"
 
 namespace flexai::operate {
 namespace {
 
 using nlohmann::json;
-
-constexpr int kMaxDepth = 8;
 
 json ErrorReply(const Status& status) {
   return {{"error",
@@ -81,14 +80,12 @@ Result<model::SliceSpec> ReadAsked(const json& request) {
 }  // namespace
 
 void Daemon::Reply(Connection& peer, const json& reply) {
-  const std::string text = reply.dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string text = JsonText(reply);
   peer.Send(slice::FrameType::kReply, text.data(), text.size());
 }
 
 void Daemon::OnRequest(Connection& peer, slice::Frame& frame) {
-  // Copying and printing recurse: what lies deeper than any request of ours is left out.
-  const auto is_shallow = [](int depth, json::parse_event_t, json&) { return depth <= kMaxDepth; };
-  const json request = json::parse(frame.data, is_shallow, /*allow_exceptions=*/false);
+  const json request = ParseJson(frame.data);
   if (!request.is_object()) {
     return Reply(peer, ErrorReply(Status(Code::kInvalidArgument, "the request is not JSON")));
   }
