@@ -223,6 +223,18 @@ TEST_F(StageTest, TheSameSumOfOtherFiguresIsComparedAgain) {
   EXPECT_EQ(alloc_(650), toy::TOY_OK);
 }
 
+// Of two libraries of a process one has the booking in its slot; what the other expected counts no
+// longer once it was compared, though that one asks for nothing.
+TEST_F(StageTest, WhatWasExpectedIsSettledWithoutAnAllocation) {
+  Start<g_chassis<16>>();
+  ProcessSlot& slot = daemon_.region().slots[0];
+  tenant_.ledger()->Advance(100);
+  EXPECT_EQ(slot.advance, 100u);
+  slot.measures += 2;
+  for (int waited = 0; waited < 5000 && slot.advance != 0; ++waited) usleep(1000);  // poll
+  EXPECT_EQ(slot.advance, 0u);
+}
+
 TEST_F(StageTest, GivesBackWhatTheDriverRefused) {
   driver_.toyAlloc = [](toy::toy_context, toy::toy_memory*, size_t) {
     return toy::toy_status{toy::TOY_ERROR_OTHER};

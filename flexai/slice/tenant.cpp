@@ -166,6 +166,9 @@ void Tenant::RunAgent() {
     }
     Follow(gate);
     if (asker_) asker_->Look(MonotonicNow());
+    // The library that expects something to be booked may never allocate again: beside another one
+    // of this process, whose slot the booking is in, it would count twice.
+    if (Ledger* ours = ledger()) ours->SettleAdvance();
     // Another process of the tenant may have met the successor before us.
     LookForSuccessor(MonotonicNow());
     FutexWait(header.gate, gate, kHeartbeatLimit / 4);
