@@ -45,7 +45,9 @@ class Shares:
                    for kind in dict.fromkeys([*kinds, *twins])}
         natives = {kind: [Tenant(self.machine, f"{kind}-native-{i}", kind, 0, native=True) for i in range(copies[kind])] for kind in twins}
         every = [*sum(tenants.values(), []), *sum(natives.values(), [])]
+        begin = time.monotonic()
         at_once(every, lambda tenant: rest(tenant.ready(), True))
+        print(f"-- {len(every)} programs are ready after {time.monotonic() - begin:.0f} s", flush=True)
         if kinds:
             print("alone under a hard limit, progress in percent of alone")
             print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS))
