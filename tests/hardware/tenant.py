@@ -153,7 +153,7 @@ class Window:
     """A time in which tenants worked. What they did in it is asked for later: a step is logged when it has ended, and by train when the next
     one is launched; under a small share that takes long."""
 
-    def __init__(self, tenants, seconds, settle=0.4):
+    def __init__(self, tenants, seconds, settle=0.3):
         time.sleep(settle)
         self.tenants, machine = tenants, tenants[0].machine
         self.begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
@@ -174,7 +174,7 @@ class Window:
         return [tenant.mean_clock(self.begin, self.end) for tenant in self.tenants]
 
 
-def rates(tenants, seconds, settle=0.4):
+def rates(tenants, seconds, settle=0.3):
     """Progress of each at once, and in its `card_percent` its part of the card's time."""
     window = Window(tenants, seconds, settle)
     for tenant, percent in zip(tenants, window.card):
@@ -204,7 +204,7 @@ def rate_of(*windows):
     return max(rate, 1e-9)
 
 
-def progress(tenants, seconds, settle=0.4, logged=None):
+def progress(tenants, seconds, settle=0.3, logged=None):
     time.sleep(settle)
     begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     time.sleep(seconds)
