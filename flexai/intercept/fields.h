@@ -36,8 +36,8 @@ struct FieldRoles {
   uint32_t charges = 0;
   uint32_t creates = 0;
   uint32_t errors = 0;
-  int8_t handle = -1;   // the first that names an object; -1 = none
-  int8_t dropped = -1;  // the object that the call gives up
+  int16_t handle = -1;   // the first that names an object; -1 = none
+  int16_t dropped = -1;  // the object that the call gives up
 };
 
 /// The fields of one function: parameters in order, then the result if there is one.

@@ -68,10 +68,10 @@ constexpr FieldRoles RolesOf(const FieldInfo* all, int params) {
     if (field.role == Role::kCharge) roles.charges |= 1u << i;
     if (field.role == Role::kNew) roles.creates |= 1u << i;
     if (field.role == Role::kError) roles.errors |= 1u << i;
-    if (field.role == Role::kDrop && itself) roles.dropped = static_cast<int8_t>(i);
+    if (field.role == Role::kDrop && itself) roles.dropped = static_cast<int16_t>(i);
     if ((field.role == Role::kHandle || field.role == Role::kDrop) && itself &&
         field.direction == Direction::kIn && roles.handle < 0) {
-      roles.handle = static_cast<int8_t>(i);
+      roles.handle = static_cast<int16_t>(i);
     }
   }
   return roles;
