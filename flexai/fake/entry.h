@@ -26,17 +26,18 @@ template <class C, Body kBody, class R, class... A>
 struct Entry<C, kBody, R(A...)> {
   static R Invoke(A... args) {
     C call{args...};
+    const auto end = [&call](int64_t code) {
+      intercept::EndWith(Library().ops[C::kIndex].fields, &call, code);
+    };
     int64_t code = 0;
     if (Faults::Instance().Take(C::kName, &code)) {
-      intercept::EndWith(Library().ops[C::kIndex].fields, &call, code);
+      end(code);
     } else if constexpr (kBody == Body::kNone) {
       constexpr auto kCode = static_cast<int>(flexai::Code::kUnimplemented);
-      intercept::EndWith(Library().ops[C::kIndex].fields, &call,
-                         Library().functions[C::kIndex].errors[kCode]);
+      end(Library().functions[C::kIndex].errors[kCode]);
     } else if constexpr (kBody == Body::kNothing) {
       constexpr auto kOkCode = static_cast<int>(flexai::Code::kOk);
-      intercept::EndWith(Library().ops[C::kIndex].fields, &call,
-                         Library().functions[C::kIndex].errors[kOkCode]);
+      end(Library().functions[C::kIndex].errors[kOkCode]);
     } else {
       Run(call);
     }

@@ -7,13 +7,6 @@
 namespace flexai::intercept {
 namespace {
 
-template <class T>
-T Read(const void* at) {
-  T value;
-  memcpy(&value, at, sizeof(value));
-  return value;
-}
-
 // An object that the call made, in a field of role kNew.
 uint64_t MadeIn(const FieldInfo& field, const void* params) {
   const uint64_t word = ReadField(field, params);
@@ -23,23 +16,6 @@ uint64_t MadeIn(const FieldInfo& field, const void* params) {
 }
 
 }  // namespace
-
-uint64_t ReadWord(const void* at, Word word, size_t size) {
-  const bool is_signed = word == Word::kSigned;
-  if (word == Word::kOther) return 0;
-  switch (size) {
-    case 1:
-      return is_signed ? static_cast<uint64_t>(Read<int8_t>(at)) : Read<uint8_t>(at);
-    case 2:
-      return is_signed ? static_cast<uint64_t>(Read<int16_t>(at)) : Read<uint16_t>(at);
-    case 4:
-      return is_signed ? static_cast<uint64_t>(Read<int32_t>(at)) : Read<uint32_t>(at);
-    case 8:
-      return Read<uint64_t>(at);
-    default:
-      return 0;
-  }
-}
 
 uint64_t ChargeOf(const Fields& fields, const void* params) {
   uint64_t bytes = 0;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <string.h>
 
 #include <cstdint>
 
@@ -60,8 +61,31 @@ bool IsOk(const Fields& fields, const void* params, int64_t success);
 /// Puts `code` where the function reports errors, and null where it returns an object.
 void EndWith(const Fields& fields, void* params, int64_t code);
 
+/// A value that may lie anywhere.
+template <class T>
+T ReadValue(const void* at) {
+  T value;
+  memcpy(&value, at, sizeof(value));
+  return value;
+}
+
 /// The word at `at`, of `size` bytes; 0 if it is none.
-uint64_t ReadWord(const void* at, Word word, size_t size);
+inline uint64_t ReadWord(const void* at, Word word, size_t size) {
+  const bool is_signed = word == Word::kSigned;
+  if (word == Word::kOther) return 0;
+  switch (size) {
+    case 1:
+      return is_signed ? static_cast<uint64_t>(ReadValue<int8_t>(at)) : ReadValue<uint8_t>(at);
+    case 2:
+      return is_signed ? static_cast<uint64_t>(ReadValue<int16_t>(at)) : ReadValue<uint16_t>(at);
+    case 4:
+      return is_signed ? static_cast<uint64_t>(ReadValue<int32_t>(at)) : ReadValue<uint32_t>(at);
+    case 8:
+      return ReadValue<uint64_t>(at);
+    default:
+      return 0;
+  }
+}
 /// The word in the field itself.
 inline uint64_t ReadField(const FieldInfo& field, const void* params) {
   return ReadWord(static_cast<const char*>(params) + field.offset, field.word, field.size);

@@ -1,6 +1,6 @@
-// What a generated call struct says about each of its parameters. Printer, recorder, wire codec and
-// fake card are templates over `VisitParams`, which hands every field to a visitor together with
-// one of these tags:
+// What a generated call struct says about each of its parameters. The wire's codec and the fakes
+// are templates over `VisitParams`, which hands every field to a visitor together with one of these
+// tags; fields.h has the same as data, for the rest:
 //   template <class Tag, class T> void operator()(Tag tag, T& field)
 // `Tag::kInfo` is known while compiling; counts are read from the call in hand.
 #pragma once

@@ -4,7 +4,7 @@ namespace flexai::operate {
 namespace {
 using nlohmann::json;
 
-constexpr int kMostDepth = 16;
+constexpr int kMostDepth = 8;
 }  // namespace
 
 json ParseJson(std::string_view text) {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""How many instructions of ours a launch passes, and in which functions: `card_spin calls` in a slice, under callgrind.
+"""How many instructions of ours a call passes, and in which functions: `card_spin calls` in a slice, under callgrind.
 
-The card is the fake one, whose own instructions are left out: counting begins where the application enters cuLaunchKernel
-and stops where the driver's is entered. Needs valgrind and the release build.
+The card is the fake one, whose own instructions are left out: counting begins where the application enters the
+call and stops where the driver's is entered. Needs valgrind and the release build.
 """
 import argparse
 import collections
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 
+CALLS = {"cuLaunchKernel": 1 + 40 * (500 + 10), "cuMemAlloc_v2": 40 * 50, "cuMemFree_v2": 40 * 50}  # how often `calls` makes each
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/hardware"))
 from machine import Machine  # noqa: E402
@@ -36,6 +37,7 @@ def counted(profile):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", metavar="FOLDER")
+    parser.add_argument("--call", default="cuLaunchKernel", choices=CALLS)
     options = parser.parse_args()
     if not shutil.which("valgrind"):
         sys.exit("valgrind is missing: install it with your distribution's tools")
@@ -45,7 +47,7 @@ def main():
         profile = pathlib.Path(folder) / "profile"
         machine = Machine(options.build, fake=True)
         try:
-            command = [*machine.words(1024, 50), "valgrind", "--tool=callgrind", "--toggle-collect=cuLaunchKernel",
+            command = [*machine.words(1024, 50), "valgrind", "--tool=callgrind", f"--toggle-collect={options.call}",
                        "--compress-strings=no", f"--callgrind-out-file={profile}", str(machine.build / "test/card_spin"), "calls",
                        folder + "/log", "1000"]
             env = {**machine.env, "FLEXAI_FAKE_SPIN": "0", "FLEXAI_FAKE_LAUNCH_NS": "0", "FLEXAI_FAKE_ITEM_NS": "0"}
@@ -55,12 +57,12 @@ def main():
         if ran.returncode != 0:
             sys.exit(f"card_spin ended with {ran.returncode}: {ran.stderr.strip()}")
         by = counted(profile)
-        times = 1 + 40 * (500 + 10)  # what `calls` launches
+        times = CALLS[options.call]
         print(f"{'instructions':>12}  function")
         for function, count in by.most_common():
             if count / times >= 0.05:
                 print(f"{count / times:>12.1f}  {function}")
-        print(f"{sum(by.values()) / times:>12.1f}  in all, of each of {times} launches")
+        print(f"{sum(by.values()) / times:>12.1f}  in all, of each of {times}")
 
 
 if __name__ == "__main__":

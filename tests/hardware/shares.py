@@ -104,7 +104,10 @@ class Shares:
         goes_on = {tenant for kind in kinds if (tenant := self.kept.get(kind))}
         tenants = [self.kept.pop(kind, None) or Tenant(self.machine, f"{kind}-{part}-{i}", kind, 100 // len(kinds)) for i, kind in enumerate(kinds)]
         for tenant in tenants:
-            rest(tenant, False) if tenant in goes_on else tenant.ready()
+            if tenant in goes_on:
+                rest(tenant, False)
+            else:
+                tenant.ready()
         # Kernels of a given length say how far they are, and steps of PyTorch's do not.
         seconds = self.seconds * (1.5 if set(kinds) <= set(SPIN) else 2)
         alone = [self.alone(tenants, tenant, kind) for tenant, kind in zip(tenants, kinds)]

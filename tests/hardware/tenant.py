@@ -150,8 +150,8 @@ def card_time(machine):
 
 
 class Window:
-    """A time in which tenants worked. What they did in it is asked for later: a step is logged when it has ended, and by train when the next
-    one is launched; under a small share that takes long."""
+    """A time in which tenants worked. What they did in it is asked for later: a step is logged when it has ended, which under a small share
+    takes long."""
 
     def __init__(self, tenants, seconds, settle=0.3):
         time.sleep(settle)
