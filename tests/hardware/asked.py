@@ -2,7 +2,7 @@
 import sys
 import time
 
-TURN_SECONDS = 0.04
+TURN_SECONDS = 0.02
 
 
 def answer(step):

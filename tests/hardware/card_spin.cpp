@@ -386,7 +386,7 @@ double BetterHalf(std::vector<double> ns) {
 }
 
 int Calls() {
-  constexpr int kRounds = 40, kLaunches = 500, kCold = 10, kAllocations = 50;
+  constexpr int kRounds = 10, kLaunches = 500, kCold = 10, kAllocations = 50;
   Card card;
   std::vector<uint64_t> others((size_t{4} << 20) /
                                sizeof(uint64_t));  // more than a core's own cache

@@ -120,6 +120,18 @@ PROGRAMS = {
         print("all_reduce over", world, "NCCL", torch.cuda.nccl.version())
         dist.destroy_process_group()
         """, {}),
+    "torchrun, two ranks on one slice, NCCL": ("""
+        import os, torch, torch.distributed as dist
+        os.environ["NCCL_HOSTID"] = os.environ["RANK"]
+        torch.cuda.set_device(0)
+        dist.init_process_group("nccl", device_id=torch.device("cuda:0"))
+        x = torch.full((1 << 20,), float(dist.get_rank() + 1), device="cuda")
+        dist.all_reduce(x)
+        assert float(x[3]) == 3
+        if dist.get_rank() == 0:
+            print("all_reduce over", dist.get_world_size(), "ranks of one card, which NCCL takes for two hosts (NCCL_HOSTID)")
+        dist.destroy_process_group()
+        """, {}),
     "torchrun, two ranks on one slice, gloo": ("""
         import os, torch, torch.distributed as dist
         dist.init_process_group("gloo")
@@ -312,31 +324,38 @@ def programs(machine, limit, numba_path):
     return {name: found[name] for name in commands}
 
 
-PHASES = "to its own start", "driver", "context", "module and memory", "first kernels", "to its end"
+ONCE = "to its own start", "driver", "context", "module and memory", "first kernels"  # of card_spin once
+TENSOR = "to its own start", "import", "first tensor"
+FIRST_TENSOR = "import time; a = time.monotonic_ns(); import torch; b = time.monotonic_ns(); torch.zeros(1).cuda(); print(a, b, time.monotonic_ns())"
 
 
 def startup(machine, limit):
-    """Seconds from start to the first tensor of PyTorch's on the card, and of a small program to the end of its first kernels; natively and in
-    a slice, one before the other as often as the other before the one. Of the small one also what each phase takes, in ms."""
-    commands = {"small": ([machine.build / "test/card_spin", "once"], 10)}
+    """What each phase of a program's start takes, in ms, natively and in a slice: of a small program to the end of its first kernels, of PyTorch to
+    its first tensor on the card. How long a program takes to end is not part of it."""
+    commands = {"small": (ONCE, [machine.build / "test/card_spin", "once"], 12)}
     if has("torch"):
-        commands["torch"] = ([sys.executable, "-c", "import torch; torch.zeros(1).cuda()"], 2)
-    result, phases = {}, {}
-    for what, (command, times) in commands.items():
-        run = {"native": lambda: subprocess.run(command, check=True, capture_output=True, env=machine.native(), text=True),
-               "slice": lambda: machine.run(limit, *command)}
-        took = result[what] = {name: [] for name in run}
-        for name in ("native", "slice", "slice", "native") * (times // 2):
-            begin = time.monotonic()
-            said = run[name]().stdout
-            took[name].append(round(time.monotonic() - begin, 4))
-            if what == "small":
-                moments = [begin, *(int(word) / 1e9 for word in said.split()), begin + took[name][-1]]
-                phases.setdefault(name, []).append([1e3 * (after - before) for before, after in itertools.pairwise(moments)])
-        print(f"seconds of {what}", took)
-    result["phases"] = {name: {phase: round(statistics.median(times), 2) for phase, times in zip(PHASES, zip(*each))} for name, each in phases.items()}
-    for name, each in result["phases"].items():
-        print(f"ms of small, {name}: {each}")
+        commands["torch"] = (TENSOR, [sys.executable, "-c", FIRST_TENSOR], 5)
+    result = {}
+    for what, (phases, command, times) in commands.items():
+        run = {"native": lambda command=command: subprocess.run(command, check=True, capture_output=True, env=machine.native(), text=True),
+               "slice": lambda command=command: machine.run(limit, *command)}
+
+        def took(name, run=run):
+            begin = time.monotonic_ns()
+            moments = [begin, *map(int, run[name]().stdout.split())]
+            return [round((after - before) / 1e6, 2) for before, after in itertools.pairwise(moments)]
+
+        rows = {name: [] for name in run}
+        with concurrent.futures.ThreadPoolExecutor(2) as both:
+            for i in range(times):
+                order = list(run)[::1 if i % 2 else -1]
+                # Both of PyTorch at once: what else the host does meanwhile slows down both.
+                done = list(both.map(took, order)) if what == "torch" else [took(name) for name in order]
+                for name, row in zip(order, done):
+                    rows[name].append(row)
+        result[what] = {name: {phase: list(ms) for phase, ms in zip(phases, zip(*each))} for name, each in rows.items()}
+        for name, each in result[what].items():
+            print(f"start of {what}, {name}: " + ", ".join(f"{phase} {statistics.median(ms):.1f}" for phase, ms in each.items()), flush=True)
     return result
 
 
@@ -361,8 +380,7 @@ def main():
             if others:
                 result["programs"] = others.result()
         if options.startup:
-            result["startup_seconds"] = startup(machine, limit)
-            result["startup_phases"] = result["startup_seconds"].pop("phases")
+            result["startup"] = startup(machine, limit)
     finally:
         machine.close()
     if options.out:

@@ -17,8 +17,9 @@ batches of 128; gemm: 20 products of 4096 x 4096 bf16; graph: four replays of Re
 Progress is work done against the same program with the whole card in the same run (of PyTorch's the better of before and after), in percent;
 "card" is card time by the driver's trace of context switches ([ADR 0012](../adr/0012-a-turn-ends-by-stopping-channels.md)).
 "clock": the multiprocessors' mean clock while the program had the card, against that while it ran alone. infer: ResNet-50 in fp16, batch 1, launch by launch; compile: a network of four layers by
-torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native" compares the better half of windows that took turns. Unsure: how much native's
-better half varies; of infer, compile and jax, whose processes differ from each other, three of each in short turns on one core: the standard error.
+torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native": in turns of 0.2 to 0.3 s with the same program outside of any slice; "in one
+process": such programs of one thread differ by a fifth from process to process, natively too, so that the calls of one in a slice led to us and
+past us in turns of 20 ms (past us an entry's two loads are left; `switched.py`). Unsure: the standard error of the middle half of rounds.
 """
 
 
@@ -149,17 +150,26 @@ def others(rows):
             found = "**missed**" if kept < 0.88 or ratio > 1.15 else "met" if ratio >= 1 else "not decided, alone was slower"
             lines.append(["100 requests a second (ResNet-50, batch 1, graph), high priority, beside train: p50 / p95 / p99",
                           f"alone {' / '.join(map(str, row['alone'][1:]))} ms, beside {' / '.join(map(str, row['beside'][1:]))} ms: {ratio:.2f} x; "
-                          f"train keeps {kept:.3f}", f"1.15 x and 0.88: {found}"])
+                          f"train keeps {kept:.3f}{left_of(row)}", f"1.15 x and 0.88: {found}"])
         elif part == "calls":
             most = 1000 if "Alloc" in row["what"] else 100
-            more, noise = got - row["native"], row.get("noise", 0.0)
-            lines.append([f"without a limit: {row['what']}", f"{row['native']:.0f} ns natively, {got:.0f} in a slice: {more:+.0f}, unsure by {noise:.0f}",
+            more, noise = row["more"], row["noise"]
+            lines.append([f"without a limit: {row['what']}", f"{row['native']:.0f} ns past us; to us {more:+.0f}, unsure by {noise:.0f}",
                           f"{most} ns: {verdict(more, most) if abs(more - most) > 2 * noise else 'not decided'}"])
         elif part == "overhead":
-            decided = row.get("noise", 0.0) <= 0.005 or abs(got - 1) > 3 * row["noise"]
-            lines.append([f"without a limit: {row['what']}", f"{got:.4f} of native, unsure by {row['noise']:.4f}",
-                          f"0.995: {verdict(got, 0.995, True)}" if decided else "0.995: not decided"])
+            decided = abs(got - 0.995) > 2 * row["noise"]
+            threads = f"; our threads take {100 * row['threads']:.2f} % of a core meanwhile" if "threads" in row else ""
+            lines.append([f"without a limit: {row['what']}, {row['how']}", f"{got:.4f} of native, unsure by {row['noise']:.4f}{threads}",
+                          f"0.995: {verdict(got, 0.995, True) if decided else 'not decided'}"])
     return "## Borrowing, priority, cost\n" + table(["what", "result", "bar"], lines) if lines else ""
+
+
+def left_of(row):
+    """What the requests left of the card, and what of it training had."""
+    if "card" not in row:
+        return ""
+    clock = f", at a clock of {row['clock']:.3f} of alone" if "clock" in row else ""
+    return f" with {row['card'][1]:.1f} % of the card{clock}; the requests had {row['card'][0]:.1f} %"
 
 
 def memory(part):
@@ -180,22 +190,33 @@ def memory(part):
     if "programs" in part:
         said = [[name, "<br>".join(line for line in text.replace("|", "/").splitlines() if line.strip())[:300]] for name, text in part["programs"].items()]
         text += "\n## Programs in the slice\n" + table(["program", "says"], said)
-    for what, took in part.get("startup_seconds", {}).items():
-        said = {"small": "a small program's first kernels have ended", "torch": "PyTorch's first tensor is on the card"}[what]
-        # The better half of each: what else happens on the host only makes it slower.
-        best = {name: sorted(seconds)[:(len(seconds) + 1) // 2] for name, seconds in took.items()}
-        native, ours = (statistics.mean(best[name]) for name in ("native", "slice"))
-        spread = max(took["native"]) - min(took["native"])
-        added = (ours - native) * 1e3
-        decided = len(took["native"]) > 4 or abs(added - 50) > 1e3 * spread
-        found = verdict(added, 50) if decided else "not decided, native's differ by more"
-        text += (f"\nFrom start until {said}: {native:.3f} s natively, {ours:.3f} s in a slice (the better half of {len(took['native'])}; native's differ "
-                 f"by {1e3 * spread:.0f} ms): {added:+.0f} ms (bar 50: {found}).\n")
-    if phases := part.get("startup_phases"):
-        text += "\nWhat the small program's start takes, the median of ten, in ms:\n" + table(
-            ["", *phases["native"]], [[{"native": "natively", "slice": "in a slice"}[name], *(f"{ms:.1f}" for ms in each.values())]
-                                      for name, each in phases.items()])
+    for what, each in part.get("startup", {}).items():
+        text += "\n" + start_of(what, each)
     return text
+
+
+def start_of(what, each):
+    """The medians of a start's phases and what is added in all; an import's by its fastest, because much else decides how long it takes."""
+    said = {"small": "A small program's start, to the end of its first kernels", "torch": "PyTorch's start, to its first tensor on the card"}[what]
+    phases, times = list(each["native"]), len(next(iter(each["native"].values())))
+    middle = {name: [min(ms) if phase == "import" else statistics.median(ms) for phase, ms in took.items()] for name, took in each.items()}
+    added = [ours - native for native, ours in zip(middle["native"], middle["slice"])]
+    unsure = sum(unsure_of(phase, ms) ** 2 for took in each.values() for phase, ms in took.items()) ** 0.5
+    found = verdict(sum(added), 50) if abs(sum(added) - 50) > 2 * unsure else "not decided"
+    rows = [["natively", *(f"{ms:.1f}" for ms in middle["native"]), f"{sum(middle['native']):.1f}"],
+            ["in a slice", *(f"{ms:.1f}" for ms in middle["slice"]), f"{sum(middle['slice']):.1f}"],
+            ["added", *(f"{ms:+.1f}" for ms in added), f"{sum(added):+.1f}"]]
+    return (f"{said}, medians of {times} in ms{', of the import the fastest' if 'import' in phases else ''}; added, unsure by {unsure:.0f} ms (bar 50: {found}):\n\n"
+            + table(["", *phases, "in all"], rows))
+
+
+def unsure_of(phase, ms):
+    """Of a median 1.25 standard errors of a mean, by the middle half's width; of the fastest how far the next is from it."""
+    ms = sorted(ms)
+    if phase == "import":
+        return ms[1] - ms[0]
+    quarter = len(ms) // 4
+    return 1.25 * (ms[-1 - quarter] - ms[quarter]) / 1.35 / len(ms) ** 0.5
 
 
 def probe(part):

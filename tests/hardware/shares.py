@@ -18,13 +18,14 @@ import sys
 import time
 
 from machine import Machine
-from tenant import (FAILED, PERIOD_NS, SPIN, TORCH, Tenant, Window, calibrate, calibrate_opencl, end_all, progress, rate_alone, rate_of, rates,
-                    window_alone)
+from switched import Switch
+from tenant import (FAILED, PERIOD_NS, SPIN, TORCH, Tenant, Window, calibrate, calibrate_opencl, end_all, progress_between, rate_alone, rate_of,
+                    rates, window_alone)
 
 LIMITS = 10, 30, 50, 70, 90
-# What one thread launches all the time: such processes differ by a fifth from each other and change from second to second, natively too. So
-# several are compared, in short turns.
+# What one thread launches all the time: such processes differ by a fifth from each other, natively too, so that our part of it is seen in one.
 ASKED = "infer", "compile", "jax"
+COST_ROUNDS, ASKED_ROUNDS, CALLS_ROUNDS = 4, 60, 16
 PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
 
 
@@ -38,13 +39,12 @@ class Shares:
     def note(self, part, what, **figures):
         self.rows.append({"part": part, "what": what, **figures})
 
-    def limit(self, kinds, twins):
-        """Each alone under hard limits. `twins` run without us, too: beside them is seen what a slice without a limit costs."""
-        copies = {kind: 3 if kind in ASKED else 1 for kind in twins}
-        tenants = {kind: [Tenant(self.machine, f"{kind}-{i}", kind, 1) for i in range(copies.get(kind, 1))]
-                   for kind in dict.fromkeys([*kinds, *twins])}
-        natives = {kind: [Tenant(self.machine, f"{kind}-native-{i}", kind, 0, native=True) for i in range(copies[kind])] for kind in twins}
-        every = [*sum(tenants.values(), []), *sum(natives.values(), [])]
+    def limit(self, kinds, costs):
+        """Each alone under hard limits. Of `costs` is seen what a slice without a limit costs, of those that can rest in one process, of others beside
+        the same program without us."""
+        tenants = {kind: Tenant(self.machine, kind, kind, 1) for kind in dict.fromkeys([*kinds, *costs])}
+        natives = {kind: Tenant(self.machine, f"{kind}-native", kind, 0, native=True) for kind in costs if kind not in ASKED}
+        every = [*tenants.values(), *natives.values()]
         begin = time.monotonic()
         at_once(every, lambda tenant: rest(tenant.ready(), True))
         print(f"-- {len(every)} programs are ready after {time.monotonic() - begin:.0f} s", flush=True)
@@ -52,9 +52,12 @@ class Shares:
             print("alone under a hard limit, progress in percent of alone")
             print(f"{'shape':8}" + "".join(f"{limit:>9}" for limit in LIMITS))
         for kind in kinds:
-            self.limit_of(kind, tenants[kind][0])
-        for kind in twins:
-            self.cost(kind, natives[kind], tenants[kind])
+            self.limit_of(kind, tenants[kind])
+        for kind in costs:
+            if kind in ASKED:
+                self.cost_in_one(kind, tenants[kind])
+            else:
+                self.cost(kind, natives[kind], tenants[kind])
         for tenant in every:
             tenant.end()
 
@@ -83,19 +86,42 @@ class Shares:
             self.note(part, kind, asked=limit, got=round(value, 3), error=round(value - limit, 3), card=round(had, 3),
                       card_error=round(had - limit, 3), **({"clock": round(speed, 4)} if speed else {}))
 
-    def cost(self, kind, natives, sliceds):
+    def cost(self, kind, native, sliced):
         """Without a limit beside the same program without us, in turns; the others are stopped."""
-        # Cores of a virtual machine differ by up to half: what one thread launches is compared on one core.
-        core = sorted(os.sched_getaffinity(0))[-1]
-        for tenant in [*natives, *sliceds]:
-            os.sched_setaffinity(tenant.child.pid, [core])
-        best = in_short_turns(natives, sliceds) if kind in ASKED else in_turns(natives[0], sliceds[0], 0.35 if kind in SPIN else 0.5)
-        means = [statistics.mean(each) for each in best]
-        ratio, noise = means[1] / means[0], statistics.stdev(best[0]) / means[0]
-        if kind in ASKED:  # the mean of several processes is known better than each, and both means are unsure
-            noise = sum(statistics.variance(each) / len(each) / mean ** 2 for each, mean in zip(best, means)) ** 0.5
-        print(f"without limit, {kind}: {ratio:.4f} of native, unsure by {noise:.4f}", flush=True)
-        self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4))
+        on_one_core(native, sliced)
+        windows = [[], []]
+        for i in (0, 1, 1, 0) * COST_ROUNDS:
+            one = (native, sliced)[i]
+            rest(one, False)
+            time.sleep(0.1)
+            begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            time.sleep(0.2 if kind in SPIN else 0.3)
+            windows[i].append((begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC)))
+            time.sleep(0.2 if kind == "train" else 0.06)  # until what it does then is logged
+            rest(one, True)
+        rates_of = [[progress_between([one], *window, logged=0)[0] for window in mine] for one, mine in zip((native, sliced), windows)]
+        self.note_cost(kind, *rates_of, how="beside native")
+
+    def cost_in_one(self, kind, tenant):
+        """Without a limit, in one process whose calls lead to us and past us in turns."""
+        on_one_core(tenant)
+        rest(tenant, False)
+        switch = Switch(self.machine.build, tenant.child.pid)
+        said = [[], []]
+        begin, before = time.monotonic(), switch.own_seconds()
+        for i in (0, 1, 1, 0) * ASKED_ROUNDS:
+            switch.to_us(i == 1)
+            said[i] += tenant.ask()
+        spent = (switch.own_seconds() - before) / (time.monotonic() - begin)
+        rest(tenant, True)
+        self.note_cost(kind, *said, how="in one process", threads=round(spent, 5))
+
+    def note_cost(self, kind, native, ours, how, **more):
+        """Of rounds of four turns, each ours between native ones or the other way round: what changes slowly falls out."""
+        rounds = [sum(ours[i:i + 2]) / max(sum(native[i:i + 2]), 1e-9) for i in range(0, len(native), 2)]
+        ratio, noise = middle(rounds)
+        print(f"without limit, {kind}: {ratio:.4f} of native, unsure by {noise:.4f} ({len(rounds)} rounds, {how}) {more or ''}", flush=True)
+        self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4), how=how, **more)
 
     def together(self, part, kinds, splits):
         # PyTorch takes ten seconds to start, and all of the card is shared out: nobody can start meanwhile.
@@ -179,24 +205,26 @@ class Shares:
             tenant.stop()
 
     def calls(self):
-        """What a call costs more in a slice, in turns with the same program without us."""
-        tenants = [Tenant(self.machine, "calls-native", "calls", 0, native=True), Tenant(self.machine, "calls", "calls", 50)]
-        # Cores of a virtual machine differ.
-        core = sorted(os.sched_getaffinity(0))[-1]
-        for tenant in tenants:
-            os.sched_setaffinity(tenant.ready().child.pid, [core])
+        """What a call costs more in a slice: in one process, whose calls lead to us and past us in turns."""
+        kernels = self.machine.env.get("FLEXAI_FAKE_LAUNCH_NS")
+        if self.machine.fake:  # many launches: the shapes' millisecond of each would take minutes
+            self.machine.env["FLEXAI_FAKE_LAUNCH_NS"] = "1000"
+        tenant = Tenant(self.machine, "calls", "calls", 50).ready()
+        if kernels:
+            self.machine.env["FLEXAI_FAKE_LAUNCH_NS"] = kernels
+        on_one_core(tenant)
+        switch = Switch(self.machine.build, tenant.child.pid)
         said = [[], []]
-        for i in (0, 1, 1, 0) * 3:
-            said[i].append(tenants[i].ask())
+        for i in (0, 1, 1, 0) * CALLS_ROUNDS:
+            switch.to_us(i == 1)
+            said[i].append(tenant.ask())
         names = "a launch", "a launch, other things in the caches", "cuMemAlloc and cuMemFree"
         for what, native, ours in zip(names, *(zip(*each) for each in said)):
-            best = [sorted(values)[:len(values) // 2] for values in (native, ours)]
-            means = [statistics.mean(values) for values in best]
-            noise = sum(statistics.variance(values) / len(values) for values in best) ** 0.5
-            print(f"calls   {what}: {means[0]:.0f} ns natively, {means[1]:.0f} in a slice: {means[1] - means[0]:+.0f}, unsure by {noise:.0f}", flush=True)
-            self.note("calls", what, native=round(means[0], 1), got=round(means[1], 1), noise=round(noise, 1))
-        for tenant in tenants:
-            tenant.stop()
+            more, noise = middle([(sum(ours[i:i + 2]) - sum(native[i:i + 2])) / 2 for i in range(0, len(native), 2)])
+            past = statistics.median(native)
+            print(f"calls   {what}: {past:.0f} ns past us; to us {more:+.0f}, unsure by {noise:.0f}", flush=True)
+            self.note("calls", what, native=round(past, 1), more=round(more, 1), noise=round(noise, 1))
+        tenant.stop()
 
     def copy(self):
         """Copies both ways beside a busy tenant: nothing lost."""
@@ -223,8 +251,8 @@ class Shares:
         critical = Tenant(self.machine, "serve", "serve", 50, more=("7", "100"), priority="high")
         training = Tenant(self.machine, "train-low", "train", 50, priority="low")
         at_once((critical, training), Tenant.ready)
-        # A step of training is long: short windows would differ by more than what is to be seen.
-        keeps = rate_alone([critical, training], training, 3 * self.seconds)
+        # A step of training is long: short windows would differ by more than what is to be seen. Before and after: the card gets warmer, and slower.
+        alone = [window_alone([critical, training], training, 3 * self.seconds)]
         said = []
         for beside in (False, True):
             training.pause(not beside)
@@ -232,15 +260,19 @@ class Shares:
             critical.go()
             if beside:
                 begin, before = time.monotonic(), self.machine.daemon_seconds()
-                kept = progress([training], 5.5)[0] / keeps
+                window = Window([training, critical], 5.5)
                 spent = (self.machine.daemon_seconds() - before) / (time.monotonic() - begin)
             said.append(critical.answer())
-        # Before and after: the card gets warmer, and slower.
-        kept *= 2 * keeps / (keeps + progress([training], 3 * self.seconds)[0])
-        (_, _, _, alone), (count, p50, p95, p99) = said
-        print(f"serve   {count:.0f} requests: alone p50/p95/p99 {said[0][1:]} ms, beside training {p50} {p95} {p99} ms: p99 {p99 / alone:.2f} "
-              f"of alone, training keeps {kept:.3f}; the daemon takes {100 * spent:.1f} % of a core", flush=True)
-        self.note("serve", "ResNet-50 beside training", alone=said[0], beside=said[1], training=round(kept, 4), daemon=round(spent, 4))
+        alone.append(window_alone([critical, training], training, 3 * self.seconds))
+        kept = window.rates[0] / statistics.mean(each.rates[0] for each in alone)
+        clock, clocks = window.clocks()[0], [each.clocks()[0] for each in alone]
+        clock = clock / statistics.mean(clocks) if clock and all(clocks) else None
+        count, p50, p95, p99 = said[1]
+        print(f"serve   {count:.0f} requests: alone p50/p95/p99 {said[0][1:]} ms, beside training {p50} {p95} {p99} ms: p99 {p99 / said[0][3]:.2f} of alone; "
+              f"training keeps {kept:.3f}, at a clock of {clock or 1:.3f}; card {window.card[1]:.2f} and {window.card[0]:.2f}; "
+              f"the daemon takes {100 * spent:.1f} % of a core", flush=True)
+        self.note("serve", "ResNet-50 beside training", alone=said[0], beside=said[1], training=round(kept, 4), daemon=round(spent, 4),
+                  card=[round(card, 2) for card in reversed(window.card)], **({"clock": round(clock, 4)} if clock else {}))
         for tenant in (critical, training):
             tenant.stop()
 
@@ -295,31 +327,18 @@ def rest(tenant, yes):
         tenant.pause(False)
 
 
-def in_turns(native, sliced, seconds):
-    """The rates of the better half of windows of each: what else happens on the host only makes it slower."""
-    got = [[], []]
-    # One before the other as often as the other before the one: the card gets warmer.
-    for i in (0, 1, 1, 0) * 2:
-        one = (native, sliced)[i]
-        rest(one, False)
-        got[i].append(progress([one], seconds, settle=0.1, logged=0.2)[0])
-        rest(one, True)
-    return [sorted(each)[len(each) // 2:] for each in got]
+def on_one_core(*tenants):
+    """Cores of a virtual machine differ by up to half."""
+    for tenant in tenants:
+        os.sched_setaffinity(tenant.child.pid, [sorted(os.sched_getaffinity(0))[-1]])
 
 
-def in_short_turns(natives, sliceds):
-    """Of each process the mean rate of the better half of its turns."""
-    everyone = [*natives, *sliceds]
-    for tenant in everyone:
-        rest(tenant, False)
-    rates_of = {tenant: [] for tenant in everyone}
-    for _ in range(10):
-        for native, sliced in zip(natives, sliceds):
-            for tenant in (native, sliced, sliced, native):
-                rates_of[tenant] += tenant.ask()
-    for tenant in everyone:
-        rest(tenant, True)
-    return [[statistics.mean(sorted(rates_of[tenant])[10:]) for tenant in tenants] for tenants in (natives, sliceds)]
+def middle(values):
+    """The mean of the middle half of them, and its standard error (Tukey and McLaughlin's): what else happens on the host disturbs single ones."""
+    values, quarter = sorted(values), len(values) // 4
+    kept = values[quarter:len(values) - quarter]
+    pulled = [min(max(value, kept[0]), kept[-1]) for value in values]
+    return statistics.mean(kept), statistics.stdev(pulled) * len(values) ** 0.5 / len(kept)
 
 
 def at_once(tenants, what):
@@ -358,8 +377,8 @@ def main():
     def limits():
         with_jax = not options.fake and subprocess.run([sys.executable, "-c", "import jax"], capture_output=True).returncode == 0
         more = [*(("infer", "compile") if with_torch else ()), *(["jax"] if with_jax else [])]
-        twins = [] if "overhead" not in parts else kinds if options.kinds else [*kinds, *more]
-        shares.limit(kinds if "limit" in parts else [], twins)
+        costs = [] if "overhead" not in parts else kinds if options.kinds else [*kinds, *more]
+        shares.limit(kinds if "limit" in parts else [], costs)
 
     def pairs():
         for pair in [tuple(pair.split("+")) for pair in options.pairs.split(",") if pair] or PAIRS:
@@ -374,7 +393,7 @@ def main():
              "live": lambda: (shares.live(), shares.idle()), "serve": shares.serve, "opencl": shares.opencl}
     if "overhead" in parts and "limit" not in parts:
         steps["overhead"] = limits
-    needs_card, needs_torch = ("many", "calls"), ("serve",)
+    needs_card, needs_torch = ("many",), ("serve",)
     try:
         calibrate(machine)
         for part, step in steps.items():
