@@ -21,7 +21,7 @@
 // ms from its launch to its end
 //   card_spin calls LOG ITERATIONS_PER_MS
 // for each line of stdin: prints the ns that a launch takes, one after much else was in the caches,
-// and cuMemAlloc with cuMemFree
+// and cuMemAlloc and cuMemFree
 // LOG gets pairs of (int64 CLOCK_MONOTONIC ns, double ms of work done); BATCH kernels are launched
 // before each wait; with WORK_MS it works that long, then thinks for THINK_MS. It runs until
 // SIGTERM.
@@ -395,11 +395,9 @@ int Calls() {
     void* arguments[] = {&card.out, &one, &base, &card.done_on_card};
     DO(cuLaunchKernel(card.spin, 1, 1, 1, 32, 1, 1, 0, card.stream, arguments, nullptr));
   };
-  const auto allocate = [&] {
-    cu::CUdeviceptr_v2 memory = 0;
-    DO(cuMemAlloc_v2(&memory, size_t{2} << 20));
-    DO(cuMemFree_v2(memory));
-  };
+  cu::CUdeviceptr_v2 memory = 0;
+  const auto allocate = [&] { DO(cuMemAlloc_v2(&memory, size_t{2} << 20)); };
+  const auto free = [&] { DO(cuMemFree_v2(memory)); };
   const auto took = [](int times, const auto& what) {
     const int64_t begin = Now();
     for (int i = 0; i < times; ++i) what();
@@ -411,7 +409,7 @@ int Calls() {
   fflush(stdout);
   char line[16];
   while (fgets(line, sizeof(line), stdin)) {
-    std::vector<double> launches, cold, allocations;
+    std::vector<double> launches, cold, allocations, frees;
     for (int round = 0; round < kRounds; ++round) {
       launches.push_back(took(kLaunches, launch));
       card.Wait();
@@ -420,9 +418,13 @@ int Calls() {
         cold.push_back(took(1, launch));
       }
       card.Wait();
-      allocations.push_back(took(kAllocations, allocate));
+      for (int i = 0; i < kAllocations; ++i) {
+        allocations.push_back(took(1, allocate));
+        frees.push_back(took(1, free));
+      }
     }
-    printf("%.1f %.1f %.1f\n", BetterHalf(launches), BetterHalf(cold), BetterHalf(allocations));
+    printf("%.1f %.1f %.1f %.1f\n", BetterHalf(launches), BetterHalf(cold),
+           BetterHalf(allocations), BetterHalf(frees));
     fflush(stdout);
   }
   return 0;

@@ -326,36 +326,62 @@ def programs(machine, limit, numba_path):
 
 ONCE = "to its own start", "driver", "context", "module and memory", "first kernels"  # of card_spin once
 TENSOR = "to its own start", "import", "first tensor"
-FIRST_TENSOR = "import time; a = time.monotonic_ns(); import torch; b = time.monotonic_ns(); torch.zeros(1).cuda(); print(a, b, time.monotonic_ns())"
+# Many import at once, and then each makes its tensor while the others wait.
+FIRST_TENSOR = """
+import time
+begin = time.monotonic_ns()
+import torch
+print(begin, time.monotonic_ns(), flush=True)
+input()
+begin = time.monotonic_ns()
+torch.zeros(1).cuda()
+print(begin, time.monotonic_ns())
+"""
+
+
+def between(moments):
+    return [round((after - before) / 1e6, 2) for before, after in itertools.pairwise(moments)]
+
+
+def start_of_small(machine, limit, times):
+    """Ms of each phase of each start of card_spin, natively and in a slice in turns."""
+    command = [machine.build / "test/card_spin", "once"]
+    run = {"native": lambda: subprocess.run(command, check=True, capture_output=True, env=machine.native(), text=True),
+           "slice": lambda: machine.run(limit, *command)}
+    rows = {name: [] for name in run}
+    for i in range(times):
+        for name in list(run)[::1 if i % 2 else -1]:
+            begin = time.monotonic_ns()
+            rows[name].append(between([begin, *map(int, run[name]().stdout.split())]))
+    return rows
+
+
+def start_of_torch(machine, times):
+    """The same of PyTorch, several at once."""
+    rows = {"native": [], "slice": []}
+    command = [sys.executable, "-c", FIRST_TENSOR]
+    started = []
+    for name in ("native", "slice", "slice", "native") * (times // 2):
+        begin = time.monotonic_ns()
+        words, env = ([], machine.native()) if name == "native" else (machine.words(1024, 5), machine.env)
+        started.append((name, begin, subprocess.Popen([*words, *command], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)))
+    imported = [between([begin, *map(int, child.stdout.readline().split())]) for _, begin, child in started]
+    for (name, _, child), phases in zip(started, imported):
+        rows[name].append(phases + between(map(int, child.communicate("go\n")[0].split())))
+    return rows
 
 
 def startup(machine, limit):
     """What each phase of a program's start takes, in ms, natively and in a slice: of a small program to the end of its first kernels, of PyTorch to
     its first tensor on the card. How long a program takes to end is not part of it."""
-    commands = {"small": (ONCE, [machine.build / "test/card_spin", "once"], 12)}
+    of = {"small": (ONCE, start_of_small(machine, limit, 12))}
     if has("torch"):
-        commands["torch"] = (TENSOR, [sys.executable, "-c", FIRST_TENSOR], 5)
-    result = {}
-    for what, (phases, command, times) in commands.items():
-        run = {"native": lambda command=command: subprocess.run(command, check=True, capture_output=True, env=machine.native(), text=True),
-               "slice": lambda command=command: machine.run(limit, *command)}
-
-        def took(name, run=run):
-            begin = time.monotonic_ns()
-            moments = [begin, *map(int, run[name]().stdout.split())]
-            return [round((after - before) / 1e6, 2) for before, after in itertools.pairwise(moments)]
-
-        rows = {name: [] for name in run}
-        with concurrent.futures.ThreadPoolExecutor(2) as both:
-            for i in range(times):
-                order = list(run)[::1 if i % 2 else -1]
-                # Both of PyTorch at once: what else the host does meanwhile slows down both.
-                done = list(both.map(took, order)) if what == "torch" else [took(name) for name in order]
-                for name, row in zip(order, done):
-                    rows[name].append(row)
-        result[what] = {name: {phase: list(ms) for phase, ms in zip(phases, zip(*each))} for name, each in rows.items()}
-        for name, each in result[what].items():
-            print(f"start of {what}, {name}: " + ", ".join(f"{phase} {statistics.median(ms):.1f}" for phase, ms in each.items()), flush=True)
+        halves = [start_of_torch(machine, 4) for _ in range(2)]
+        of["torch"] = TENSOR, {name: halves[0][name] + halves[1][name] for name in halves[0]}
+    result = {what: {name: {phase: list(ms) for phase, ms in zip(phases, zip(*each))} for name, each in rows.items()} for what, (phases, rows) in of.items()}
+    for what, each in result.items():
+        for name, phases in each.items():
+            print(f"start of {what}, {name}: " + ", ".join(f"{phase} {statistics.median(ms):.1f}" for phase, ms in phases.items()), flush=True)
     return result
 
 

@@ -152,7 +152,7 @@ def others(rows):
                           f"alone {' / '.join(map(str, row['alone'][1:]))} ms, beside {' / '.join(map(str, row['beside'][1:]))} ms: {ratio:.2f} x; "
                           f"train keeps {kept:.3f}{left_of(row)}", f"1.15 x and 0.88: {found}"])
         elif part == "calls":
-            most = 1000 if "Alloc" in row["what"] else 100
+            most = 1000 if "Mem" in row["what"] else 100
             more, noise = row["more"], row["noise"]
             lines.append([f"without a limit: {row['what']}", f"{row['native']:.0f} ns past us; to us {more:+.0f}, unsure by {noise:.0f}",
                           f"{most} ns: {verdict(more, most) if abs(more - most) > 2 * noise else 'not decided'}"])

@@ -25,7 +25,7 @@ from tenant import (FAILED, PERIOD_NS, SPIN, TORCH, Tenant, Window, calibrate, c
 LIMITS = 10, 30, 50, 70, 90
 # What one thread launches all the time: such processes differ by a fifth from each other, natively too, so that our part of it is seen in one.
 ASKED = "infer", "compile", "jax"
-COST_ROUNDS, ASKED_ROUNDS, CALLS_ROUNDS = 4, 60, 16
+COST_ROUNDS, ASKED_ROUNDS, CALLS_ROUNDS = 4, 80, 16
 PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
 
 
@@ -100,7 +100,11 @@ class Shares:
             time.sleep(0.2 if kind == "train" else 0.06)  # until what it does then is logged
             rest(one, True)
         rates_of = [[progress_between([one], *window, logged=0)[0] for window in mine] for one, mine in zip((native, sliced), windows)]
-        self.note_cost(kind, *rates_of, how="beside native")
+        clocks = [[one.mean_clock(*window) for window in mine] for one, mine in zip((native, sliced), windows)]
+        at_one_clock = all(sum(clocks, []))  # it changes with what the card did before
+        if at_one_clock:
+            rates_of = [[rate / ghz for rate, ghz in zip(*each)] for each in zip(rates_of, clocks)]
+        self.note_cost(kind, *rates_of, how="beside native" + ", at one clock" * at_one_clock)
 
     def cost_in_one(self, kind, tenant):
         """Without a limit, in one process whose calls lead to us and past us in turns."""
@@ -218,7 +222,7 @@ class Shares:
         for i in (0, 1, 1, 0) * CALLS_ROUNDS:
             switch.to_us(i == 1)
             said[i].append(tenant.ask())
-        names = "a launch", "a launch, other things in the caches", "cuMemAlloc and cuMemFree"
+        names = "a launch", "a launch, other things in the caches", "cuMemAlloc", "cuMemFree"
         for what, native, ours in zip(names, *(zip(*each) for each in said)):
             more, noise = middle([(sum(ours[i:i + 2]) - sum(native[i:i + 2])) / 2 for i in range(0, len(native), 2)])
             past = statistics.median(native)
