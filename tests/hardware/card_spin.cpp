@@ -423,8 +423,8 @@ int Calls() {
         frees.push_back(took(1, free));
       }
     }
-    printf("%.1f %.1f %.1f %.1f\n", BetterHalf(launches), BetterHalf(cold),
-           BetterHalf(allocations), BetterHalf(frees));
+    printf("%.1f %.1f %.1f %.1f\n", BetterHalf(launches), BetterHalf(cold), BetterHalf(allocations),
+           BetterHalf(frees));
     fflush(stdout);
   }
   return 0;
