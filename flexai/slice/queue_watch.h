@@ -12,7 +12,7 @@
 namespace flexai::slice {
 
 /// Thread: any, many at a time. A launch costs two atomic operations; nothing here waits.
-class QueueWatch {
+class alignas(64) QueueWatch {
  public:
   /// Bits of the word that is shown: a queue each, all others together, and that we tell at all.
   static constexpr uint32_t kQueues = 16;
@@ -76,7 +76,7 @@ class QueueWatch {
   void WaitedFor(uint64_t mark);
 
  private:
-  struct Queue {
+  struct alignas(32) Queue {  // in one line of the cache
     std::atomic<uint64_t> name{0};
     std::atomic<uint64_t> group{0};
     std::atomic<uint64_t> launches{0};

@@ -59,7 +59,7 @@ class Rules {
   virtual void Answer(intercept::Call& call, const Ledger& ledger) = 0;
 };
 
-class SliceStage : public intercept::Stage {
+class alignas(64) SliceStage : public intercept::Stage {
  public:
   /// `gate` may be null: then launches are not counted or gated here.
   SliceStage(Tenant* tenant, Rules* rules, GateLever* gate)

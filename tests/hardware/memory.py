@@ -376,8 +376,7 @@ def startup(machine, limit):
     its first tensor on the card. How long a program takes to end is not part of it."""
     of = {"small": (ONCE, start_of_small(machine, limit, 12))}
     if has("torch"):
-        halves = [start_of_torch(machine, 4) for _ in range(2)]
-        of["torch"] = TENSOR, {name: halves[0][name] + halves[1][name] for name in halves[0]}
+        of["torch"] = TENSOR, start_of_torch(machine, 6)
     result = {what: {name: {phase: list(ms) for phase, ms in zip(phases, zip(*each))} for name, each in rows.items()} for what, (phases, rows) in of.items()}
     for what, each in result.items():
         for name, phases in each.items():

@@ -17,7 +17,7 @@ batches of 128; gemm: 20 products of 4096 x 4096 bf16; graph: four replays of Re
 Progress is work done against the same program with the whole card in the same run (of PyTorch's the better of before and after), in percent;
 "card" is card time by the driver's trace of context switches ([ADR 0012](../adr/0012-a-turn-ends-by-stopping-channels.md)).
 "clock": the multiprocessors' mean clock while the program had the card, against that while it ran alone. infer: ResNet-50 in fp16, batch 1, launch by launch; compile: a network of four layers by
-torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native": in turns of 0.2 to 0.3 s with the same program outside of any slice; "in one
+torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native": in turns of 0.15 or 0.3 s with the same program outside of any slice; "in one
 process": such programs of one thread differ by a fifth from process to process, natively too, so that the calls of one in a slice led to us and
 past us in turns of 20 ms (past us an entry's two loads are left; `switched.py`). Unsure: the standard error of the middle half of rounds.
 """
@@ -196,27 +196,29 @@ def memory(part):
 
 
 def start_of(what, each):
-    """The medians of a start's phases and what is added in all; an import's by its fastest, because much else decides how long it takes."""
+    """The medians of a start's phases and what is added in all. The verdict leaves an import out: nothing of a card is asked for in it, and how long
+    it takes differs by far more than the bar from one to the next."""
     said = {"small": "A small program's start, to the end of its first kernels", "torch": "PyTorch's start, to its first tensor on the card"}[what]
     phases, times = list(each["native"]), len(next(iter(each["native"].values())))
-    middle = {name: [min(ms) if phase == "import" else statistics.median(ms) for phase, ms in took.items()] for name, took in each.items()}
-    added = [ours - native for native, ours in zip(middle["native"], middle["slice"])]
-    unsure = sum(unsure_of(phase, ms) ** 2 for took in each.values() for phase, ms in took.items()) ** 0.5
-    found = verdict(sum(added), 50) if abs(sum(added) - 50) > 2 * unsure else "not decided"
-    rows = [["natively", *(f"{ms:.1f}" for ms in middle["native"]), f"{sum(middle['native']):.1f}"],
-            ["in a slice", *(f"{ms:.1f}" for ms in middle["slice"]), f"{sum(middle['slice']):.1f}"],
-            ["added", *(f"{ms:+.1f}" for ms in added), f"{sum(added):+.1f}"]]
-    return (f"{said}, medians of {times} in ms{', of the import the fastest' if 'import' in phases else ''}; added, unsure by {unsure:.0f} ms (bar 50: {found}):\n\n"
-            + table(["", *phases, "in all"], rows))
+    middle = {name: {phase: statistics.median(ms) for phase, ms in took.items()} for name, took in each.items()}
+    added = {phase: middle["slice"][phase] - middle["native"][phase] for phase in phases}
+    ours = [phase for phase in phases if phase != "import"]
+    more, unsure = sum(added[phase] for phase in ours), unsure_of(each, ours)
+    found = verdict(more, 50) if abs(more - 50) > 2 * unsure else "not decided"
+    rows = [["natively", *(f"{ms:.1f}" for ms in middle["native"].values())], ["in a slice", *(f"{ms:.1f}" for ms in middle["slice"].values())],
+            ["added", *(f"{added[phase]:+.1f}" for phase in phases)]]
+    without = f" without the import (which differs by {added['import']:+.0f}, unsure by {unsure_of(each, ['import']):.0f})" if "import" in phases else ""
+    return (f"{said}, medians of {times} in ms; added{without}: {more:+.1f}, unsure by {unsure:.1f} (bar 50: {found}).\n\n" + table(["", *phases], rows))
 
 
-def unsure_of(phase, ms):
-    """Of a median 1.25 standard errors of a mean, by the middle half's width; of the fastest how far the next is from it."""
-    ms = sorted(ms)
-    if phase == "import":
-        return ms[1] - ms[0]
-    quarter = len(ms) // 4
-    return 1.25 * (ms[-1 - quarter] - ms[quarter]) / 1.35 / len(ms) ** 0.5
+def unsure_of(each, phases):
+    """Of sums of medians: 1.25 standard errors of a mean, by the width of the middle half."""
+    total = 0.0
+    for took in each.values():
+        for phase in phases:
+            ms, quarter = sorted(took[phase]), len(took[phase]) // 4
+            total += (1.25 * (ms[-1 - quarter] - ms[quarter]) / 1.35) ** 2 / len(ms)
+    return total ** 0.5
 
 
 def probe(part):

@@ -8,19 +8,18 @@ program ended by itself or stood still.
 """
 import argparse
 import concurrent.futures
+import importlib.util
 import json
 import os
 import pathlib
 import signal
 import statistics
-import subprocess
 import sys
 import time
 
 from machine import Machine
 from switched import Switch
-from tenant import (FAILED, PERIOD_NS, SPIN, TORCH, Tenant, Window, calibrate, calibrate_opencl, end_all, progress_between, rate_alone, rate_of,
-                    rates, window_alone)
+from tenant import (FAILED, PERIOD_NS, SPIN, TORCH, Tenant, Window, calibrate, calibrate_opencl, end_all, rate_alone, rate_of, rates, window_alone)
 
 LIMITS = 10, 30, 50, 70, 90
 # What one thread launches all the time: such processes differ by a fifth from each other, natively too, so that our part of it is seen in one.
@@ -90,16 +89,17 @@ class Shares:
         """Without a limit beside the same program without us, in turns; the others are stopped."""
         on_one_core(native, sliced)
         windows = [[], []]
-        for i in (0, 1, 1, 0) * COST_ROUNDS:
+        settle, seconds, logged = (0.05, 0.15, 0.06) if kind in SPIN else (0.1, 0.3, 0.2 if kind == "train" else 0.06)
+        for i in (0, 1, 1, 0) * (COST_ROUNDS * (2 if kind in SPIN else 1)):
             one = (native, sliced)[i]
             rest(one, False)
-            time.sleep(0.1)
+            time.sleep(settle)
             begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-            time.sleep(0.2 if kind in SPIN else 0.3)
+            time.sleep(seconds)
             windows[i].append((begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC)))
-            time.sleep(0.2 if kind == "train" else 0.06)  # until what it does then is logged
+            time.sleep(logged)  # until what it does then is logged
             rest(one, True)
-        rates_of = [[progress_between([one], *window, logged=0)[0] for window in mine] for one, mine in zip((native, sliced), windows)]
+        rates_of = [[one.work(*window) * 1e9 / (window[1] - window[0]) for window in mine] for one, mine in zip((native, sliced), windows)]
         clocks = [[one.mean_clock(*window) for window in mine] for one, mine in zip((native, sliced), windows)]
         at_one_clock = all(sum(clocks, []))  # it changes with what the card did before
         if at_one_clock:
@@ -373,13 +373,12 @@ def main():
     parser.add_argument("--out")
     options = parser.parse_args()
     machine = Machine(options.build, options.fake)
-    with_torch = not options.fake and subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True).returncode == 0
+    with_torch, with_jax = (not options.fake and importlib.util.find_spec(package) is not None for package in ("torchvision", "jax"))
     kinds = options.kinds.split(",") if options.kinds else (["k1"] if options.fake else ["k01", "k1", "k10", *(TORCH if with_torch else ())])
     parts = options.parts.split(",")
     shares = Shares(machine, options.seconds)
 
     def limits():
-        with_jax = not options.fake and subprocess.run([sys.executable, "-c", "import jax"], capture_output=True).returncode == 0
         more = [*(("infer", "compile") if with_torch else ()), *(["jax"] if with_jax else [])]
         costs = [] if "overhead" not in parts else kinds if options.kinds else [*kinds, *more]
         shares.limit(kinds if "limit" in parts else [], costs)

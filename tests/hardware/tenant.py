@@ -204,17 +204,16 @@ def rate_of(*windows):
     return max(rate, 1e-9)
 
 
-def progress(tenants, seconds, settle=0.3, logged=None):
+def progress(tenants, seconds, settle=0.3):
     time.sleep(settle)
     begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     time.sleep(seconds)
-    return progress_between(tenants, begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC), logged)
+    return progress_between(tenants, begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC))
 
 
-def progress_between(tenants, begin, end, logged=None):
-    """Work a second of each, `logged` seconds after the end at the earliest."""
-    if logged is None:
-        logged = 1.2 if any("train" in t.name for t in tenants) else 0.6 if any("k100" in t.name for t in tenants) else 0.2
+def progress_between(tenants, begin, end):
+    """Work a second of each, once it is logged."""
+    logged = 1.2 if any("train" in t.name for t in tenants) else 0.6 if any("k100" in t.name for t in tenants) else 0.2
     time.sleep(max(0, end / 1e9 + logged - time.clock_gettime(time.CLOCK_MONOTONIC)))
     # A tenant's turns come once in a period: over windows that begin at every part of it, what lies at the ends evens out.
     steps = [PERIOD_NS * i // 20 for i in range(20)]

@@ -15,7 +15,7 @@
 namespace flexai::backend::cuda {
 
 /// Thread: any, many at a time.
-class Queues {
+class alignas(64) Queues {
  public:
   explicit Queues(slice::QueueWatch* watch);
 

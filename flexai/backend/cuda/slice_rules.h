@@ -35,7 +35,7 @@ class SliceRules : public slice::Rules {
   /// Asks the driver about work that nobody waits for. Thread: one of our own.
   void AskUnwaited() { queues_.AskUnwaited(); }
   bool Launches(intercept::Call& call) override { return queues_.Launches(call); }
-  bool LaunchesShort(uint16_t index, uint64_t queue) override {
+  [[gnu::hot]] bool LaunchesShort(uint16_t index, uint64_t queue) override {
     return queues_.LaunchesShort(index, queue);
   }
   void Launched(intercept::Call&) override { queues_.Launched(); }
