@@ -89,7 +89,8 @@ class Shares:
         """Without a limit beside the same program without us, in turns; the others are stopped."""
         on_one_core(native, sliced)
         windows = [[], []]
-        settle, seconds, logged = (0.05, 0.15, 0.06) if kind in SPIN else (0.1, 0.3, 0.2 if kind == "train" else 0.06)
+        settle, seconds = (0.05, 0.15) if kind in SPIN else (0.1, 0.3)
+        logged, drained = (0.2, 0.15) if kind == "train" else (0.06, 0.05)
         for i in (0, 1, 1, 0) * (COST_ROUNDS * (2 if kind in SPIN else 1)):
             one = (native, sliced)[i]
             rest(one, False)
@@ -99,6 +100,7 @@ class Shares:
             windows[i].append((begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC)))
             time.sleep(logged)  # until what it does then is logged
             rest(one, True)
+            time.sleep(drained)  # what it had launched goes on, if nobody holds it
         rates_of = [[one.work(*window) * 1e9 / (window[1] - window[0]) for window in mine] for one, mine in zip((native, sliced), windows)]
         clocks = [[one.mean_clock(*window) for window in mine] for one, mine in zip((native, sliced), windows)]
         at_one_clock = all(sum(clocks, []))  # it changes with what the card did before
