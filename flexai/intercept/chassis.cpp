@@ -21,6 +21,10 @@ Status Chassis::AddStage(Stage* stage) {
   stages_[stage_count_] = stage;
   enabled_ |= static_cast<uint8_t>(1u << stage_count_);
   ++stage_count_;
+  for (uint16_t i = 0; i < count_ && !short_stage_; ++i) {
+    short_way_ = stage->ShortWayOf(library_.functions[i]);
+    if (short_way_) short_stage_ = stage;
+  }
   return Status();
 }
 
@@ -44,7 +48,8 @@ void Chassis::RefreshLocked() {
       if ((enabled_ & bit) && stages_[s]->Listens(library_.functions[i])) mask |= bit;
     }
     const bool is_short = !nests && std::popcount(mask) == 1 &&
-                          stages_[std::countr_zero(mask)]->HasShortWay(library_.functions[i]);
+                          stages_[std::countr_zero(mask)] == short_stage_ &&
+                          short_stage_->ShortWayOf(library_.functions[i]) != nullptr;
     active_[i].store(static_cast<uint8_t>(kStarted | (is_short ? kShort : 0) | mask),
                      std::memory_order_release);
   }

@@ -80,7 +80,7 @@ class alignas(64) Chassis {
   /// listens is done with it.
   bool TakesShortWay(uint8_t state, uint16_t index, uint64_t queue) {
     if (!(state & kShort) || t_inside != Inside::kNothing) return false;
-    return stages_[std::countr_zero(state)]->ShortWay(index, queue);
+    return short_way_(*short_stage_, index, queue);
   }
 
   /// The slow way of one call: `params` is the generated struct of function `index`.
@@ -112,6 +112,9 @@ class alignas(64) Chassis {
   uint16_t count_;
   DoorLevel levels_[kMaxDoors] = {DoorLevel::kOuter, DoorLevel::kOuter, DoorLevel::kOuter,
                                   DoorLevel::kOuter};
+  // The first stage that has a short way, and that way: set before calls begin.
+  Stage* short_stage_ = nullptr;
+  Stage::ShortWay short_way_ = nullptr;
   Stage* stages_[kMaxStages] = {};
   int stage_count_ = 0;
   uint8_t enabled_ = 0;

@@ -229,13 +229,17 @@ TEST_F(ChassisTest, OnlyListenersAreVisitedAndStagesSwitch) {
 class ShortStage : public TestStage {
  public:
   using TestStage::TestStage;
-  bool HasShortWay(const FnInfo& info) const override { return info.event == Event::kLaunch; }
-  bool ShortWay(uint16_t index, uint64_t queue) override {
-    EXPECT_EQ(index, toy::ToyLaunchCall::kIndex);
-    Log().push_back("short " + std::to_string(queue));
-    return takes;
+  ShortWay ShortWayOf(const FnInfo& info) const override {
+    return info.event == Event::kLaunch ? &Take : nullptr;
   }
   bool takes = true;
+
+ private:
+  static bool Take(Stage& self, uint16_t index, uint64_t queue) {
+    EXPECT_EQ(index, toy::ToyLaunchCall::kIndex);
+    Log().push_back("short " + std::to_string(queue));
+    return static_cast<ShortStage&>(self).takes;
+  }
 };
 
 template <int kTest>

@@ -16,13 +16,13 @@ struct Entry<C, kChassis, kDoor, R(A...)> {
   static R Invoke(A... args) {
     void* next = kChassis.Next(kDoor, C::kIndex);
     const uint8_t state = kChassis.State(C::kIndex);
-    if (next && state == Chassis::kStarted) return reinterpret_cast<R (*)(A...)>(next)(args...);
     // What a program does most and what waits for nothing: no struct is built for it.
     if constexpr (C::kEvent == Event::kLaunch && requires { &C::QueueOf; }) {
       if (next && kChassis.TakesShortWay(state, C::kIndex, C::QueueOf(args...))) [[likely]] {
         return reinterpret_cast<R (*)(A...)>(next)(args...);
       }
     }
+    if (next && state == Chassis::kStarted) return reinterpret_cast<R (*)(A...)>(next)(args...);
     return Long(args...);
   }
 

@@ -31,12 +31,12 @@ class Stage {
   /// where Before said `call.SkipAfter`.
   virtual void After(Call& call) = 0;
 
-  /// Whether ShortWay may be asked about the function, which names a queue.
-  virtual bool HasShortWay(const FnInfo&) const { return false; }
-  /// For what a program calls most: true sends the call on to the driver at once, and neither
-  /// Before nor After is called. False: nothing was done, and both are. Only where no other stage
-  /// listens; it may call nothing in the driver, and leaves errno as it is.
-  virtual bool ShortWay(uint16_t /*index*/, uint64_t /*queue*/) { return false; }
+  /// For what a program calls most, and names a queue: true sends the call on to the driver at
+  /// once, and neither Before nor After is called. False: nothing was done, and both are. Only
+  /// where no other stage listens; it may call nothing in the driver, and leaves errno as it is.
+  using ShortWay = bool (*)(Stage& self, uint16_t index, uint64_t queue);
+  /// The function's; null: it has none. A stage has one for all that have one.
+  virtual ShortWay ShortWayOf(const FnInfo&) const { return nullptr; }
 };
 
 }  // namespace flexai::intercept

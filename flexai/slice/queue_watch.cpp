@@ -7,11 +7,6 @@ namespace {
 thread_local uint64_t t_seen[QueueWatch::kQueues + 1]
     __attribute__((tls_model("initial-exec"))) = {};
 
-uint32_t Hash(uint64_t name) { return static_cast<uint32_t>((name * 0x9e3779b97f4a7c15u) >> 40); }
-
-// 0 says that a place is free.
-uint64_t NameOf(uint64_t queue) { return queue + 1; }
-
 constexpr uint64_t kNothing = ~uint64_t{0};
 constexpr int kLaunchBits = 58;
 constexpr uint64_t kLaunchMask = (uint64_t{1} << kLaunchBits) - 1;
@@ -31,17 +26,6 @@ void QueueWatch::Forget() {
   emptied_at_.store(&own_emptied_at_, std::memory_order_relaxed);
 }
 
-[[gnu::hot]] int QueueWatch::Find(uint64_t queue) const {
-  const uint32_t begin = Hash(queue);
-  for (uint32_t i = 0; i < kQueues; ++i) {
-    const uint32_t at = (begin + i) % kQueues;
-    const uint64_t name = queues_[at].name.load(std::memory_order_relaxed);
-    if (name == NameOf(queue)) return static_cast<int>(at);
-    if (name == 0) return -1;
-  }
-  return -1;
-}
-
 // A place once used stays taken, but for another queue as soon as its own is empty.
 int QueueWatch::Take(uint64_t queue, uint64_t group) {
   const uint32_t begin = Hash(queue);
@@ -58,27 +42,9 @@ int QueueWatch::Take(uint64_t queue, uint64_t group) {
   return -1;
 }
 
-[[gnu::hot]] bool QueueWatch::Launched(uint64_t queue, uint64_t group) {
-  int at = Find(queue);
-  if (at < 0) at = Take(queue, group);
-  if (at < 0) return false;
-  // Counted first, then shown: a wait that has just returned clears the bit first, then looks at
-  // the count. So one of the two sees the other, and the bit stays set.
-  queues_[at].launches.fetch_add(1, std::memory_order_seq_cst);
-  Fill(1u << at);
-  return true;
-}
-
 void QueueWatch::LaunchedElsewhere() {
   other_launches_.fetch_add(1, std::memory_order_seq_cst);
   Fill(kOthers);
-}
-
-[[gnu::hot]] void QueueWatch::Fill(uint32_t bit) {
-  std::atomic<uint32_t>& word = *word_.load(std::memory_order_acquire);
-  if ((word.load(std::memory_order_seq_cst) & bit) == 0) {
-    word.fetch_or(bit, std::memory_order_seq_cst);
-  }
 }
 
 [[gnu::hot]] uint64_t QueueWatch::Before(uint64_t queue) const {

@@ -29,7 +29,17 @@ class alignas(64) QueueWatch {
   /// `queue` is any number that names it; `group` is whoever it belongs to, so that a wait for all
   /// of one group empties no other's. False: there is no place for it, and LaunchedElsewhere shall
   /// follow.
-  bool Launched(uint64_t queue, uint64_t group = 0);
+  bool Launched(uint64_t queue, uint64_t group = 0) {
+    int at = Find(queue);
+    if (at < 0) [[unlikely]] {
+      if ((at = Take(queue, group)) < 0) return false;
+    }
+    // Counted first, then shown: a wait that has just returned clears the bit first, then looks at
+    // the count. So one of the two sees the other, and the bit stays set.
+    queues_[at].launches.fetch_add(1, std::memory_order_seq_cst);
+    Fill(1u << at);
+    return true;
+  }
   /// The work of all that found no place counts as one queue's.
   void LaunchedElsewhere();
 
@@ -86,10 +96,30 @@ class alignas(64) QueueWatch {
     std::atomic<uint64_t> at{0};     // place of the queue and its launches
   };
 
-  int Find(uint64_t queue) const;
+  static uint32_t Hash(uint64_t name) {
+    return static_cast<uint32_t>((name * 0x9e3779b97f4a7c15u) >> 40);
+  }
+  // 0 says that a place is free.
+  static uint64_t NameOf(uint64_t queue) { return queue + 1; }
+
+  int Find(uint64_t queue) const {
+    const uint32_t begin = Hash(queue);
+    for (uint32_t i = 0; i < kQueues; ++i) {
+      const uint32_t at = (begin + i) % kQueues;
+      const uint64_t name = queues_[at].name.load(std::memory_order_relaxed);
+      if (name == NameOf(queue)) return static_cast<int>(at);
+      if (name == 0) return -1;
+    }
+    return -1;
+  }
   int Take(uint64_t queue, uint64_t group);
   void Empty(int queue, uint64_t launches);
-  void Fill(uint32_t bit);
+  void Fill(uint32_t bit) {
+    std::atomic<uint32_t>& word = *word_.load(std::memory_order_acquire);
+    if ((word.load(std::memory_order_seq_cst) & bit) == 0) {
+      word.fetch_or(bit, std::memory_order_seq_cst);
+    }
+  }
   void Clear(uint32_t bits);
   Mark& MarkAt(uint64_t mark);
 

@@ -14,11 +14,6 @@ using intercept::Event;
 
 namespace {
 
-// Launches of this thread not yet added to its process's slot, so that the common launch touches
-// no line that other threads write.
-thread_local uint32_t t_launches __attribute__((tls_model("initial-exec"))) = 0;
-constexpr uint32_t kLaunchBatch = 64;
-
 // A program that retries a refused allocation in a loop shall not fill the log.
 constexpr Nanos kTellEvery = kSecond;
 
@@ -110,20 +105,6 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
     default:
       rules_->AfterWatched(call);
       return CheckUnmeasured(call);
-  }
-}
-
-[[gnu::hot]] bool SliceStage::ShortWay(uint16_t index, uint64_t queue) {
-  if (!rules_->LaunchesShort(index, queue)) return false;
-  PassGate();
-  return true;
-}
-
-[[gnu::hot]] inline void SliceStage::PassGate() {
-  if (gate_) gate_->Pass();
-  if (++t_launches == kLaunchBatch) {
-    tenant_->CountLaunches(t_launches);
-    t_launches = 0;
   }
 }
 

@@ -39,9 +39,6 @@ class Rules {
   virtual void Hold(intercept::Call&) {}
   /// A launch is about to happen. Whether Launched shall be told what became of it.
   virtual bool Launches(intercept::Call&) { return false; }
-  /// The same for a launch of function `index` to `queue` of which nothing else need be known, and
-  /// without a word to the driver. False: nothing was done, and Launches shall be asked.
-  virtual bool LaunchesShort(uint16_t /*index*/, uint64_t /*queue*/) { return false; }
   /// It was handed to the driver, which took it or not.
   virtual void Launched(intercept::Call&) {}
   /// Whether the call says something about queued work: waits for it, asks after it, marks it.
@@ -71,13 +68,24 @@ class alignas(64) SliceStage : public intercept::Stage {
   bool Listens(const intercept::FnInfo& info) override;
   bool Before(intercept::Call& call) override;
   void After(intercept::Call& call) override;
-  bool HasShortWay(const intercept::FnInfo& info) const override {
-    return info.event == intercept::Event::kLaunch;
+
+ protected:
+  Rules* rules() const { return rules_; }
+  void PassGate() {
+    if (gate_) gate_->Pass();
+    if (++t_launches_ == kLaunchBatch) {
+      tenant_->CountLaunches(t_launches_);
+      t_launches_ = 0;
+    }
   }
-  bool ShortWay(uint16_t index, uint64_t queue) override;
 
  private:
-  void PassGate();
+  // Launches of this thread not yet added to its process's slot, so that the common launch touches
+  // no line that other threads write.
+  static constinit inline thread_local uint32_t t_launches_
+      __attribute__((tls_model("initial-exec"))) = 0;
+  static constexpr uint32_t kLaunchBatch = 64;
+
   Ledger* FindLedger(intercept::Call& call);
   bool BeforeAlloc(intercept::Call& call);
   void AfterAlloc(intercept::Call& call);
@@ -94,6 +102,28 @@ class alignas(64) SliceStage : public intercept::Stage {
   std::atomic<uint32_t> untold_{0};
   static constexpr uint64_t kNever = ~uint64_t{0};
   std::atomic<uint64_t> compared_at_{kNever};  // bytes used when a comparison was no help
+};
+
+/// The stage with a short way for launches. All of it is one function, because it is most of what
+/// a launch costs in a slice: `R` has `bool LaunchesShort(uint16_t index, uint64_t queue)`, which
+/// does what Launches does for a launch of which nothing else need be known, without a word to the
+/// driver. False: nothing was done, and Launches shall be asked.
+template <class R>
+class ShortSliceStage final : public SliceStage {
+ public:
+  ShortSliceStage(Tenant* tenant, R* rules, GateLever* gate) : SliceStage(tenant, rules, gate) {}
+
+  ShortWay ShortWayOf(const intercept::FnInfo& info) const override {
+    return info.event == intercept::Event::kLaunch ? &Launch : nullptr;
+  }
+
+ private:
+  [[gnu::hot]] static bool Launch(intercept::Stage& self, uint16_t index, uint64_t queue) {
+    auto& stage = static_cast<ShortSliceStage&>(self);
+    if (!static_cast<R*>(stage.rules())->R::LaunchesShort(index, queue)) return false;
+    stage.PassGate();
+    return true;
+  }
 };
 
 }  // namespace flexai::slice

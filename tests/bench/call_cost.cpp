@@ -39,7 +39,7 @@ class ToyRules : public slice::Rules {
   void AfterStart(intercept::Call&) override {}
   void Answer(intercept::Call&, const slice::Ledger&) override {}
   bool Launches(intercept::Call& call) override { return !queues_.Launched(call.queue()); }
-  bool LaunchesShort(uint16_t, uint64_t queue) override { return queues_.Launched(queue); }
+  bool LaunchesShort(uint16_t, uint64_t queue) { return queues_.Launched(queue); }
 
  private:
   slice::QueueWatch queues_;
@@ -112,7 +112,7 @@ int Main(int argc, char** argv) {
   // Never freed: the agent's thread keeps pointers to them.
   auto* gate = new slice::GateLever();
   auto* tenant = new slice::Tenant(gate);
-  auto* stage = new slice::SliceStage(tenant, new ToyRules(), gate);
+  auto* stage = new slice::ShortSliceStage<ToyRules>(tenant, new ToyRules(), gate);
   intercept::Stage* trace = TemporaryTrace();
   if (!tenant->Attach().ok() || !trace) {
     fprintf(stderr, "call_cost: no slice, or no room for a trace in /tmp\n");

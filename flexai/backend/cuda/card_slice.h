@@ -14,7 +14,7 @@ struct CardSlice {
   slice::QueueWatch queues;
   slice::Tenant tenant;
   SliceRules rules{&tenant, &queues};
-  slice::SliceStage stage{&tenant, &rules, &gate};
+  slice::ShortSliceStage<SliceRules> stage{&tenant, &rules, &gate};
   slice::Asker asker{&queues, [](void* of) { static_cast<SliceRules*>(of)->AskUnwaited(); },
                      &rules};
 

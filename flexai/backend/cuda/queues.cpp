@@ -12,15 +12,7 @@ using intercept::Call;
 
 namespace {
 
-// Handles that are no objects: the default stream of the context, and that of the thread.
-constexpr uint64_t kLegacy = 1;
-constexpr uint64_t kPerThread = 2;
-
 alignas(16) thread_local char t_own_stream __attribute__((tls_model("initial-exec"))) = 0;
-// Told from handles, which are addresses of objects, by being odd.
-uint64_t OwnStream() { return reinterpret_cast<uintptr_t>(&t_own_stream) | 1; }
-bool IsHandle(uint64_t queue) { return queue > kPerThread && queue % 2 == 0; }
-
 // How often at most the driver is asked about streams that nobody waits for.
 constexpr Nanos kAskEvery = kMillisecond;
 
@@ -138,19 +130,8 @@ Queues::Queue Queues::QueueIn(const Call& call) const {
   return {name ^ (group & ~uint64_t{1}), group};
 }
 
-// Where the process has one context.
-[[gnu::hot]] inline uint64_t Queues::NameIn(uint16_t index, uint64_t stream) const {
-  if (stream > kPerThread) return stream;
-  const bool own = stream == kPerThread || (stream == 0 && functions_[index].per_thread);
-  return own ? OwnStream() : kLegacy;
-}
-
-[[gnu::hot]] bool Queues::LaunchesShort(uint16_t index, uint64_t stream) {
-  if (several_.load(std::memory_order_relaxed) || captures_.load(std::memory_order_relaxed) != 0) {
-    return false;
-  }
-  return watch_->Launched(NameIn(index, stream));
-}
+// Told from handles, which are addresses of objects, by being odd.
+uint64_t Queues::OwnStream() { return reinterpret_cast<uintptr_t>(&t_own_stream) | 1; }
 
 uint64_t Queues::GroupOf(uint64_t context) const {
   return context == first_context_.load(std::memory_order_relaxed) ? 0 : context;

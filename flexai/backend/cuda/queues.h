@@ -23,7 +23,13 @@ class alignas(64) Queues {
   bool Launches(intercept::Call& call);
   /// The same, if the process has one context, nothing is captured and the stream has a place, by
   /// the name that the call gives it; false otherwise, and nothing was done.
-  bool LaunchesShort(uint16_t index, uint64_t stream);
+  bool LaunchesShort(uint16_t index, uint64_t stream) {
+    if (several_.load(std::memory_order_relaxed) ||
+        captures_.load(std::memory_order_relaxed) != 0) {
+      return false;
+    }
+    return watch_->Launched(NameIn(index, stream));
+  }
   /// After Launches, on the same thread.
   void Launched() {
     if (t_elsewhere_) Arrived();
@@ -62,12 +68,24 @@ class alignas(64) Queues {
     bool per_thread = false;
   };
 
+  // Handles that are no objects: the default stream of the context, and that of the thread.
+  static constexpr uint64_t kLegacy = 1;
+  static constexpr uint64_t kPerThread = 2;
+
   static Does Learn(const char* name);
   struct Queue {
     uint64_t name, group;
   };
   Queue QueueIn(const intercept::Call& call) const;
-  uint64_t NameIn(uint16_t index, uint64_t stream) const;
+  // Where the process has one context.
+  uint64_t NameIn(uint16_t index, uint64_t stream) const {
+    if (stream > kPerThread) [[likely]]
+      return stream;
+    const bool own = stream == kPerThread || (stream == 0 && functions_[index].per_thread);
+    return own ? OwnStream() : kLegacy;
+  }
+  static uint64_t OwnStream();
+  static bool IsHandle(uint64_t queue) { return queue > kPerThread && queue % 2 == 0; }
   uint64_t GroupOf(uint64_t context) const;
   void LaunchesElsewhere(Queue queue);
   static void Arrived();

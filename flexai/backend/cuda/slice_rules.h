@@ -35,9 +35,8 @@ class SliceRules : public slice::Rules {
   /// Asks the driver about work that nobody waits for. Thread: one of our own.
   void AskUnwaited() { queues_.AskUnwaited(); }
   bool Launches(intercept::Call& call) override { return queues_.Launches(call); }
-  [[gnu::hot]] bool LaunchesShort(uint16_t index, uint64_t queue) override {
-    return queues_.LaunchesShort(index, queue);
-  }
+  /// See ShortSliceStage.
+  bool LaunchesShort(uint16_t index, uint64_t queue) { return queues_.LaunchesShort(index, queue); }
   void Launched(intercept::Call&) override { queues_.Launched(); }
   bool Watches(const intercept::FnInfo& info) override {
     const Does does = does_[info.index];
