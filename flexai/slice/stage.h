@@ -104,10 +104,10 @@ class alignas(64) SliceStage : public intercept::Stage {
   std::atomic<uint64_t> compared_at_{kNever};  // bytes used when a comparison was no help
 };
 
-/// The stage with a short way for launches. All of it is one function, because it is most of what
-/// a launch costs in a slice: `R` has `bool LaunchesShort(uint16_t index, uint64_t queue)`, which
-/// does what Launches does for a launch of which nothing else need be known, without a word to the
-/// driver. False: nothing was done, and Launches shall be asked.
+/// The stage with a short way for launches. All of it is one function, because each further
+/// one is another line of the caches: `R` has `bool LaunchesShort(uint16_t index, uint64_t queue)`,
+/// which does what Launches does for a launch of which nothing else need be known, without a word
+/// to the driver. False: nothing was done, and Launches shall be asked.
 template <class R>
 class ShortSliceStage final : public SliceStage {
  public:

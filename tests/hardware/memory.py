@@ -346,13 +346,18 @@ def between(moments):
 def start_of_small(machine, limit, times):
     """Ms of each phase of each start of card_spin, natively and in a slice in turns."""
     command = [machine.build / "test/card_spin", "once"]
-    run = {"native": lambda: subprocess.run(command, check=True, capture_output=True, env=machine.native(), text=True),
+    run = {"native": lambda: subprocess.run(command, capture_output=True, env=machine.native(), text=True),
            "slice": lambda: machine.run(limit, *command)}
     rows = {name: [] for name in run}
+
+    def moments(name):
+        done = run[name]()
+        done.check_returncode()
+        return map(int, done.stdout.split())
     for i in range(times):
         for name in list(run)[::1 if i % 2 else -1]:
             begin = time.monotonic_ns()
-            rows[name].append(between([begin, *map(int, run[name]().stdout.split())]))
+            rows[name].append(between([begin, *moments(name)]))
     return rows
 
 
@@ -367,7 +372,10 @@ def start_of_torch(machine, times):
         started.append((name, begin, subprocess.Popen([*words, *command], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)))
     imported = [between([begin, *map(int, child.stdout.readline().split())]) for _, begin, child in started]
     for (name, _, child), phases in zip(started, imported):
-        rows[name].append(phases + between(map(int, child.communicate("go\n")[0].split())))
+        said = child.communicate("go\n")[0]
+        if child.returncode:
+            raise RuntimeError(f"PyTorch's first tensor, {name}: ended with {child.returncode}")
+        rows[name].append(phases + between(map(int, said.split())))
     return rows
 
 
@@ -376,7 +384,10 @@ def startup(machine, limit):
     its first tensor on the card. How long a program takes to end is not part of it."""
     of = {"small": (ONCE, start_of_small(machine, limit, 12))}
     if has("torch"):
-        of["torch"] = TENSOR, start_of_torch(machine, 6)
+        of["torch"] = TENSOR, start_of_torch(machine, 8)
+    for what, (phases, rows) in of.items():
+        if any(len(row) != len(phases) for each in rows.values() for row in each):
+            raise RuntimeError(f"a start of {what} did not tell all of {', '.join(phases)}")
     result = {what: {name: {phase: list(ms) for phase, ms in zip(phases, zip(*each))} for name, each in rows.items()} for what, (phases, rows) in of.items()}
     for what, each in result.items():
         for name, phases in each.items():
@@ -392,7 +403,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--programs", action="store_true")
     parser.add_argument("--numba-path", help="where modules are that numba shall find first, such as a NumPy that it supports")
-    parser.add_argument("--startup", action="store_true", help="how long PyTorch takes to the first tensor")
+    parser.add_argument("--startup", action="store_true", help="what each phase of a start takes, of a small program and of PyTorch")
     parser.add_argument("--out")
     options = parser.parse_args()
     limit = options.limit or (512 if options.fake else 8192)
@@ -405,14 +416,19 @@ def main():
             if others:
                 result["programs"] = others.result()
         if options.startup:
-            result["startup"] = startup(machine, limit)
+            try:
+                result["startup"] = startup(machine, limit)
+            except (RuntimeError, OSError, ValueError, subprocess.CalledProcessError) as failure:
+                result["startup_failed"] = str(failure)
     finally:
         machine.close()
     if options.out:
         pathlib.Path(options.out).write_text(json.dumps(result, indent=1) + "\n")
+    if failure := result.get("startup_failed"):
+        print(f"!! a start was not measured: {failure}")
     bad = [name for name, said in result.get("programs", {}).items() if "FAILED" in said or "GIVEN" in said]
     print(*(f"!! {name} failed" for name in bad), sep="\n")
-    return 1 if result["memory"]["failed"] or result["look_up"]["failed"] or bad else 0
+    return 1 if result["memory"]["failed"] or result["look_up"]["failed"] or bad or "startup_failed" in result else 0
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ batches of 128; gemm: 20 products of 4096 x 4096 bf16; graph: four replays of Re
 Progress is work done against the same program with the whole card in the same run (of PyTorch's the better of before and after), in percent;
 "card" is card time by the driver's trace of context switches ([ADR 0012](../adr/0012-a-turn-ends-by-stopping-channels.md)).
 "clock": the multiprocessors' mean clock while the program had the card, against that while it ran alone. infer: ResNet-50 in fp16, batch 1, launch by launch; compile: a network of four layers by
-torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native": in turns of 0.15 or 0.3 s with the same program outside of any slice; "in one
-process": such programs of one thread differ by a fifth from process to process, natively too, so that the calls of one in a slice led to us and
-past us in turns of 20 ms (past us an entry's two loads are left; `switched.py`). Unsure: the standard error of the middle half of rounds.
+torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native": in turns of a fraction of a second with the same program outside of any slice; "in
+one process": such programs of one thread differ by a fifth from process to process, natively too, so that the calls of one in a slice led to us
+and past us in turns of 20 ms (`switched.py`). Unsure: the standard error over rounds of four turns; what lies within about two of it of a bar (of
+few rounds as many more as Student's t says) is not decided.
 """
 
 
@@ -155,13 +156,21 @@ def others(rows):
             most = 1000 if "Mem" in row["what"] else 100
             more, noise = row["more"], row["noise"]
             lines.append([f"without a limit: {row['what']}", f"{row['native']:.0f} ns past us; to us {more:+.0f}, unsure by {noise:.0f}",
-                          f"{most} ns: {verdict(more, most) if abs(more - most) > 2 * noise else 'not decided'}"])
+                          f"{most} ns: {verdict(more, most) if abs(more - most) > sure(row) else 'not decided'}"])
         elif part == "overhead":
-            decided = abs(got - 0.995) > 2 * row["noise"]
+            decided = abs(got - 0.995) > sure(row)
             threads = f"; our threads take {100 * row['threads']:.2f} % of a core meanwhile" if "threads" in row else ""
             lines.append([f"without a limit: {row['what']}, {row['how']}", f"{got:.4f} of native, unsure by {row['noise']:.4f}{threads}",
                           f"0.995: {verdict(got, 0.995, True) if decided else 'not decided'}"])
     return "## Borrowing, priority, cost\n" + table(["what", "result", "bar"], lines) if lines else ""
+
+
+def sure(row):
+    """How far from a bar a mean must be to be on one side of it in 19 of 20 times: Student's t, by the number of rounds. A row that does not say how
+    many there were does not say how sure it is."""
+    rounds = row.get("rounds", 0)
+    t = 3.18 if rounds == 4 else 2.36 if rounds == 8 else 2.1 if rounds >= 16 else float("inf")
+    return t * row["noise"] if row["noise"] > 0 or rounds else float("inf")
 
 
 def left_of(row):
@@ -203,7 +212,8 @@ def start_of(what, each):
     middle = {name: {phase: statistics.median(ms) for phase, ms in took.items()} for name, took in each.items()}
     added = {phase: middle["slice"][phase] - middle["native"][phase] for phase in phases}
     ours = [phase for phase in phases if phase != "import"]
-    more, unsure = sum(added[phase] for phase in ours), unsure_of(each, ours)
+    more = sum(added[phase] for phase in ours)
+    unsure = unsure_of(each, ours)
     found = verdict(more, 50) if abs(more - 50) > 2 * unsure else "not decided"
     rows = [["natively", *(f"{ms:.1f}" for ms in middle["native"].values())], ["in a slice", *(f"{ms:.1f}" for ms in middle["slice"].values())],
             ["added", *(f"{added[phase]:+.1f}" for phase in phases)]]
@@ -212,12 +222,12 @@ def start_of(what, each):
 
 
 def unsure_of(each, phases):
-    """Of sums of medians: 1.25 standard errors of a mean, by the width of the middle half."""
+    """Of the difference of two medians of what these phases take together: 1.25 standard errors of a mean, by how wide the middle half is."""
     total = 0.0
     for took in each.values():
-        for phase in phases:
-            ms, quarter = sorted(took[phase]), len(took[phase]) // 4
-            total += (1.25 * (ms[-1 - quarter] - ms[quarter]) / 1.35) ** 2 / len(ms)
+        sums = [sum(one) for one in zip(*(took[phase] for phase in phases))]
+        low, _, high = statistics.quantiles(sums, n=4)
+        total += (1.25 * (high - low) / 1.35) ** 2 / len(sums)
     return total ** 0.5
 
 

@@ -39,8 +39,8 @@ class Shares:
         self.rows.append({"part": part, "what": what, **figures})
 
     def limit(self, kinds, costs):
-        """Each alone under hard limits. Of `costs` is seen what a slice without a limit costs, of those that can rest in one process, of others beside
-        the same program without us."""
+        """Each alone under hard limits. Of `costs` is seen what a slice without a limit costs: of ASKED in one process, of the others beside the same
+        program without us."""
         tenants = {kind: Tenant(self.machine, kind, kind, 1) for kind in dict.fromkeys([*kinds, *costs])}
         natives = {kind: Tenant(self.machine, f"{kind}-native", kind, 0, native=True) for kind in costs if kind not in ASKED}
         every = [*tenants.values(), *natives.values()]
@@ -119,6 +119,7 @@ class Shares:
             switch.to_us(i == 1)
             said[i] += tenant.ask()
         spent = (switch.own_seconds() - before) / (time.monotonic() - begin)
+        switch.close()
         rest(tenant, True)
         self.note_cost(kind, *said, how="in one process", threads=round(spent, 5))
 
@@ -127,7 +128,7 @@ class Shares:
         rounds = [sum(ours[i:i + 2]) / max(sum(native[i:i + 2]), 1e-9) for i in range(0, len(native), 2)]
         ratio, noise = middle(rounds)
         print(f"without limit, {kind}: {ratio:.4f} of native, unsure by {noise:.4f} ({len(rounds)} rounds, {how}) {more or ''}", flush=True)
-        self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4), how=how, **more)
+        self.note("overhead", kind, got=round(ratio, 4), noise=round(noise, 4), rounds=len(rounds), how=how, **more)
 
     def together(self, part, kinds, splits):
         # PyTorch takes ten seconds to start, and all of the card is shared out: nobody can start meanwhile.
@@ -212,24 +213,21 @@ class Shares:
 
     def calls(self):
         """What a call costs more in a slice: in one process, whose calls lead to us and past us in turns."""
-        kernels = self.machine.env.get("FLEXAI_FAKE_LAUNCH_NS")
-        if self.machine.fake:  # many launches: the shapes' millisecond of each would take minutes
-            self.machine.env["FLEXAI_FAKE_LAUNCH_NS"] = "1000"
-        tenant = Tenant(self.machine, "calls", "calls", 50).ready()
-        if kernels:
-            self.machine.env["FLEXAI_FAKE_LAUNCH_NS"] = kernels
+        # Many launches: on the fake card the shapes' millisecond of each would take minutes.
+        tenant = Tenant(self.machine, "calls", "calls", 50, env={"FLEXAI_FAKE_LAUNCH_NS": "1000"}).ready()
         on_one_core(tenant)
         switch = Switch(self.machine.build, tenant.child.pid)
         said = [[], []]
         for i in (0, 1, 1, 0) * CALLS_ROUNDS:
             switch.to_us(i == 1)
             said[i].append(tenant.ask())
+        switch.close()
         names = "a launch", "a launch, other things in the caches", "cuMemAlloc", "cuMemFree"
         for what, native, ours in zip(names, *(zip(*each) for each in said)):
             more, noise = middle([(sum(ours[i:i + 2]) - sum(native[i:i + 2])) / 2 for i in range(0, len(native), 2)])
             past = statistics.median(native)
             print(f"calls   {what}: {past:.0f} ns past us; to us {more:+.0f}, unsure by {noise:.0f}", flush=True)
-            self.note("calls", what, native=round(past, 1), more=round(more, 1), noise=round(noise, 1))
+            self.note("calls", what, native=round(past, 1), more=round(more, 1), noise=round(noise, 1), rounds=CALLS_ROUNDS)
         tenant.stop()
 
     def copy(self):
@@ -270,7 +268,7 @@ class Shares:
                 spent = (self.machine.daemon_seconds() - before) / (time.monotonic() - begin)
             said.append(critical.answer())
         alone.append(window_alone([critical, training], training, 3 * self.seconds))
-        kept = window.rates[0] / statistics.mean(each.rates[0] for each in alone)
+        kept = window.rates[0] / statistics.mean(rate_of(each) for each in alone)
         clock, clocks = window.clocks()[0], [each.clocks()[0] for each in alone]
         clock = clock / statistics.mean(clocks) if clock and all(clocks) else None
         count, p50, p95, p99 = said[1]
@@ -340,8 +338,10 @@ def on_one_core(*tenants):
 
 
 def middle(values):
-    """The mean of the middle half of them, and its standard error (Tukey and McLaughlin's): what else happens on the host disturbs single ones."""
-    values, quarter = sorted(values), len(values) // 4
+    """The mean of the middle half of many, and of few of all, and its standard error (Tukey and McLaughlin's): what else happens on the host
+    disturbs single ones."""
+    values = sorted(values)
+    quarter = len(values) // 4 if len(values) >= 16 else 0
     kept = values[quarter:len(values) - quarter]
     pulled = [min(max(value, kept[0]), kept[-1]) for value in values]
     return statistics.mean(kept), statistics.stdev(pulled) * len(values) ** 0.5 / len(kept)
@@ -409,7 +409,7 @@ def main():
                 shares.let_go()
             try:
                 step()
-            except RuntimeError as failure:
+            except (RuntimeError, OSError) as failure:
                 FAILED.append(f"{part}: {failure}")
                 print("!!", FAILED[-1], flush=True)
             print(f"-- {part}: {time.monotonic() - begin:.0f} s", flush=True)

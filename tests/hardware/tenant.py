@@ -23,7 +23,7 @@ STARTED = []  # every child
 class Tenant:
     """A program in a slice that logs its progress."""
 
-    def __init__(self, machine, name, kind, share, limit=100, more=(), priority="normal", native=False):
+    def __init__(self, machine, name, kind, share, limit=100, more=(), priority="normal", native=False, env=()):
         self.machine, self.name = machine, name
         self.log = pathlib.Path(machine.folder.name) / f"{name}.log"
         if kind in SPIN:
@@ -38,7 +38,7 @@ class Tenant:
             command = [sys.executable, HERE / "torch_work.py", self.log, kind, *more]
         run = [machine.build / "bin/flexai", "run", "--card", machine.card["card"], "--share", f"{share}%", "--limit", f"{limit}%",
                "--memory", "128Mi" if machine.fake else MEMORY.get(kind, "1Gi"), "--priority", priority, "--nowait", "--"]
-        env = machine.native() if native else machine.env
+        env = {**(machine.native() if native else machine.env), **dict(env)}
         self.child = subprocess.Popen([*([] if native else run), *map(str, command)], env=env, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True)
         STARTED.append(self.child)
