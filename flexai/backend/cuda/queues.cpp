@@ -312,6 +312,7 @@ bool Queues::IsDone(uint64_t queue, uint64_t group) const {
 // count as full for ever: so whoever has waited for one asks about the others. Not while something
 // is captured, which a question can spoil.
 void Queues::AskForOthers() {
+  if (!watch_->IsFull()) return;  // most programs wait for all that they have
   const api::Real& real = Real();
   if (!real.cuStreamQuery || !real.cuStreamIsCapturing) return;
   const Nanos now = MonotonicNow();
