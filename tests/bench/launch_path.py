@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 
-CALLS = {"cuLaunchKernel": 1 + 10 * (500 + 10), "cuMemAlloc_v2": 1 + 10 * 50, "cuMemFree_v2": 10 * 50, "cuStreamSynchronize": 1 + 10 * 2}  # how often `calls` makes each
+# How often `calls` makes each.
+CALLS = {"cuLaunchKernel": 1 + 10 * (500 + 10), "cuStreamSynchronize": 1 + 10 * 2, "cuMemAlloc_v2": 1 + 10 * 50, "cuMemFree_v2": 10 * 50}
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/hardware"))
 from machine import Machine  # noqa: E402

@@ -168,9 +168,9 @@ def others(rows):
 def sure(row):
     """How far from a bar a mean must be to be on one side of it in 19 of 20 times: Student's t, by the number of rounds. A row that does not say how
     many there were does not say how sure it is."""
-    rounds = row.get("rounds", 0)
-    t = 3.18 if rounds == 4 else 2.36 if rounds == 8 else 2.1 if rounds >= 16 else float("inf")
-    return t * row["noise"] if row["noise"] > 0 or rounds else float("inf")
+    if not (rounds := row.get("rounds")):
+        return float("inf")
+    return next(t for least, t in ((16, 2.13), (8, 2.36), (4, 3.18), (2, 12.71)) if rounds >= least) * row["noise"]
 
 
 def left_of(row):

@@ -90,7 +90,7 @@ class Shares:
         on_one_core(native, sliced)
         windows = [[], []]
         settle, seconds = (0.05, 0.15) if kind in SPIN else (0.1, 0.3)
-        logged, drained = (0.2, 0.15) if kind == "train" else (0.06, 0.05)
+        drained = 0.15 if kind == "train" else 0.05
         for i in (0, 1, 1, 0) * (COST_ROUNDS * (2 if kind in SPIN else 1)):
             one = (native, sliced)[i]
             rest(one, False)
@@ -98,7 +98,7 @@ class Shares:
             begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
             time.sleep(seconds)
             windows[i].append((begin, time.clock_gettime_ns(time.CLOCK_MONOTONIC)))
-            time.sleep(logged)  # until what it does then is logged
+            one.logged_until(windows[i][-1][1])
             rest(one, True)
             time.sleep(drained)  # what it had launched goes on, if nobody holds it
         rates_of = [[one.work(*window) * 1e9 / (window[1] - window[0]) for window in mine] for one, mine in zip((native, sliced), windows)]

@@ -13,6 +13,7 @@ using intercept::Call;
 namespace {
 
 alignas(16) thread_local char t_own_stream __attribute__((tls_model("initial-exec"))) = 0;
+
 // How often at most the driver is asked about streams that nobody waits for.
 constexpr Nanos kAskEvery = kMillisecond;
 
