@@ -95,7 +95,7 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
       return;
     case Event::kContextCreate:
       AfterAlloc(call);
-      CheckUnmeasured(call);
+      if (call.ok() && rules_->MadeUnmeasured(call)) CheckUnmeasured(call);
       return rules_->AfterStart(call);
     case Event::kDeviceList:
     case Event::kStreamCreate:
@@ -103,8 +103,8 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
     case Event::kLaunch:
       return rules_->Launched(call);
     default:
-      rules_->AfterWatched(call);
-      return CheckUnmeasured(call);
+      if (rules_->AfterWatched(call)) CheckUnmeasured(call);
+      return;
   }
 }
 
@@ -194,7 +194,7 @@ bool SliceStage::CompareAndTryAgain(Call& call, Ledger& ledger, uint64_t* asked)
 // What it took shows only now.
 void SliceStage::CheckUnmeasured(Call& call) {
   Ledger* ledger = tenant_->ledger();
-  if (!call.ok() || !ledger || !rules_->MadeUnmeasured(call) || !tenant_->CompareBooks()) return;
+  if (!ledger || !tenant_->CompareBooks()) return;
   if (ledger->Reserve(0).ok()) return;
   if (call.info().event == Event::kContextCreate) {
     const uint64_t takes = tenant_->region()->header.context_bytes.load(std::memory_order_relaxed);

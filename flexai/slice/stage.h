@@ -43,11 +43,11 @@ class Rules {
   virtual void Launched(intercept::Call&) {}
   /// Whether the call says something about queued work: waits for it, asks after it, marks it.
   virtual bool Watches(const intercept::FnInfo&) { return false; }
-  /// Before and after a call that does.
+  /// Before and after a call that does. Afterwards: whether it took memory of which nobody could
+  /// say beforehand how much, as code does.
   virtual void BeforeWatched(intercept::Call&) {}
-  virtual void AfterWatched(intercept::Call&) {}
-  /// Whether the call took memory of which nobody could say beforehand how much: a context that is
-  /// the first of its kind, or code.
+  virtual bool AfterWatched(intercept::Call&) { return false; }
+  /// The same of a call that made a context: whether it is the first of its kind.
   virtual bool MadeUnmeasured(intercept::Call&) { return false; }
   /// Before and after calls in which the driver may start its workers.
   virtual void BeforeStart(intercept::Call& call) = 0;

@@ -227,16 +227,16 @@ void Queues::Before(Call& call) {
   }
 }
 
-void Queues::After(Call& call) {
+void Queues::After(Call& call, bool ok) {
   const Does does = functions_[call.info().index].does;
   if (does == Does::kFill) return Launched();
   if (does == Does::kDestroyContext || does == Does::kBeginCapture) {
     std::lock_guard<std::mutex> lock(ask_mu_);
     --hindrances_;
-    if (call.ok() && does == Does::kBeginCapture) Capture(QueueIn(call).name, /*begin=*/true);
+    if (ok && does == Does::kBeginCapture) Capture(QueueIn(call).name, /*begin=*/true);
   }
   // Of those that ask, the ones that hear "not yet" count as failed.
-  if (!call.ok()) return;
+  if (!ok) return;
   switch (does) {
     case Does::kWaitForStream:
       watch_->Waited(QueueIn(call).name, call.scratch());

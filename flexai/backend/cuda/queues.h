@@ -40,7 +40,8 @@ class alignas(64) Queues {
   /// The context of the stream that the call names; 0: it names none.
   uint64_t ContextOf(const intercept::Call& call) const;
   void Before(intercept::Call& call);
-  void After(intercept::Call& call);
+  /// `ok`: the call worked.
+  void After(intercept::Call& call, bool ok);
   /// Asks the driver about all that has work as far as is known. Thread: one of our own, on which
   /// no context is current.
   void AskUnwaited();

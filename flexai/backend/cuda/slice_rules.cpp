@@ -20,7 +20,7 @@ namespace {
 thread_local uint64_t t_planned __attribute__((tls_model("initial-exec"))) = 0;
 // Between Asks and MadeUnmeasured: a context of which nothing is known is being made.
 thread_local bool t_unmeasured __attribute__((tls_model("initial-exec"))) = false;
-// Between BeforeWatched and MadeUnmeasured.
+// Between BeforeWatched and AfterWatched.
 thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) = 0;
 // Between BeforeWatched and Undo: what the limit was.
 thread_local size_t t_limit __attribute__((tls_model("initial-exec"))) = 0;
@@ -220,17 +220,12 @@ void SliceRules::BeforeWatched(Call& call) {
                     Real().cuCtxGetLimit(&t_limit, call.As<api::CuCtxSetLimitCall>().limit) ==
                         api::CUDA_SUCCESS;
   }
-  if (GrowsUnasked(call)) t_free_before = FreeOnCard();
+  if (DoesOf(call) == Does::kLoadCode || DoesOf(call) == Does::kSetLimit)
+    t_free_before = FreeOnCard();
 }
 
 bool SliceRules::MadeUnmeasured(Call& call) {
-  if (DoesOf(call) == Does::kCreateContext) return std::exchange(t_unmeasured, false);
-  // Code takes what the driver finds right for it, and the data that it declares; a limit of a
-  // context what it reserves for all threads.
-  if (!GrowsUnasked(call)) return false;
-  const uint64_t free = FreeOnCard();
-  // More than before: a neighbour gave some back meanwhile, and that hides what this took.
-  return free + kBlock <= t_free_before || free >= t_free_before + kBlock;
+  return DoesOf(call) == Does::kCreateContext && std::exchange(t_unmeasured, false);
 }
 
 void SliceRules::Failed(Call& call) {
@@ -381,21 +376,39 @@ uint64_t SliceRules::GoneContext(const Call& call) {
   return 0;
 }
 
-// What was made in a context goes with it, also what nobody freed.
-void SliceRules::AfterWatched(Call& call) {
-  queues_.After(call);
-  if (call.info().event == intercept::Event::kSync && call.ok()) {
-    if (slice::Ledger* ledger = tenant_->ledger()) reserves_.SettleFreed(*ledger);
-    return;
-  }
-  if (DoesOf(call) == Does::kCreatePool && call.ok()) return PoolMade(call);
-  if (DoesOf(call) == Does::kUnloadCode) {
-    // The next who is refused has the driver asked first.
-    if (slice::Ledger* ledger = tenant_->ledger(); ledger && call.ok()) ledger->Advance(0);
-    return;
-  }
-  if (call.info().event != intercept::Event::kContextDestroy || !call.ok()) return;
+bool SliceRules::AfterWatched(Call& call) {
+  const bool ok = call.ok();
+  queues_.After(call, ok);
+  if (!ok) return false;
   slice::Ledger* ledger = tenant_->ledger();
+  if (call.info().event == intercept::Event::kSync) {
+    if (ledger) reserves_.SettleFreed(*ledger);
+    return false;
+  }
+  switch (DoesOf(call)) {
+    case Does::kCreatePool:
+      PoolMade(call);
+      return false;
+    case Does::kUnloadCode:
+      // The next who is refused has the driver asked first.
+      if (ledger) ledger->Advance(0);
+      return false;
+    case Does::kLoadCode:
+    case Does::kSetLimit: {
+      // Code takes what the driver finds right for it, and the data that it declares; a limit of a
+      // context what it reserves for all threads.
+      const uint64_t free = FreeOnCard();
+      // More than before: a neighbour gave some back meanwhile, and that hides what this took.
+      return free + kBlock <= t_free_before || free >= t_free_before + kBlock;
+    }
+    default:
+      if (call.info().event == intercept::Event::kContextDestroy) ContextEnded(call, ledger);
+      return false;
+  }
+}
+
+// What was made in a context goes with it, also what nobody freed.
+void SliceRules::ContextEnded(const Call& call, slice::Ledger* ledger) {
   const uint64_t context = GoneContext(call);
   if (context != 0) queues_.ContextGone(context);
   if (context == 0 || !ledger) return;

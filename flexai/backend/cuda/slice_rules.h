@@ -44,7 +44,7 @@ class SliceRules : public slice::Rules {
            does == Does::kSetLimit || queues_.Watches(info);
   }
   void BeforeWatched(intercept::Call& call) override;
-  void AfterWatched(intercept::Call& call) override;
+  bool AfterWatched(intercept::Call& call) override;
   void Answer(intercept::Call& call, const slice::Ledger& ledger) override;
 
   /// Whether the call is about an object that these books know.
@@ -96,10 +96,6 @@ class SliceRules : public slice::Rules {
   static std::array<Does, api::kFunctionCount> LearnAll();
 
   Does DoesOf(const intercept::Call& call) const { return does_[call.info().index]; }
-  /// Whether it may take memory of which nothing in the call says how much.
-  bool GrowsUnasked(const intercept::Call& call) const {
-    return DoesOf(call) == Does::kLoadCode || DoesOf(call) == Does::kSetLimit;
-  }
   bool AsksPool(intercept::Call& call, uint64_t* bytes);
   bool AsksGraph(intercept::Call& call, uint64_t* bytes);
   void PoolMade(const intercept::Call& call);
@@ -110,6 +106,7 @@ class SliceRules : public slice::Rules {
   api::CUgraph GraphLearnt(const intercept::Call& call) const;
   bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
   uint64_t GoneContext(const intercept::Call& call);
+  void ContextEnded(const intercept::Call& call, slice::Ledger* ledger);
 
   slice::Tenant* tenant_;
   std::atomic<bool> ends_with_us_{false};

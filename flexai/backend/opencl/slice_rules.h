@@ -53,8 +53,9 @@ class SliceRules : public slice::Rules {
   void BeforeWatched(intercept::Call& call) override {
     if (OnOther()) queues_.Before(call);
   }
-  void AfterWatched(intercept::Call& call) override {
+  bool AfterWatched(intercept::Call& call) override {
     if (OnOther()) queues_.After(call);
+    return false;
   }
   bool MadeUnmeasured(intercept::Call& call) override;
 
