@@ -29,8 +29,8 @@ PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("tra
 
 
 class Shares:
-    def __init__(self, machine, seconds):
-        self.machine, self.seconds = machine, seconds
+    def __init__(self, machine, seconds, repeat):
+        self.machine, self.seconds, self.repeat = machine, seconds, repeat
         self.rows = []
         self.known = {}  # by kind: a window alone
         self.kept = {}  # by kind: one that has started and rests
@@ -91,7 +91,7 @@ class Shares:
         windows = [[], []]
         settle, seconds = (0.05, 0.15) if kind in SPIN else (0.1, 0.3)
         drained = 0.15 if kind == "train" else 0.05
-        for i in (0, 1, 1, 0) * (COST_ROUNDS * (2 if kind in SPIN else 1)):
+        for i in (0, 1, 1, 0) * (self.repeat * COST_ROUNDS * (2 if kind in SPIN else 1)):
             one = (native, sliced)[i]
             rest(one, False)
             time.sleep(settle)
@@ -115,7 +115,7 @@ class Shares:
         switch = Switch(self.machine.build, tenant.child.pid)
         said = [[], []]
         begin, before = time.monotonic(), switch.own_seconds()
-        for i in (0, 1, 1, 0) * ASKED_ROUNDS:
+        for i in (0, 1, 1, 0) * (self.repeat * ASKED_ROUNDS):
             switch.to_us(i == 1)
             said[i] += tenant.ask()
         spent = (switch.own_seconds() - before) / (time.monotonic() - begin)
@@ -372,13 +372,14 @@ def main():
     parser.add_argument("--kinds", default="", help="shapes, with commas between")
     parser.add_argument("--pairs", default="", help="pairs of shapes, as k1+k01,train+gemm; all without it")
     parser.add_argument("--seconds", type=float, default=2.5)
+    parser.add_argument("--repeat", type=int, default=1, help="so many times the rounds that tell what a slice costs")
     parser.add_argument("--out")
     options = parser.parse_args()
     machine = Machine(options.build, options.fake)
     with_torch, with_jax = (not options.fake and importlib.util.find_spec(package) is not None for package in ("torchvision", "jax"))
     kinds = options.kinds.split(",") if options.kinds else (["k1"] if options.fake else ["k01", "k1", "k10", *(TORCH if with_torch else ())])
     parts = options.parts.split(",")
-    shares = Shares(machine, options.seconds)
+    shares = Shares(machine, options.seconds, options.repeat)
 
     def limits():
         more = [*(("infer", "compile") if with_torch else ()), *(["jax"] if with_jax else [])]
