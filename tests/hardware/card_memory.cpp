@@ -4,6 +4,7 @@
 //   row <name> given=<bytes> held=<bytes by the driver> base=<before> free=<cuMemGetInfo at the
 //   end>
 //   books <name> says=<bytes by the slice> held=<bytes by the driver>, when all is given back
+//   without <name>: error <code>, where the driver does not offer it
 // and, after random rounds, the same rows again with the name "again:<name>".
 #include <dlfcn.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@
 
 #include "cuda/real.h"
 #include "tests/hardware/held.h"
+#include "tests/hardware/lender.h"
 
 namespace cu = flexai::api::cuda;
 
@@ -28,6 +30,10 @@ namespace {
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 cu::Real g_cuda;
 flexai::hardware::Held g_held;
+flexai::hardware::Lender g_lender;
+
+// Of this process, and of the one that it borrows from.
+uint64_t HeldBytes() { return g_held.Bytes() + g_lender.Bytes(); }
 
 /// One way to get memory.
 struct Way {
@@ -38,6 +44,18 @@ struct Way {
 };
 
 bool Ok(cu::CUresult code) { return code == cu::CUDA_SUCCESS; }
+
+// With which code the driver last did not do what a way needs of it.
+int g_not_offered = 0;
+
+// Until the daemon has compared the books with the driver's, or a slice is not there.
+void AwaitBooks() {
+  size_t free = 0, total = 0;
+  for (int i = 0; i < 300 && (total == 0 || free + HeldBytes() != total); ++i) {
+    usleep(10 * 1000);  // poll
+    g_cuda.cuMemGetInfo_v2(&free, &total);
+  }
+}
 
 template <class H>
 uint64_t Word(H handle) {
@@ -166,6 +184,67 @@ Way Imported() {
           },
           [](uint64_t o) { g_cuda.cuMemRelease(o); }};
 }
+// Memory of another process of the slice; what is opened of it is no more memory.
+Way Borrowed() {
+  struct Opened {
+    flexai::hardware::Lender::Loan loan;
+    cu::CUdeviceptr_v2 at;
+  };
+  return {"cuIpcOpenMemHandle",
+          [](uint64_t bytes, uint64_t* o) {
+            Opened opened = {};
+            if (!g_lender.Take(bytes, &opened.loan)) return false;
+            const cu::CUresult code = g_cuda.cuIpcOpenMemHandle_v2(&opened.at, opened.loan.name, 1);
+            if (!Ok(code)) {
+              fprintf(stderr, "cuIpcOpenMemHandle: error %d\n", static_cast<int>(code));
+              g_lender.Give(opened.loan);
+              return false;
+            }
+            *o = Word(new Opened(opened));
+            return true;
+          },
+          [](uint64_t o) {
+            auto* opened = reinterpret_cast<Opened*>(o);
+            g_cuda.cuIpcCloseMemHandle(opened->at);
+            g_lender.Give(opened->loan);
+            delete opened;
+          },
+          [] {
+            g_lender.End();
+            AwaitBooks();
+          }};
+}
+// As if it came from a library of another kind. Not every driver takes its own memory for that.
+Way External() {
+  return {"cuImportExternalMemory",
+          [](uint64_t bytes, uint64_t* o) {
+            const auto prop = CardProperties(/*handle_type=*/1);
+            cu::CUmemGenericAllocationHandle_v1 handle;
+            if (!Ok(g_cuda.cuMemCreate(
+                    &handle, bytes,
+                    reinterpret_cast<const cu::CUmemAllocationProp_v1*>(prop.data()), 0))) {
+              return false;
+            }
+            // The type (1 = a file descriptor), the descriptor, the size.
+            uint64_t description[13] = {1, 0, 0, bytes};
+            int fd = -1;
+            cu::CUresult code = g_cuda.cuMemExportToShareableHandle(&fd, handle, 1, 0);
+            if (Ok(code)) {
+              memcpy(&description[1], &fd, sizeof(fd));
+              code = g_cuda.cuImportExternalMemory(
+                  reinterpret_cast<cu::CUexternalMemory*>(o),
+                  reinterpret_cast<const cu::CUDA_EXTERNAL_MEMORY_HANDLE_DESC_v1*>(description));
+              // It is the driver's from then on.
+              if (!Ok(code)) close(fd);
+            }
+            g_cuda.cuMemRelease(handle);
+            if (!Ok(code)) g_not_offered = static_cast<int>(code);
+            return Ok(code);
+          },
+          [](uint64_t o) {
+            g_cuda.cuDestroyExternalMemory(reinterpret_cast<cu::CUexternalMemory>(o));
+          }};
+}
 cu::CUmemoryPool OwnPool() {
   static cu::CUmemoryPool pool = nullptr;
   const auto prop = CardProperties();
@@ -283,7 +362,7 @@ void PrintBooks(const std::string& name) {
   size_t free = 0, total = 0;
   g_cuda.cuMemGetInfo_v2(&free, &total);
   printf("books %s says=%zu held=%llu\n", name.c_str(), total - free,
-         static_cast<unsigned long long>(g_held.Bytes()));
+         static_cast<unsigned long long>(HeldBytes()));
   fflush(stdout);
 }
 
@@ -312,7 +391,8 @@ void Contexts(uint64_t most) {
 
 // Takes all there is: big steps first, then smaller ones.
 void Fill(const Way& way, const std::string& name, uint64_t most) {
-  const uint64_t base = g_held.Bytes();
+  const uint64_t base = HeldBytes();
+  g_not_offered = 0;
   std::vector<uint64_t> objects;
   uint64_t given = 0;
   for (const uint64_t step : {256 * kMiB, 32 * kMiB, 2 * kMiB}) {
@@ -322,10 +402,14 @@ void Fill(const Way& way, const std::string& name, uint64_t most) {
       given += step;
     }
   }
+  if (objects.empty() && g_not_offered != 0 && g_not_offered != cu::CUDA_ERROR_OUT_OF_MEMORY) {
+    printf("without %s: error %d\n", name.c_str(), g_not_offered);
+    return;
+  }
   size_t free = 0, total = 0;
   g_cuda.cuMemGetInfo_v2(&free, &total);
   printf("row %s given=%llu held=%llu base=%llu free=%zu\n", name.c_str(),
-         static_cast<unsigned long long>(given), static_cast<unsigned long long>(g_held.Bytes()),
+         static_cast<unsigned long long>(given), static_cast<unsigned long long>(HeldBytes()),
          static_cast<unsigned long long>(base), free);
   fflush(stdout);
   for (const uint64_t object : objects) way.give(object);
@@ -344,7 +428,7 @@ void RandomRounds(const std::vector<Way>& ways, int rounds) {
       const uint64_t bytes = (1 + dice() % 128) * 2 * kMiB;
       if (way.take(bytes, &object)) held.emplace_back(&way, object);
     }
-    peak = std::max(peak, g_held.Bytes());
+    peak = std::max(peak, HeldBytes());
     while (held.size() > 12 || (!held.empty() && dice() % 2)) {
       const size_t at = dice() % held.size();
       held[at].first->give(held[at].second);
@@ -363,11 +447,14 @@ void RandomRounds(const std::vector<Way>& ways, int rounds) {
 
 // card_memory DRIVER NVML MOST_MIB ROUNDS: the library that is measured (a name, so that a slice
 // may stand in front), the real management library, how much to ask for.
+// card_memory lend DRIVER NVML: what the first one starts (lender.h).
 int main(int argc, char** argv) {
-  if (argc != 5) return 2;
-  void* cuda = dlopen(argv[1], RTLD_NOW);
+  const bool lends = argc == 4 && strcmp(argv[1], "lend") == 0;
+  if (argc != 5 && !lends) return 2;
+  char** const libraries = argv + (lends ? 2 : 1);
+  void* cuda = dlopen(libraries[0], RTLD_NOW);
   if (!cuda) {
-    fprintf(stderr, "cannot open %s: %s\n", argv[1], dlerror());
+    fprintf(stderr, "cannot open %s: %s\n", libraries[0], dlerror());
     return 2;
   }
   for (const auto& row : cu::kFunctions) cu::AsTable(g_cuda)[row.index] = dlsym(cuda, row.name);
@@ -379,20 +466,22 @@ int main(int argc, char** argv) {
   }
   cu::CUuuid uuid;
   g_cuda.cuDeviceGetUuid_v2(&uuid, 0);
-  g_held.Open(argv[2], uuid.bytes);
-  const std::vector<Way> ways = {Linear(),   Pieces(),   Pitched(),   Managed(),  Async(),
-                                 FromPool(), Physical(), Mapped(),    Imported(), Array(),
-                                 Mipmap(),   Module(),   GraphNode(), Captured()};
+  g_held.Open(libraries[1], uuid.bytes);
+  if (lends) {
+    flexai::hardware::Lender::Serve(g_cuda, [] { return g_held.Bytes(); });
+    return 0;
+  }
+  g_lender.Learn(libraries[0], libraries[1]);
+  const std::vector<Way> ways = {
+      Linear(),   Pieces(), Pitched(), Managed(), Async(),     FromPool(), Physical(), Mapped(),
+      Imported(), Array(),  Mipmap(),  Module(),  GraphNode(), Captured(), Borrowed(), External()};
   const uint64_t most = strtoull(argv[3], nullptr, 10) * kMiB;
   size_t free = 0, total = 0, card = 0;
-  // Until the daemon has compared the books with the driver's, or a slice is not there.
-  for (int i = 0; i < 300 && (total == 0 || free + g_held.Bytes() != total); ++i) {
-    usleep(10 * 1000);  // poll
-    g_cuda.cuMemGetInfo_v2(&free, &total);
-  }
+  AwaitBooks();
+  g_cuda.cuMemGetInfo_v2(&free, &total);
   g_cuda.cuDeviceTotalMem_v2(&card, 0);
   printf("start free=%zu total=%zu card=%zu held=%llu\n", free, total, card,
-         static_cast<unsigned long long>(g_held.Bytes()));
+         static_cast<unsigned long long>(HeldBytes()));
   Contexts(most / 2);
   for (const Way& way : ways) Fill(way, way.name, most);
   RandomRounds(ways, atoi(argv[4]));

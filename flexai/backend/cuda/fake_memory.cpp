@@ -116,6 +116,28 @@ int64_t Free(uint64_t address) {
   return FreeLocked(memory, address);
 }
 
+// Of the allocation that begins there; 0 if there is none.
+uint64_t BytesAt(uint64_t address) {
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  const auto found = memory.blocks.find(address);
+  return found == memory.blocks.end() ? 0 : found->second.bytes;
+}
+
+// Takes no memory of the card: it is held by the process that shares it.
+template <class C>
+void OpenShared(C& call) {
+  Block block;
+  memcpy(&block.bytes, &call.handle, sizeof(block.bytes));
+  if (block.bytes == 0) return End(call, cu::CUDA_ERROR_INVALID_VALUE);
+  block.context = Current();
+  *call.pdptr = NewAddresses(block.bytes, PROT_READ | PROT_WRITE);
+  Memory& memory = TheMemory();
+  std::lock_guard<std::mutex> lock(memory.mu);
+  memory.blocks[*call.pdptr] = block;
+  End(call);
+}
+
 int64_t AllocateFrom(const std::shared_ptr<Pool>& pool, uint64_t bytes, uint64_t* address) {
   if (!pool || bytes == 0) return cu::CUDA_ERROR_INVALID_VALUE;
   Memory& memory = TheMemory();
@@ -339,6 +361,17 @@ FAKE(CuMipmappedArrayDestroy) { RemoveObject(call, call.hMipmappedArray); }
 FAKE(CuArrayGetMemoryRequirements) { TellArray(call, call.array); }
 FAKE(CuMipmappedArrayGetMemoryRequirements) { TellArray(call, call.mipmap); }
 
+// What other processes open is as large, and holds something else: addresses are all there is of
+// it.
+FAKE(CuIpcGetMemHandle) {
+  const uint64_t bytes = BytesAt(call.dptr);
+  memcpy(call.pHandle, &bytes, sizeof(bytes));
+  End(call, bytes > 0 ? kOk : cu::CUDA_ERROR_INVALID_VALUE);
+}
+FAKE_AS(CuIpcOpenMemHandle, OpenShared)
+FAKE_AS(CuIpcOpenMemHandle_v2, OpenShared)
+FAKE(CuIpcCloseMemHandle) { End(call, Free(call.dptr)); }
+
 FAKE(CuImportExternalMemory) {
   uint64_t bytes = 0;
   memcpy(&bytes, reinterpret_cast<const char*>(call.memHandleDesc) + 24, sizeof(bytes));
@@ -347,6 +380,11 @@ FAKE(CuImportExternalMemory) {
     Remove(*call.extMem_out);
     return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
   }
+  // A file descriptor is the driver's from now on.
+  constexpr uint32_t kDescriptor = 1;
+  uint32_t words[3];
+  memcpy(words, call.memHandleDesc, sizeof(words));
+  if (words[0] == kDescriptor) close(static_cast<int>(words[2]));
   End(call);
 }
 FAKE(CuDestroyExternalMemory) { RemoveObject(call, call.extMem); }
