@@ -47,7 +47,7 @@ class Rules {
   /// say beforehand how much, as code does.
   virtual void BeforeWatched(intercept::Call&) {}
   virtual bool AfterWatched(intercept::Call&) { return false; }
-  /// The same of a call that made a context: whether it is the first of its kind.
+  /// The same of a call that made a context.
   virtual bool MadeUnmeasured(intercept::Call&) { return false; }
   /// Before and after calls in which the driver may start its workers.
   virtual void BeforeStart(intercept::Call& call) = 0;

@@ -128,26 +128,24 @@ std::vector<uint64_t> CardProperties(uint32_t handle_type = 0) {
   memcpy(words.data(), prop, sizeof(prop));
   return words;
 }
+bool Create(uint64_t bytes, uint64_t* handle, uint32_t handle_type = 0) {
+  const auto prop = CardProperties(handle_type);
+  return Ok(g_cuda.cuMemCreate(
+      handle, bytes, reinterpret_cast<const cu::CUmemAllocationProp_v1*>(prop.data()), 0));
+}
+constexpr uint32_t kDescriptor = 1;  // what a handle is exported as: a file descriptor
 Way Physical() {
-  return {"cuMemCreate",
-          [](uint64_t bytes, uint64_t* o) {
-            const auto prop = CardProperties();
-            return Ok(g_cuda.cuMemCreate(
-                o, bytes, reinterpret_cast<const cu::CUmemAllocationProp_v1*>(prop.data()), 0));
-          },
+  return {"cuMemCreate", [](uint64_t bytes, uint64_t* o) { return Create(bytes, o); },
           [](uint64_t o) { g_cuda.cuMemRelease(o); }};
 }
 // The handle is released while the mapping lives: expandable segments do that.
 Way Mapped() {
   return {"cuMemMap, handle released",
           [](uint64_t bytes, uint64_t* o) {
-            const auto prop = CardProperties();
             cu::CUmemGenericAllocationHandle_v1 handle;
             cu::CUdeviceptr_v2 at;
             if (!Ok(g_cuda.cuMemAddressReserve(&at, bytes, 0, 0, 0))) return false;
-            if (!Ok(g_cuda.cuMemCreate(
-                    &handle, bytes,
-                    reinterpret_cast<const cu::CUmemAllocationProp_v1*>(prop.data()), 0))) {
+            if (!Create(bytes, &handle)) {
               g_cuda.cuMemAddressFree(at, bytes);
               return false;
             }
@@ -167,17 +165,13 @@ Way Mapped() {
 Way Imported() {
   return {"cuMemImportFromShareableHandle",
           [](uint64_t bytes, uint64_t* o) {
-            const auto prop = CardProperties(/*handle_type=*/1);
             cu::CUmemGenericAllocationHandle_v1 handle;
-            if (!Ok(g_cuda.cuMemCreate(
-                    &handle, bytes,
-                    reinterpret_cast<const cu::CUmemAllocationProp_v1*>(prop.data()), 0))) {
-              return false;
-            }
+            if (!Create(bytes, &handle, kDescriptor)) return false;
             int fd = -1;
-            const bool ok = Ok(g_cuda.cuMemExportToShareableHandle(&fd, handle, 1, 0)) &&
-                            Ok(g_cuda.cuMemImportFromShareableHandle(
-                                o, reinterpret_cast<void*>(static_cast<intptr_t>(fd)), 1));
+            const bool ok =
+                Ok(g_cuda.cuMemExportToShareableHandle(&fd, handle, kDescriptor, 0)) &&
+                Ok(g_cuda.cuMemImportFromShareableHandle(
+                    o, reinterpret_cast<void*>(static_cast<intptr_t>(fd)), kDescriptor));
             if (fd >= 0) close(fd);
             g_cuda.cuMemRelease(handle);
             return ok;
@@ -218,17 +212,12 @@ Way Borrowed() {
 Way External() {
   return {"cuImportExternalMemory",
           [](uint64_t bytes, uint64_t* o) {
-            const auto prop = CardProperties(/*handle_type=*/1);
             cu::CUmemGenericAllocationHandle_v1 handle;
-            if (!Ok(g_cuda.cuMemCreate(
-                    &handle, bytes,
-                    reinterpret_cast<const cu::CUmemAllocationProp_v1*>(prop.data()), 0))) {
-              return false;
-            }
-            // The type (1 = a file descriptor), the descriptor, the size.
-            uint64_t description[13] = {1, 0, 0, bytes};
+            if (!Create(bytes, &handle, kDescriptor)) return false;
+            // Its type, the descriptor, nothing, its size.
+            uint64_t description[13] = {kDescriptor, 0, 0, bytes};
             int fd = -1;
-            cu::CUresult code = g_cuda.cuMemExportToShareableHandle(&fd, handle, 1, 0);
+            cu::CUresult code = g_cuda.cuMemExportToShareableHandle(&fd, handle, kDescriptor, 0);
             if (Ok(code)) {
               memcpy(&description[1], &fd, sizeof(fd));
               code = g_cuda.cuImportExternalMemory(

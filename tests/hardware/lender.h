@@ -4,7 +4,6 @@
 #pragma once
 
 #include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,6 +36,7 @@ class Lender {
     const std::string said = Ask("take " + std::to_string(bytes));
     int at = 0;
     if (sscanf(said.c_str(), "ok %llu %n", &loan->address, &at) != 1) return false;
+    if (said.size() != at + 2 * sizeof(loan->name)) return false;
     auto* const name = reinterpret_cast<unsigned char*>(&loan->name);
     for (size_t i = 0; i < sizeof(loan->name); ++i) {
       name[i] =

@@ -188,11 +188,11 @@ def memory(part):
     lines = [[row["way"], row["given_mib"], f"{row['driver_mib']:.0f}", row["over_bytes"], f"{row['usable'] * 100:.2f} %"] for row in rows]
     over, usable = max(row["over_bytes"] for row in rows), min(row["usable"] for row in rows)
     made, without = part["memory"].get("contexts"), ", ".join(part["memory"].get("without", ()))
+    lender = " (and of the one that lends to it, with cuIpcOpenMemHandle)" if any("cuIpc" in row["way"] for row in rows) else ""
     contexts = "" if made is None else f"contexts made and ended with memory in them that nobody freed: {made} of 16; "
     text = (f"## Memory\n{card_line(part)} A slice of {part['memory']['limit_mib']} MiB; each way to get memory takes all that it is given, then 100 rounds in "
             "which memory of all ways comes and goes, then all again (the second half of the rows). \"Held\" is what the management library says of the "
-            "process, its context included (and of the one that lends to it, with cuIpcOpenMemHandle); managed memory is added, because the driver's "
-            "figures of processes leave it out.\n\n"
+            f"process, its context included{lender}; managed memory is added, because the driver's figures of processes leave it out.\n\n"
             + table(["way", "given MiB", "held MiB", "bytes over", "usable"], lines)
             + f"\nMost bytes over: {over} (bar 0: {verdict(over, 0)}); least usable {usable * 100:.2f} % (bar 99: {verdict(usable, 0.99, True)}); "
               f"{contexts}{f'the driver does not do {without}; ' if without else ''}at most {part['memory']['peak'] / (1 << 20):.0f} MiB held in the random rounds.\n\n"

@@ -215,13 +215,18 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
 
 void SliceRules::BeforeWatched(Call& call) {
   queues_.Before(call);
-  if (DoesOf(call) == Does::kSetLimit) {
-    t_knows_limit = Real().cuCtxGetLimit &&
-                    Real().cuCtxGetLimit(&t_limit, call.As<api::CuCtxSetLimitCall>().limit) ==
-                        api::CUDA_SUCCESS;
+  switch (DoesOf(call)) {
+    case Does::kSetLimit:
+      t_knows_limit = Real().cuCtxGetLimit &&
+                      Real().cuCtxGetLimit(&t_limit, call.As<api::CuCtxSetLimitCall>().limit) ==
+                          api::CUDA_SUCCESS;
+      [[fallthrough]];
+    case Does::kLoadCode:
+      t_free_before = FreeOnCard();
+      return;
+    default:
+      return;
   }
-  if (DoesOf(call) == Does::kLoadCode || DoesOf(call) == Does::kSetLimit)
-    t_free_before = FreeOnCard();
 }
 
 bool SliceRules::MadeUnmeasured(Call& call) {
