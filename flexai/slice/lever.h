@@ -37,6 +37,8 @@ class GateLever : public Lever {
   void Release() override;
   uint32_t workers() const override { return 0; }
 
+  /// Pass follows soon: what it looks at is fetched meanwhile.
+  void Expect() const { __builtin_prefetch(&closed_); }
   /// On the way of every launch: one relaxed load while the gate is open. Leaves errno as it is.
   void Pass() {
     if (closed_.load(std::memory_order_relaxed) != 0) WaitUntilOpen();

@@ -1,11 +1,20 @@
 #include "flexai/slice/queue_watch.h"
 
+#include <bit>
+
 namespace flexai::slice {
 namespace {
 
-// What BeforeAll saw, for WaitedAll on the same thread.
+// What BeforeAll saw, for WaitedAll on the same thread: who had work, and how often each had got
+// some. Of the others nothing is to be emptied.
+thread_local uint32_t t_full __attribute__((tls_model("initial-exec"))) = 0;
 thread_local uint64_t t_seen[QueueWatch::kQueues + 1]
     __attribute__((tls_model("initial-exec"))) = {};
+
+template <class F>
+void ForEachPlace(uint32_t full, F f) {
+  for (full &= QueueWatch::kOthers - 1; full != 0; full &= full - 1) f(std::countr_zero(full));
+}
 
 constexpr uint64_t kNothing = ~uint64_t{0};
 constexpr int kLaunchBits = 58;
@@ -58,15 +67,16 @@ void QueueWatch::LaunchedElsewhere() {
 }
 
 void QueueWatch::BeforeAll() const {
-  for (uint32_t i = 0; i < kQueues; ++i) {
-    t_seen[i] = queues_[i].launches.load(std::memory_order_seq_cst);
-  }
-  t_seen[kQueues] = other_launches_.load(std::memory_order_seq_cst);
+  t_full = word_.load(std::memory_order_acquire)->load(std::memory_order_seq_cst) & kFull;
+  ForEachPlace(t_full, [this](int at) {
+    t_seen[at] = queues_[at].launches.load(std::memory_order_seq_cst);
+  });
+  if (t_full & kOthers) t_seen[kQueues] = other_launches_.load(std::memory_order_seq_cst);
 }
 
 void QueueWatch::WaitedAll() {
-  for (uint32_t i = 0; i < kQueues; ++i) Empty(static_cast<int>(i), t_seen[i]);
-  DoneElsewhere(t_seen[kQueues]);
+  ForEachPlace(t_full, [this](int at) { Empty(at, t_seen[at]); });
+  if (t_full & kOthers) DoneElsewhere(t_seen[kQueues]);
 }
 
 void QueueWatch::DoneElsewhere(uint64_t launches) {
@@ -77,10 +87,9 @@ void QueueWatch::DoneElsewhere(uint64_t launches) {
 }
 
 void QueueWatch::WaitedGroup(uint64_t group) {
-  for (uint32_t i = 0; i < kQueues; ++i) {
-    if (queues_[i].group.load(std::memory_order_relaxed) != group) continue;
-    Empty(static_cast<int>(i), t_seen[i]);
-  }
+  ForEachPlace(t_full, [this, group](int at) {
+    if (queues_[at].group.load(std::memory_order_relaxed) == group) Empty(at, t_seen[at]);
+  });
 }
 
 // The name goes, its bit stays: waits for marks and for everything still find the place.

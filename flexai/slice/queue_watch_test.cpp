@@ -55,6 +55,10 @@ TEST_F(QueueWatchTest, LaunchDuringAWaitStays) {
   EXPECT_TRUE(Full());
   WaitForAll();
   EXPECT_FALSE(Full());
+  watch_.BeforeAll();
+  Launch(7);
+  watch_.WaitedAll();
+  EXPECT_TRUE(Full());
 }
 
 TEST_F(QueueWatchTest, WaitForAQueueNeverUsedSaysNothing) {

@@ -71,6 +71,10 @@ class alignas(64) SliceStage : public intercept::Stage {
 
  protected:
   Rules* rules() const { return rules_; }
+  /// PassGate follows soon.
+  void ExpectGate() const {
+    if (gate_) gate_->Expect();
+  }
   void PassGate() {
     if (gate_) gate_->Pass();
     if (++t_launches_ == kLaunchBatch) {
@@ -105,13 +109,14 @@ class alignas(64) SliceStage : public intercept::Stage {
 };
 
 /// The stage with a short way for launches. All of it is one function, because each further
-/// one is another line of the caches: `R` has `bool LaunchesShort(uint16_t index, uint64_t queue)`,
-/// which does what Launches does for a launch of which nothing else need be known, without a word
-/// to the driver. False: nothing was done, and Launches shall be asked.
+/// one is another line of the caches: `R` has `bool LaunchesShort(uint16_t index, uint64_t* queue)
+/// const`, which tells for a launch of which nothing else need be known, without a word to the
+/// driver, by which name `queues` knows the queue. False, or no place there: Launches is asked.
 template <class R>
 class ShortSliceStage final : public SliceStage {
  public:
-  ShortSliceStage(Tenant* tenant, R* rules, GateLever* gate) : SliceStage(tenant, rules, gate) {}
+  ShortSliceStage(Tenant* tenant, R* rules, GateLever* gate, QueueWatch* queues)
+      : SliceStage(tenant, rules, gate), queues_(queues) {}
 
   ShortWay ShortWayOf(const intercept::FnInfo& info) const override {
     return info.event == intercept::Event::kLaunch ? &Launch : nullptr;
@@ -120,10 +125,17 @@ class ShortSliceStage final : public SliceStage {
  private:
   [[gnu::hot]] static bool Launch(intercept::Stage& self, uint16_t index, uint64_t queue) {
     auto& stage = static_cast<ShortSliceStage&>(self);
-    if (!static_cast<R*>(stage.rules())->R::LaunchesShort(index, queue)) return false;
+    // Counting a launch orders all that comes before and after it, and what is needed after it
+    // would only then be fetched, one after the other.
+    stage.ExpectGate();
+    stage.queues_->Expect();
+    if (!static_cast<const R*>(stage.rules())->R::LaunchesShort(index, &queue)) return false;
+    if (!stage.queues_->Launched(queue)) return false;
     stage.PassGate();
     return true;
   }
+
+  QueueWatch* queues_;
 };
 
 }  // namespace flexai::slice

@@ -74,7 +74,7 @@ class ToyRules : public Rules {
   void BeforeStart(Call&) override {}
   void AfterStart(Call&) override {}
   void Answer(Call&, const Ledger&) override {}
-  bool LaunchesShort(uint16_t index, uint64_t) const {
+  bool LaunchesShort(uint16_t index, uint64_t*) const {
     EXPECT_EQ(index, toy::ToyLaunchCall::kIndex);
     return launches_short;
   }
@@ -149,7 +149,8 @@ class StageTest : public testing::Test {
   GateLever& gate_ = Keep(new GateLever());
   Tenant& tenant_ = Keep(new Tenant(&gate_));
   ToyRules& rules_ = Keep(new ToyRules());
-  SliceStage& stage_ = Keep(new ShortSliceStage<ToyRules>(&tenant_, &rules_, &gate_));
+  QueueWatch& queues_ = Keep(new QueueWatch());
+  SliceStage& stage_ = Keep(new ShortSliceStage<ToyRules>(&tenant_, &rules_, &gate_, &queues_));
   toy::Real& driver_ = Keep(new toy::Real(intercept::ToyDriver()));
   toy::toy_memory memory_ = 0;
   std::function<toy::toy_status(size_t)> alloc_;

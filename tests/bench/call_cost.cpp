@@ -27,6 +27,7 @@ toy::toy_status DriverLaunch(toy::toy_module, const toy::toy_grid*, toy::toy_u32
 
 class ToyRules : public slice::Rules {
  public:
+  explicit ToyRules(slice::QueueWatch* queues) : queues_(queues) {}
   bool Asks(intercept::Call& call, uint64_t* bytes) override {
     *bytes = call.charge();
     return *bytes > 0;
@@ -38,11 +39,11 @@ class ToyRules : public slice::Rules {
   void BeforeStart(intercept::Call&) override {}
   void AfterStart(intercept::Call&) override {}
   void Answer(intercept::Call&, const slice::Ledger&) override {}
-  bool Launches(intercept::Call& call) override { return !queues_.Launched(call.queue()); }
-  bool LaunchesShort(uint16_t, uint64_t queue) { return queues_.Launched(queue); }
+  bool Launches(intercept::Call& call) override { return !queues_->Launched(call.queue()); }
+  bool LaunchesShort(uint16_t, uint64_t*) const { return true; }
 
  private:
-  slice::QueueWatch queues_;
+  slice::QueueWatch* queues_;
   uint64_t held_ = 0;
 };
 
@@ -112,7 +113,8 @@ int Main(int argc, char** argv) {
   // Never freed: the agent's thread keeps pointers to them.
   auto* gate = new slice::GateLever();
   auto* tenant = new slice::Tenant(gate);
-  auto* stage = new slice::ShortSliceStage<ToyRules>(tenant, new ToyRules(), gate);
+  auto* queues = new slice::QueueWatch();
+  auto* stage = new slice::ShortSliceStage<ToyRules>(tenant, new ToyRules(queues), gate, queues);
   intercept::Stage* trace = TemporaryTrace();
   if (!tenant->Attach().ok() || !trace) {
     fprintf(stderr, "call_cost: no slice, or no room for a trace in /tmp\n");

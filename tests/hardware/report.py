@@ -19,7 +19,7 @@ Progress is work done against the same program with the whole card in the same r
 "clock": the multiprocessors' mean clock while the program had the card, against that while it ran alone. infer: ResNet-50 in fp16, batch 1, launch by launch; compile: a network of four layers by
 torch.compile; jax: 20 products of 2048 x 2048 under jit. "Of native": in turns of a fraction of a second with the same program outside of any slice; "in
 one process": such programs of one thread differ by a fifth from process to process, natively too, so that the calls of one in a slice led to us
-and past us in turns of 20 ms (`switched.py`). Unsure: the standard error over rounds of four turns; what lies within about two of it of a bar (of
+and past us in turns of 4 ms (`switched.py`). Unsure: the standard error over rounds of four turns; what lies within about two of it of a bar (of
 few rounds as many more as Student's t says) is not decided.
 """
 

@@ -14,7 +14,7 @@ struct CardSlice {
   slice::QueueWatch queues;
   slice::Tenant tenant;
   SliceRules rules{&tenant, &queues};
-  slice::ShortSliceStage<SliceRules> stage{&tenant, &rules, &gate};
+  slice::ShortSliceStage<SliceRules> stage{&tenant, &rules, &gate, &queues};
   slice::Asker asker{&queues, [](void* of) { static_cast<SliceRules*>(of)->AskUnwaited(); },
                      &rules};
 

@@ -21,14 +21,15 @@ class alignas(64) Queues {
 
   /// Before a launch. Whether Launched matters after it.
   bool Launches(intercept::Call& call);
-  /// The same, if the process has one context, nothing is captured and the stream has a place, by
-  /// the name that the call gives it; false otherwise, and nothing was done.
-  bool LaunchesShort(uint16_t index, uint64_t stream) {
+  /// Whether the stream's name is all that need be known before a launch, because the process has
+  /// one context and nothing is captured; and that name, of the one that the call gives it.
+  bool LaunchesShort(uint16_t index, uint64_t* stream) const {
     if (several_.load(std::memory_order_relaxed) ||
         captures_.load(std::memory_order_relaxed) != 0) {
       return false;
     }
-    return watch_->Launched(NameIn(index, stream));
+    *stream = NameIn(index, *stream);
+    return true;
   }
   /// After Launches, on the same thread.
   void Launched() {

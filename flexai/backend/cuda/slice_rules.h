@@ -36,7 +36,9 @@ class SliceRules : public slice::Rules {
   void AskUnwaited() { queues_.AskUnwaited(); }
   bool Launches(intercept::Call& call) override { return queues_.Launches(call); }
   /// See ShortSliceStage.
-  bool LaunchesShort(uint16_t index, uint64_t queue) { return queues_.LaunchesShort(index, queue); }
+  bool LaunchesShort(uint16_t index, uint64_t* queue) const {
+    return queues_.LaunchesShort(index, queue);
+  }
   void Launched(intercept::Call&) override { queues_.Launched(); }
   bool Watches(const intercept::FnInfo& info) override {
     const Does does = does_[info.index];
