@@ -131,7 +131,7 @@ bool Chassis::GoesStraight(int door) const {
   Visit(state & kStages, call, next);
 }
 
-// Hot: waits go this way, and launches that have no short one. What is hot lies together, so that a
+// Hot: all but short launches go this way. What is hot lies together, so that a
 // program that has filled the caches with other things waits for fewer lines.
 [[gnu::hot]] void Chassis::Visit(uint8_t stages, Call& call, void* next) {
   const Inside before = t_inside;

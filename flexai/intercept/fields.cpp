@@ -17,7 +17,7 @@ uint64_t MadeIn(const FieldInfo& field, const void* params) {
 
 }  // namespace
 
-uint64_t ChargeOf(const Fields& fields, const void* params) {
+[[gnu::hot]] uint64_t ChargeOf(const Fields& fields, const void* params) {
   uint64_t bytes = 0;
   for (uint32_t left = fields.roles.charges; left != 0; left &= left - 1) {
     bytes += fields.all[std::countr_zero(left)].charge(params);
@@ -25,12 +25,12 @@ uint64_t ChargeOf(const Fields& fields, const void* params) {
   return bytes;
 }
 
-uint64_t HandleOf(const Fields& fields, const void* params) {
+[[gnu::hot]] uint64_t HandleOf(const Fields& fields, const void* params) {
   const int at = fields.roles.handle;
   return at < 0 ? 0 : ReadField(fields.all[at], params);
 }
 
-uint64_t CreatedOf(const Fields& fields, const void* params) {
+[[gnu::hot]] uint64_t CreatedOf(const Fields& fields, const void* params) {
   const bool by_result = fields.returns != Returns::kVoid && fields.result().role == Role::kNew;
   uint64_t made = by_result ? MadeIn(fields.result(), params) : 0;
   for (uint32_t left = fields.roles.creates; left != 0 && made == 0; left &= left - 1) {
@@ -39,12 +39,12 @@ uint64_t CreatedOf(const Fields& fields, const void* params) {
   return made;
 }
 
-uint64_t DroppedOf(const Fields& fields, const void* params) {
+[[gnu::hot]] uint64_t DroppedOf(const Fields& fields, const void* params) {
   const int at = fields.roles.dropped;
   return at < 0 ? 0 : ReadField(fields.all[at], params);
 }
 
-bool IsOk(const Fields& fields, const void* params, int64_t success) {
+[[gnu::hot]] bool IsOk(const Fields& fields, const void* params, int64_t success) {
   switch (fields.returns) {
     case Returns::kStatus:
       return static_cast<int64_t>(ReadField(fields.result(), params)) == success;

@@ -10,7 +10,7 @@ constexpr int kTries = 64;
 
 // Two processes that ask at once each publish their claim first and sum up afterwards, so at least
 // one of them sees the other's: together they can never pass the limit.
-bool Ledger::TryClaim(uint64_t bytes, bool* only_claims_in_the_way) {
+[[gnu::hot]] bool Ledger::TryClaim(uint64_t bytes, bool* only_claims_in_the_way) {
   slot_->claim.store(bytes, std::memory_order_seq_cst);
   uint64_t granted = 0;
   uint64_t claimed = 0;
@@ -34,7 +34,7 @@ bool Ledger::TryClaim(uint64_t bytes, bool* only_claims_in_the_way) {
   return fits;
 }
 
-Status Ledger::Reserve(uint64_t bytes) {
+[[gnu::hot]] Status Ledger::Reserve(uint64_t bytes) {
   SettleAdvance();
   std::lock_guard<std::mutex> lock(mu_);
   const uint64_t limit = region_->header.memory_limit.load(std::memory_order_relaxed);
@@ -94,7 +94,7 @@ void Ledger::SettleAdvance() {
   advanced_.store(false, std::memory_order_relaxed);
 }
 
-void Ledger::Release(uint64_t bytes) {
+[[gnu::hot]] void Ledger::Release(uint64_t bytes) {
   // Before the lock, which another thread of the parent may have held at the fork.
   if (abandoned_.load(std::memory_order_relaxed)) return;
   std::lock_guard<std::mutex> lock(mu_);

@@ -42,16 +42,11 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
 
 [[gnu::hot]] bool SliceStage::Before(Call& call) {
   switch (call.info().event) {
-    // The rules first, because what waits at the gate is work, too.
     case Event::kLaunch:
-      if (!rules_->Launches(call)) call.SkipAfter();
-      PassGate();
-      return true;
     case Event::kLaunchGraph:
-      rules_->Launches(call);
-      PassGate();
-      return BeforeAlloc(call);
+      return BeforeLaunch(call);
     case Event::kMemoryAlloc:
+    case Event::kMemoryHold:
       return BeforeAlloc(call);
     case Event::kMemoryFree:
       if (Ledger* ledger = tenant_->ledger()) rules_->Drop(call, *ledger);
@@ -64,7 +59,6 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
     case Event::kStreamCreate:
       rules_->BeforeStart(call);
       return true;
-    case Event::kMemoryHold:
     case Event::kMemoryInfo:
     case Event::kDeviceQuery:
       return true;
@@ -76,6 +70,7 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
 
 [[gnu::hot]] void SliceStage::After(Call& call) {
   switch (call.info().event) {
+    case Event::kLaunch:
     case Event::kLaunchGraph:
       rules_->Launched(call);
       return AfterAlloc(call);
@@ -85,7 +80,10 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
       if (Ledger* ledger = tenant_->ledger()) rules_->Dropped(call, *ledger);
       return;
     case Event::kMemoryHold:
-      if (call.ok()) rules_->Hold(call);
+      AfterAlloc(call);
+      if (!call.ok()) return;
+      rules_->Hold(call);
+      if (rules_->TookUnmeasured(call)) CheckUnmeasured(call);
       return;
     case Event::kDeviceQuery:
     case Event::kMemoryInfo:
@@ -95,20 +93,27 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
       return;
     case Event::kContextCreate:
       AfterAlloc(call);
-      if (call.ok() && rules_->MadeUnmeasured(call)) CheckUnmeasured(call);
+      if (call.ok() && rules_->TookUnmeasured(call)) CheckUnmeasured(call);
       return rules_->AfterStart(call);
     case Event::kDeviceList:
     case Event::kStreamCreate:
       return rules_->AfterStart(call);
-    case Event::kLaunch:
-      return rules_->Launched(call);
     default:
       if (rules_->AfterWatched(call)) CheckUnmeasured(call);
       return;
   }
 }
 
-Ledger* SliceStage::FindLedger(Call& call) {
+// The rules first, because what waits at the gate is work, too.
+[[gnu::hot]] bool SliceStage::BeforeLaunch(Call& call) {
+  const bool told = rules_->Launches(call);
+  PassGate();
+  if (!BeforeAlloc(call)) return false;
+  if (!told && call.scratch() == kUncounted) call.SkipAfter();
+  return true;
+}
+
+[[gnu::hot]] Ledger* SliceStage::FindLedger(Call& call) {
   Ledger* ledger = tenant_->ledger();
   if (ledger) return ledger;
   // After a fork, or when no daemon could be found at the start.
@@ -121,7 +126,7 @@ Ledger* SliceStage::FindLedger(Call& call) {
   return ledger;
 }
 
-bool SliceStage::BeforeAlloc(Call& call) {
+[[gnu::hot]] bool SliceStage::BeforeAlloc(Call& call) {
   call.scratch() = kUncounted;
   uint64_t asked = 0;
   if (!rules_->Asks(call, &asked)) return true;
@@ -148,7 +153,7 @@ bool SliceStage::BeforeAlloc(Call& call) {
   return true;
 }
 
-void SliceStage::AfterAlloc(Call& call) {
+[[gnu::hot]] void SliceStage::AfterAlloc(Call& call) {
   const uint64_t asked = call.scratch();
   Ledger* ledger = tenant_->ledger();
   if (asked == kUncounted || !ledger) return;

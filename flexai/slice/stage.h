@@ -35,7 +35,7 @@ class Rules {
   virtual void Drop(intercept::Call& call, Ledger& ledger) = 0;
   /// After it, whether it worked or not.
   virtual void Dropped(intercept::Call&, Ledger&) {}
-  /// After a call that worked and holds once more what exists.
+  /// After a call that worked and holds once more what exists, or changed what it takes.
   virtual void Hold(intercept::Call&) {}
   /// A launch is about to happen. Whether Launched shall be told what became of it.
   virtual bool Launches(intercept::Call&) { return false; }
@@ -47,8 +47,8 @@ class Rules {
   /// say beforehand how much, as code does.
   virtual void BeforeWatched(intercept::Call&) {}
   virtual bool AfterWatched(intercept::Call&) { return false; }
-  /// The same of a call that made a context.
-  virtual bool MadeUnmeasured(intercept::Call&) { return false; }
+  /// The same of a call that worked and made a context, or changed what one holds.
+  virtual bool TookUnmeasured(intercept::Call&) { return false; }
   /// Before and after calls in which the driver may start its workers.
   virtual void BeforeStart(intercept::Call& call) = 0;
   virtual void AfterStart(intercept::Call& call) = 0;
@@ -91,6 +91,7 @@ class alignas(64) SliceStage : public intercept::Stage {
   static constexpr uint32_t kLaunchBatch = 64;
 
   Ledger* FindLedger(intercept::Call& call);
+  bool BeforeLaunch(intercept::Call& call);
   bool BeforeAlloc(intercept::Call& call);
   void AfterAlloc(intercept::Call& call);
   void CheckUnmeasured(intercept::Call& call);

@@ -22,6 +22,7 @@
 #include "cuda/real.h"
 #include "tests/hardware/held.h"
 #include "tests/hardware/lender.h"
+#include "tests/hardware/rooms.h"
 
 namespace cu = flexai::api::cuda;
 
@@ -31,6 +32,7 @@ constexpr uint64_t kMiB = uint64_t{1} << 20;
 cu::Real g_cuda;
 flexai::hardware::Held g_held;
 flexai::hardware::Lender g_lender;
+flexai::hardware::Rooms g_rooms(g_cuda);
 
 // Of this process, and of the one that it borrows from.
 uint64_t HeldBytes() { return g_held.Bytes() + g_lender.Bytes(); }
@@ -346,6 +348,19 @@ Way Captured() {
           FreeLaunched, TrimGraphs};
 }
 
+Way Stack() {
+  return {"cuCtxSetLimit, stack",
+          [](uint64_t bytes, uint64_t* o) { return g_rooms.SetMore(*o = g_rooms.ForEach(bytes)); },
+          [](uint64_t o) { g_rooms.GiveBack(o); }};
+}
+Way LargeKernel() {
+  return {"kernel with local memory",
+          [](uint64_t bytes, uint64_t* o) {
+            return Ok(g_rooms.LaunchNeeding(g_rooms.Room() + (*o = g_rooms.ForEach(bytes))));
+          },
+          [](uint64_t o) { g_rooms.GiveBack(o); }};
+}
+
 // What the slice's books say, beside what the driver holds, after everything was given back.
 void PrintBooks(const std::string& name) {
   size_t free = 0, total = 0;
@@ -437,10 +452,12 @@ void RandomRounds(const std::vector<Way>& ways, int rounds) {
 // card_memory DRIVER NVML MOST_MIB ROUNDS: the library that is measured (a name, so that a slice
 // may stand in front), the real management library, how much to ask for.
 // card_memory lend DRIVER NVML: what the first one starts (lender.h).
+// card_memory rooms DRIVER NVML: what kernels take besides (rooms.h).
 int main(int argc, char** argv) {
   const bool lends = argc == 4 && strcmp(argv[1], "lend") == 0;
-  if (argc != 5 && !lends) return 2;
-  char** const libraries = argv + (lends ? 2 : 1);
+  const bool looks = argc == 4 && strcmp(argv[1], "rooms") == 0;
+  if (argc != 5 && !lends && !looks) return 2;
+  char** const libraries = argv + (argc == 4 ? 2 : 1);
   void* cuda = dlopen(libraries[0], RTLD_NOW);
   if (!cuda) {
     fprintf(stderr, "cannot open %s: %s\n", libraries[0], dlerror());
@@ -460,10 +477,12 @@ int main(int argc, char** argv) {
     flexai::hardware::Lender::Serve(g_cuda, [] { return g_held.Bytes(); });
     return 0;
   }
+  if (looks) return g_rooms.Show([] { return g_held.Bytes(); });
   g_lender.Learn(libraries[0], libraries[1]);
-  const std::vector<Way> ways = {
-      Linear(),   Pieces(), Pitched(), Managed(), Async(),     FromPool(), Physical(), Mapped(),
-      Imported(), Array(),  Mipmap(),  Module(),  GraphNode(), Captured(), Borrowed(), External()};
+  const std::vector<Way> ways = {Linear(),   Pieces(),   Pitched(),    Managed(),  Async(),
+                                 FromPool(), Physical(), Mapped(),     Imported(), Array(),
+                                 Mipmap(),   Module(),   GraphNode(),  Captured(), Borrowed(),
+                                 External(), Stack(),    LargeKernel()};
   const uint64_t most = strtoull(argv[3], nullptr, 10) * kMiB;
   size_t free = 0, total = 0, card = 0;
   AwaitBooks();

@@ -224,7 +224,7 @@ def matrix(machine, limit, rounds):
     peak = re.search(r"^rounds (\d+) peak=(\d+)$", ran.stdout, re.M)
     contexts = re.search(r"^contexts (\d+)$", ran.stdout, re.M)
     bad |= not contexts or int(contexts.group(1)) != 16
-    bad |= not peak or int(peak.group(2)) > limit * MIB or len(rows) + len(without) != 32 or (machine.fake and bool(without))
+    bad |= not peak or int(peak.group(2)) > limit * MIB or len(rows) + len(without) != 36 or (machine.fake and bool(without))
     print(f"limit {limit} MiB on {machine.card['model']}, driver {machine.card['driver']}")
     print(f"{'way':36} {'given':>7} {'by driver':>10} {'over':>9} {'usable':>7}")
     for r in rows:

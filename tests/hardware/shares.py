@@ -24,7 +24,7 @@ from tenant import (FAILED, PERIOD_NS, SPIN, TORCH, Tenant, Window, calibrate, c
 LIMITS = 10, 30, 50, 70, 90
 # What one thread launches all the time: such processes differ by a fifth from each other, natively too, so that our part of it is seen in one.
 COST_ROUNDS, CALLS_ROUNDS = 4, 24
-ASKED = {"infer": 20, "compile": 8, "jax": 12}  # seconds of turns: until the error is well below half a percent
+ASKED = {"infer": 16, "compile": 7, "jax": 10}  # seconds of turns: until the error is well below half a percent
 PAIRS = ("k1", "k1"), ("k10", "k01"), ("k100", "k01"), ("train", "train"), ("train", "gemm"), ("train", "graph")
 
 

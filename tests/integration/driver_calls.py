@@ -15,8 +15,13 @@ nothing of slices.
     launch STREAM           a kernel of some milliseconds: "ok" or "error CODE"
     wait STREAM             until its work is done: "ok" or "error CODE"
     end STREAM              destroys it, done or not: "ok" or "error CODE"
-    limit BYTES             of the heap that kernels allocate from: "ok" or "error CODE"
-    limit_is                "ok BYTES" or "error CODE"
+    limit NAME BYTES        of stack, heap (from which kernels allocate) or pending: "ok" or "error CODE"
+    limit_is NAME           "ok BYTES" or "error CODE"
+    load BYTES [malloc]     a kernel whose threads need so much, and which may allocate: "ok N" or "error CODE"
+    find BYTES              the same in a library
+    run N                   launches it: "ok" or "error CODE"
+    run_ex N                by cuLaunchKernelEx
+    graph N                 makes a graph of such a launch executable: "ok" or "error CODE"
     environment NAME        what the environment, as the driver would read it, says
 """
 import ctypes
@@ -25,7 +30,7 @@ import time
 
 from line_calls import answer_lines
 
-HEAP = 2  # CU_LIMIT_MALLOC_HEAP_SIZE
+LIMITS = {"stack": 0, "heap": 2, "pending": 4}  # CUlimit
 
 
 SIZE, FILL_BYTES = ctypes.c_size_t, 16 << 20
@@ -37,7 +42,7 @@ FILLS = {"cuMemsetD8Async": (1, 0, SIZE(FILL_BYTES), None), "cuMemsetD32_v2": (1
 class Calls:
     def __init__(self):
         self.library = None
-        self.contexts, self.blocks, self.made, self.kernel = [], [], [], None
+        self.contexts, self.blocks, self.made, self.kernel, self.functions = [], [], [], None, []
 
     @property
     def driver(self):
@@ -123,12 +128,50 @@ class Calls:
     def end(self, number):
         return self.said(self.driver.cuStreamDestroy_v2(self.made[int(number)]))
 
-    def limit(self, size):
-        return self.said(self.driver.cuCtxSetLimit(HEAP, ctypes.c_size_t(int(size))))
+    def limit(self, name, size):
+        return self.said(self.driver.cuCtxSetLimit(LIMITS[name], ctypes.c_size_t(int(size))))
 
-    def limit_is(self):
+    def limit_is(self, name):
         size = ctypes.c_size_t()
-        return self.said(self.driver.cuCtxGetLimit(ctypes.byref(size), HEAP), size.value)
+        return self.said(self.driver.cuCtxGetLimit(ctypes.byref(size), LIMITS[name]), size.value)
+
+    @staticmethod
+    def code(size, *more):
+        return f".version 7.0\n.target sm_70\n.visible .entry k() {{ .local .align 8 .b8 own[{size}]; {' '.join(more)} }}\n".encode()
+
+    def load(self, size, *more):
+        module, function = ctypes.c_void_p(), ctypes.c_void_p()
+        code = (self.driver.cuModuleLoadData(ctypes.byref(module), self.code(size, *more)) or
+                self.driver.cuModuleGetFunction(ctypes.byref(function), module, b"k"))
+        self.functions.append(function)
+        return self.said(code, len(self.functions) - 1)
+
+    def find(self, size):
+        library, kernel = ctypes.c_void_p(), ctypes.c_void_p()
+        code = (self.driver.cuLibraryLoadData(ctypes.byref(library), self.code(size), None, None, 0, None, None, 0) or
+                self.driver.cuLibraryGetKernel(ctypes.byref(kernel), library, b"k"))
+        self.functions.append(kernel)
+        return self.said(code, len(self.functions) - 1)
+
+    def run(self, number, stream=None):
+        return self.said(self.driver.cuLaunchKernel(self.functions[int(number)], 1, 1, 1, 1, 1, 1, 0, stream, None, None))
+
+    def run_ex(self, number):
+        class Config(ctypes.Structure):  # CUlaunchConfig
+            _fields_ = [("sizes", ctypes.c_uint * 6), ("shared", ctypes.c_uint), ("stream", ctypes.c_void_p), ("more", ctypes.c_void_p),
+                        ("count", ctypes.c_uint)]
+        config = Config((ctypes.c_uint * 6)(1, 1, 1, 1, 1, 1))
+        return self.said(self.driver.cuLaunchKernelEx(ctypes.byref(config), self.functions[int(number)], None, None))
+
+    def graph(self, number):
+        stream, graph, made = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
+        self.driver.cuStreamCreate(ctypes.byref(stream), 1)
+        self.driver.cuStreamBeginCapture_v2(stream, 2)
+        launched = self.run(number, stream)
+        self.driver.cuStreamEndCapture(stream, ctypes.byref(graph))
+        if launched != "ok":
+            return f"not captured: {launched}"
+        return self.said(self.driver.cuGraphInstantiateWithFlags(ctypes.byref(made), graph, ctypes.c_ulonglong(0)))
 
     def environment(self, name):
         assert self.driver  # which has read it

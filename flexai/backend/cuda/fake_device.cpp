@@ -239,6 +239,8 @@ int Capability() {
   return asked ? atoi(asked) : 90;
 }
 
+}  // namespace
+
 int Attribute(int card, int asked) {
   if (asked == 75) return Capability() / 10;
   if (asked == 76) return Capability() % 10;
@@ -251,6 +253,8 @@ int Attribute(int card, int asked) {
   }
   return 0;
 }
+
+namespace {
 
 // CUlaunchConfig and CUlaunchAttribute, as far as they matter here.
 struct LaunchAttribute {

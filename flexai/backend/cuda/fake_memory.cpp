@@ -401,21 +401,28 @@ FAKE(CuMemPoolCreate) {
     End(call);
   });
 }
-// Of the stack: for as many threads as a card holds. What a context has from the start is its own.
+constexpr uint32_t kStack = 0, kPrintf = 1, kHeap = 2;
 FAKE(CuCtxGetLimit) {
   Context* const context = Current();
   if (!context) return End(call, cu::CUDA_ERROR_INVALID_CONTEXT);
-  const auto found = context->limits.find(call.limit);
-  *call.pvalue = found == context->limits.end() ? 1024 : found->second.first;
+  *call.pvalue = call.limit == kStack  ? context->room
+                 : call.limit == kHeap ? context->heap_bytes
+                                       : context->limits[call.limit].first;
   End(call);
 }
+// What is printed lies on the host. Of the other limits it is only supposed that they take what
+// they say.
 FAKE(CuCtxSetLimit) {
-  constexpr uint32_t kStack = 0, kPrintf = 1, kHeap = 2;
-  constexpr uint64_t kThreads = uint64_t{132} * 2048;
   Context* const context = Current();
   if (!context) return End(call, cu::CUDA_ERROR_INVALID_CONTEXT);
-  uint64_t bytes = call.limit == kPrintf || call.limit == kHeap ? call.value : 0;
-  if (call.limit == kStack && call.value > 1024) bytes = (call.value - 1024) * kThreads;
+  if (call.limit == kStack) {
+    return End(call, SetRoom(*context, call.value) ? kOk : cu::CUDA_ERROR_OUT_OF_MEMORY);
+  }
+  if (call.limit == kHeap) {
+    if (!context->heap) context->heap_bytes = call.value;
+    return End(call, context->heap ? cu::CUDA_ERROR_INVALID_VALUE : kOk);
+  }
+  const uint64_t bytes = call.limit == kPrintf ? 0 : call.value;
   auto& [value, taken] = context->limits[call.limit];
   taken.reset();
   if (bytes > kBlock && !(taken = TakeMemory(context->card, RoundUp(bytes, kBlock)))) {

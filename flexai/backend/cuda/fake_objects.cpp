@@ -34,12 +34,16 @@ uint64_t NewBlocks(uint64_t bytes) {
   return address;
 }
 
-// Of code that is text: the bytes of its own data.
-uint64_t DataOf(const void* image) {
+// Null where it is none.
+const char* TextOf(const void* image) {
   const char* text = static_cast<const char*>(image);
-  if (!text || strncmp(text, ".version", 8) != 0) return 0;
+  return text && strncmp(text, ".version", 8) == 0 ? text : nullptr;
+}
+
+// Of code that is text: the bytes of all arrays in a space.
+uint64_t BytesIn(const char* text, const char* space) {
   uint64_t bytes = 0;
-  for (const char* at = text; (at = strstr(at, ".global")) != nullptr; ++at) {
+  for (const char* at = text; at && (at = strstr(at, space)) != nullptr; ++at) {
     const char* size = strpbrk(at, "[;");
     if (size && *size == '[') bytes += strtoull(size + 1, nullptr, 10);
   }
@@ -48,14 +52,40 @@ uint64_t DataOf(const void* image) {
 
 std::shared_ptr<Module> NewModule(const void* image) {
   const char* bytes = getenv("FLEXAI_FAKE_MODULE");
-  const uint64_t data = RoundUp(DataOf(image), kBlock);
+  const char* text = TextOf(image);
+  const uint64_t data = RoundUp(BytesIn(text, ".global"), kBlock);
   auto memory = TakeMemory(CurrentCard(), (bytes ? strtoull(bytes, nullptr, 10) : kBlock) + data);
   if (!memory) return nullptr;
   auto made = std::make_shared<Module>();
   made->memory = std::move(memory);
+  made->room = BytesIn(text, ".local");
+  made->allocates = text && strstr(text, "malloc");
   Register(made);
   if (Context* context = Current()) context->modules.push_back(made);
   return made;
+}
+
+// For as many threads as the card runs at once. As measured on an H100.
+bool SetRoom(Context& context, uint64_t each) {
+  const auto threads = static_cast<uint64_t>(Attribute(context.card, 16)) *
+                       static_cast<uint64_t>(Attribute(context.card, 39));
+  if (each <= context.room) context.more_room.clear();
+  const uint64_t has = context.more_room.empty() ? kFirstRoom : context.room;
+  if (each > has) {
+    auto more = TakeMemory(context.card, RoundUp((RoundUp(each, 16) - has) * threads, kBlock));
+    if (!more) return false;
+    context.more_room.push_back(std::move(more));
+  }
+  context.room = each;
+  return true;
+}
+
+bool MakeRoom(Context* context, const Function& function) {
+  if (!context) return true;
+  if (function.room > context->room && !SetRoom(*context, function.room)) return false;
+  if (!function.allocates || context->heap) return true;
+  context->heap = TakeMemory(context->card, RoundUp(context->heap_bytes, kBlock) + kBlock);
+  return context->heap != nullptr;
 }
 
 void FreeModulesOf(Context& context) {

@@ -61,6 +61,8 @@ int CardOf(cu::CUdevice_v1 device);
 cu::CUdevice_v1 DeviceOf(int card);
 /// Of the current context, or the process's first without one.
 int CurrentCard();
+/// Of CUdevice_attribute.
+int Attribute(int card, int asked);
 /// `then(card)` ends a call that is about a device, where there is such a device.
 template <class C, class F>
 void OnCard(C& call, cu::CUdevice_v1 device, F then) {
@@ -81,13 +83,18 @@ Location LocationIn(const void* properties);
 
 struct Module;
 struct Queue;
+inline constexpr uint64_t kFirstRoom = 1024;
 struct Context : Object {
   const int card;
   uint64_t bytes = 0;
   std::vector<std::weak_ptr<Module>> modules;
   std::unique_ptr<PretendChannels> channels;
   std::map<uint32_t, std::pair<uint64_t, std::shared_ptr<struct Taken>>> limits;  // that were set
-  std::mutex mu;  // guards what follows
+  uint64_t room = kFirstRoom;  // of each thread; for more than the first there is memory
+  std::vector<std::shared_ptr<struct Taken>> more_room;
+  uint64_t heap_bytes = uint64_t{8} << 20;
+  std::shared_ptr<struct Taken> heap;  // once a kernel that may allocate was launched
+  std::mutex mu;                       // guards what follows
   std::shared_ptr<Queue> default_stream;
   std::map<std::thread::id, std::shared_ptr<Queue>> thread_streams;
   std::vector<std::weak_ptr<Queue>> streams;
@@ -169,9 +176,21 @@ struct Pool : Object {
 /// Releases what pools hold above their thresholds, as a synchronisation does.
 void SettlePools();
 
+struct Function : Object {
+  std::string name;
+  uint64_t room = 0;  // that each of its threads needs
+  bool allocates = false;
+};
+/// Takes what a launch of the function needs beside its work, as the driver does; whether the card
+/// has it.
+bool MakeRoom(Context* context, const Function& function);
+/// What is set by cuCtxSetLimit.
+bool SetRoom(Context& context, uint64_t each);
+
 struct Node : Object {
-  cu::CUgraphNodeType type = 5;  // empty
-  int card = 0;                  // of one that takes memory
+  cu::CUgraphNodeType type = 5;        // empty
+  std::shared_ptr<Function> function;  // that it launches
+  int card = 0;                        // of one that takes memory
   cu::CUDA_MEM_ALLOC_NODE_PARAMS_v1 memory = {};
 };
 struct Graph : Object {
@@ -199,13 +218,11 @@ struct Array : Object {
 struct Module : Object {
   std::shared_ptr<Taken> memory;
   std::map<std::string, uint64_t> globals;
+  uint64_t room = 0;  // that each thread of its kernels needs, and whether they may allocate
+  bool allocates = false;
 };
 /// Code, which takes memory, as its own data does; null where the card is full.
 std::shared_ptr<Module> NewModule(const void* image);
-struct Function : Object {
-  std::string name;
-};
-
 /// Work that ends at once but takes its place in a stream, and waiting for it.
 void Wait(Queue& stream);
 

@@ -29,13 +29,24 @@ GraphMemory& GraphMemoryOf(int card) {
   return (*memory)[static_cast<size_t>(card)];
 }
 
-int64_t LaunchOn(const void* handle, uint64_t items) {
+void AddKernelNode(Graph* graph, const std::shared_ptr<Function>& function) {
+  auto node = std::make_shared<Node>();
+  node->type = 0;
+  node->function = function;
+  Register(node);
+  graph->nodes.push_back(node);
+}
+
+int64_t LaunchOn(const void* handle, uint64_t items,
+                 const std::shared_ptr<Function>& function = nullptr) {
   const std::shared_ptr<Queue> stream = FindStream(handle);
   if (!stream) return cu::CUDA_ERROR_INVALID_HANDLE;
   if (stream->capture) {
     stream->capture->items += items;
+    if (function) AddKernelNode(stream->capture, function);
     return Spoilt(*stream);
   }
+  if (function && !MakeRoom(Current(), *function)) return cu::CUDA_ERROR_OUT_OF_MEMORY;
   auto task = std::make_shared<fake::Task>();
   task->work = [] { return int64_t{0}; };
   task->compute = true;
@@ -143,7 +154,7 @@ void Launch(C& call) {
   }
   const uint64_t items = uint64_t{call.gridDimX} * call.gridDimY * call.gridDimZ * call.blockDimX *
                          call.blockDimY * call.blockDimZ;
-  End(call, LaunchOn(StreamIn(call), items));
+  End(call, LaunchOn(StreamIn(call), items, function));
 }
 template <class C>
 void LaunchEx(C& call) {
@@ -153,7 +164,7 @@ void LaunchEx(C& call) {
   for (int i = 0; i < 6; ++i) items *= words[i];
   const void* stream = nullptr;
   memcpy(&stream, words + 8, sizeof(stream));
-  End(call, LaunchOn(Meant<C>(stream), items));
+  End(call, LaunchOn(Meant<C>(stream), items, Find<Function>(call.f)));
 }
 
 template <class C, class H>
@@ -164,8 +175,22 @@ void LoadModule(C& call, H* handle, const void* image = nullptr) {
   End(call);
 }
 template <class C, class H>
-void FindFunction(C& call, H* handle, const char* name) {
-  Make<Function>(handle)->name = name ? name : "";
+void FindFunction(C& call, H* handle, const void* in, const char* name) {
+  const auto function = Make<Function>(handle);
+  function->name = name ? name : "";
+  if (const auto module = Find<Module>(in)) {
+    function->room = module->room;
+    function->allocates = module->allocates;
+  }
+  End(call);
+}
+
+constexpr uint32_t kLocalSize = 3;
+template <class C>
+void TellOfFunction(C& call, const void* handle) {
+  const auto function = Find<Function>(handle);
+  const bool room = call.attrib == kLocalSize;
+  *call.pi = room ? static_cast<int>(function ? function->room : 0) : 1;
   End(call);
 }
 
@@ -189,6 +214,11 @@ void Instantiate(C& call) {
   int card = CurrentCard();
   for (const auto& node : graph->nodes) {
     if (node->type == 10) card = node->card;
+  }
+  for (const auto& node : graph->nodes) {
+    if (node->function && !MakeRoom(Current(), *node->function)) {
+      return End(call, cu::CUDA_ERROR_OUT_OF_MEMORY);
+    }
   }
   const auto exec = Make<Exec>(call.phGraphExec, card);
   exec->items = graph->items;
@@ -297,11 +327,11 @@ FAKE(CuThreadExchangeStreamCaptureMode) {
 FAKE(CuModuleLoadData) { LoadModule(call, call.module, call.image); }
 FAKE(CuModuleLoadDataEx) { LoadModule(call, call.module); }
 FAKE(CuModuleLoadFatBinary) { LoadModule(call, call.module); }
-FAKE(CuLibraryLoadData) { LoadModule(call, call.library); }
+FAKE(CuLibraryLoadData) { LoadModule(call, call.library, call.code); }
 FAKE(CuModuleUnload) { End(call, Remove(call.hmod) ? kOk : cu::CUDA_ERROR_INVALID_HANDLE); }
 FAKE(CuLibraryUnload) { End(call, Remove(call.library) ? kOk : cu::CUDA_ERROR_INVALID_HANDLE); }
-FAKE(CuModuleGetFunction) { FindFunction(call, call.hfunc, call.name); }
-FAKE(CuLibraryGetKernel) { FindFunction(call, call.pKernel, call.name); }
+FAKE(CuModuleGetFunction) { FindFunction(call, call.hfunc, call.hmod, call.name); }
+FAKE(CuLibraryGetKernel) { FindFunction(call, call.pKernel, call.library, call.name); }
 FAKE(CuLibraryGetModule) {
   *call.pMod = reinterpret_cast<cu::CUmodule>(call.library);
   End(call);
@@ -313,8 +343,8 @@ FAKE(CuKernelGetFunction) {
 FAKE(CuModuleGetGlobal) { TellGlobal(call, call.hmod); }
 FAKE(CuModuleGetGlobal_v2) { TellGlobal(call, call.hmod); }
 FAKE(CuLibraryGetGlobal) { TellGlobal(call, call.library); }
-FAKE(CuFuncGetAttribute) { One(call, call.pi); }
-FAKE(CuKernelGetAttribute) { One(call, call.pi); }
+FAKE(CuFuncGetAttribute) { TellOfFunction(call, call.hfunc); }
+FAKE(CuKernelGetAttribute) { TellOfFunction(call, call.kernel); }
 FAKE(CuOccupancyMaxActiveBlocksPerMultiprocessor) { One(call, call.numBlocks); }
 FAKE(CuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags) { One(call, call.numBlocks); }
 FAKE(CuOccupancyMaxPotentialClusterSize) { One(call, call.clusterSize); }
@@ -350,6 +380,14 @@ FAKE(CuGraphMemAllocNodeGetParams) {
   const auto node = Find<Node>(call.hNode);
   if (node) *call.params_out = node->memory;
   End(call, node ? kOk : cu::CUDA_ERROR_INVALID_HANDLE);
+}
+FAKE(CuGraphKernelNodeGetParams_v2) {
+  const auto node = Find<Node>(call.hNode);
+  if (!node || !node->function) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  *call.nodeParams = {};
+  call.nodeParams->func =
+      reinterpret_cast<cu::CUfunction>(static_cast<Object*>(node->function.get()));
+  End(call);
 }
 FAKE(CuGraphNodeGetType) {
   const auto node = Find<Node>(call.hNode);

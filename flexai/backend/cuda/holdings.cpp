@@ -50,12 +50,13 @@ void Holdings::Keep(uint64_t object, uint64_t bytes, uint64_t context) {
   objects_[object] = {bytes, false, false, context};
 }
 
-uint64_t Holdings::KeepRange(uint64_t address, uint64_t bytes, bool managed, uint64_t context) {
+[[gnu::hot]] uint64_t Holdings::KeepRange(uint64_t address, uint64_t bytes, bool managed,
+                                          uint64_t context) {
   std::lock_guard<std::mutex> lock(mu_);
   return KeepRangeLocked(address, {bytes, true, managed, context});
 }
 
-uint64_t Holdings::KeepRangeLocked(uint64_t address, const Object& object) {
+[[gnu::hot]] uint64_t Holdings::KeepRangeLocked(uint64_t address, const Object& object) {
   objects_[address] = object;
   uint64_t fresh = 0;
   const uint64_t filled = FilledBlocks(address, object.bytes, [&](uint64_t block) {
@@ -72,7 +73,13 @@ bool Holdings::Has(uint64_t object) {
          object - std::prev(after)->first < std::prev(after)->second.size;
 }
 
-Taken Holdings::Take(uint64_t object) {
+uint64_t Holdings::BytesOf(uint64_t object) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = objects_.find(object);
+  return found == objects_.end() ? 0 : found->second.bytes;
+}
+
+[[gnu::hot]] Taken Holdings::Take(uint64_t object) {
   std::lock_guard<std::mutex> lock(mu_);
   const auto found = objects_.find(object);
   if (found == objects_.end()) return {};
@@ -98,7 +105,7 @@ Taken Holdings::TakeContext(uint64_t context) {
   return all;
 }
 
-Taken Holdings::TakeLocked(uint64_t object, const Object& known) {
+[[gnu::hot]] Taken Holdings::TakeLocked(uint64_t object, const Object& known) {
   const uint64_t unseen = known.managed ? known.bytes : 0;
   Taken taken = {object, known.bytes, 0, unseen, known.at_address, known.context};
   if (!known.at_address) {

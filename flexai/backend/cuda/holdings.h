@@ -69,6 +69,9 @@ class Holdings {
   /// Whether an object, a handle, or what is mapped at an address is in the books.
   bool Has(uint64_t object);
 
+  /// What an object was made with; 0 if it is not known.
+  uint64_t BytesOf(uint64_t object);
+
   /// Forgets an object; `object` is 0 in the answer if it is not known.
   Taken Take(uint64_t object);
   /// Forgets all objects of a context that is gone; the sums of what they held, object 0.

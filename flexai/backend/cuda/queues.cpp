@@ -138,6 +138,8 @@ uint64_t Queues::GroupOf(uint64_t context) const {
   return context == first_context_.load(std::memory_order_relaxed) ? 0 : context;
 }
 
+uint64_t Queues::CurrentKey() const { return HasSeveral() ? GroupOf(CurrentContext()) : 0; }
+
 void Queues::ContextMade(uint64_t context) {
   uint64_t first = 0;
   if (first_context_.compare_exchange_strong(first, context) || first == context) return;

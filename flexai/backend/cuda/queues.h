@@ -22,15 +22,21 @@ class alignas(64) Queues {
   /// Before a launch. Whether Launched matters after it.
   bool Launches(intercept::Call& call);
   /// Whether the stream's name is all that need be known before a launch, because the process has
-  /// one context and nothing is captured; and that name, of the one that the call gives it.
+  /// one context, nothing is captured and launches take no memory; and that name, of the one that
+  /// the call gives it.
   bool LaunchesShort(uint16_t index, uint64_t* stream) const {
     if (several_.load(std::memory_order_relaxed) ||
-        captures_.load(std::memory_order_relaxed) != 0) {
+        captures_.load(std::memory_order_relaxed) != 0 ||
+        asked_about_.load(std::memory_order_relaxed)) {
       return false;
     }
     *stream = NameIn(index, *stream);
     return true;
   }
+  /// Whether launches may take memory, as far as is known.
+  void AskAboutLaunches(bool yes) { asked_about_.store(yes, std::memory_order_relaxed); }
+  /// Whether the process has, or had, several contexts at once.
+  bool HasSeveral() const { return several_.load(std::memory_order_relaxed); }
   /// After Launches, on the same thread.
   void Launched() {
     if (t_elsewhere_) Arrived();
@@ -43,6 +49,10 @@ class alignas(64) Queues {
   void Before(intercept::Call& call);
   /// `ok`: the call worked.
   void After(intercept::Call& call, bool ok);
+  /// By which number the books of memory know a context, and the current one: 0 is the first, which
+  /// is the only one of most programs, and for which the driver need not be asked.
+  uint64_t KeyOf(uint64_t context) const { return HasSeveral() ? GroupOf(context) : 0; }
+  uint64_t CurrentKey() const;
   /// Asks the driver about all that has work as far as is known. Thread: one of our own, on which
   /// no context is current.
   void AskUnwaited();
@@ -105,6 +115,7 @@ class alignas(64) Queues {
   std::atomic<uint32_t> captures_{0};
   // By these a queue's group is found: 0 is the first context's, and all that most programs have.
   std::atomic<bool> several_{false};
+  std::atomic<bool> asked_about_{false};
   std::atomic<uint64_t> first_context_{0};
   std::array<Function, api::kFunctionCount> functions_ = {};
   std::atomic<uint64_t> captured_[8] = {};

@@ -15,6 +15,7 @@ constexpr api::CUmemPool_attribute kPoolUsed = 7;
 constexpr api::CUgraphMem_attribute kGraphUsed = 0;
 constexpr api::CUgraphMem_attribute kGraphReserved = 2;
 // CUgraphNodeType.
+constexpr api::CUgraphNodeType kKernel = 0;
 constexpr api::CUgraphNodeType kChildGraph = 4;
 constexpr api::CUgraphNodeType kMemoryAlloc = 10;
 constexpr int kDeepest = 64;
@@ -242,16 +243,12 @@ uint64_t Reserves::End(uint64_t detached) {
   return bytes;
 }
 
-Graphs::Nodes Graphs::Look(api::CUgraph graph) {
-  Nodes found;
-  Count(graph, 0, &found);
-  return found;
-}
-
-void Graphs::Count(api::CUgraph graph, int depth, Nodes* found) {
+// Those of graphs within it, too.
+template <class F>
+void Graphs::ForEachNode(api::CUgraph graph, int depth, const F& f) {
   const api::Real& real = Real();
   size_t count = 0;
-  if (depth > kDeepest || !real.cuGraphGetNodes || !real.cuGraphMemAllocNodeGetParams ||
+  if (depth > kDeepest || !real.cuGraphGetNodes ||
       real.cuGraphGetNodes(graph, nullptr, &count) != api::CUDA_SUCCESS) {
     return;
   }
@@ -260,18 +257,41 @@ void Graphs::Count(api::CUgraph graph, int depth, Nodes* found) {
   for (size_t i = 0; i < std::min(count, nodes.size()); ++i) {
     api::CUgraphNodeType type = {};
     if (real.cuGraphNodeGetType(nodes[i], &type) != api::CUDA_SUCCESS) continue;
-    if (type == kMemoryAlloc) {
-      api::CUDA_MEM_ALLOC_NODE_PARAMS_v1 node = {};
-      real.cuGraphMemAllocNodeGetParams(nodes[i], &node);
-      found->bytes += RoundUp(node.bytesize, kBlock);
-      if (found->device < 0) found->device = LocationIn(&node.poolProps);
-    } else if (type == kChildGraph && real.cuGraphChildGraphNodeGetGraph) {
-      api::CUgraph child = nullptr;
-      if (real.cuGraphChildGraphNodeGetGraph(nodes[i], &child) == api::CUDA_SUCCESS) {
-        Count(child, depth + 1, found);
-      }
+    api::CUgraph child = nullptr;
+    if (type != kChildGraph) {
+      f(nodes[i], type);
+    } else if (real.cuGraphChildGraphNodeGetGraph &&
+               real.cuGraphChildGraphNodeGetGraph(nodes[i], &child) == api::CUDA_SUCCESS) {
+      ForEachNode(child, depth + 1, f);
     }
   }
+}
+
+Graphs::Nodes Graphs::Look(api::CUgraph graph) {
+  Nodes found;
+  if (!Real().cuGraphMemAllocNodeGetParams) return found;
+  ForEachNode(graph, 0, [&found](api::CUgraphNode at, api::CUgraphNodeType type) {
+    if (type != kMemoryAlloc) return;
+    api::CUDA_MEM_ALLOC_NODE_PARAMS_v1 node = {};
+    Real().cuGraphMemAllocNodeGetParams(at, &node);
+    found.bytes += RoundUp(node.bytesize, kBlock);
+    if (found.device < 0) found.device = LocationIn(&node.poolProps);
+  });
+  return found;
+}
+
+std::vector<uint64_t> Graphs::KernelsIn(api::CUgraph graph) {
+  std::vector<uint64_t> kernels;
+  if (!Real().cuGraphKernelNodeGetParams_v2) return kernels;
+  ForEachNode(graph, 0, [&kernels](api::CUgraphNode at, api::CUgraphNodeType type) {
+    api::CUDA_KERNEL_NODE_PARAMS_v2 node = {};
+    if (type != kKernel || Real().cuGraphKernelNodeGetParams_v2(at, &node) != api::CUDA_SUCCESS) {
+      return;
+    }
+    if (node.func) kernels.push_back(intercept::ToWord(node.func));
+    if (node.kern) kernels.push_back(intercept::ToWord(node.kern));
+  });
+  return kernels;
 }
 
 void Graphs::Learn(uint64_t exec, api::CUgraph graph) {

@@ -126,6 +126,8 @@ class Graphs {
     int device = -1;
   };
   static Nodes Look(api::CUgraph graph);
+  /// The kernels that a graph launches, by the handles that it was given.
+  static std::vector<uint64_t> KernelsIn(api::CUgraph graph);
   /// Bytes of the memory nodes of `exec`; 0 if there are none.
   uint64_t BytesOf(uint64_t exec);
   /// The card that they are on.
@@ -142,7 +144,8 @@ class Graphs {
     int device;
     uint64_t launched_at = ~uint64_t{0};  // value of trims_ then
   };
-  static void Count(api::CUgraph graph, int depth, Nodes* nodes);
+  template <class F>
+  static void ForEachNode(api::CUgraph graph, int depth, const F& f);
 
   std::mutex mu_;  // guards execs_
   std::unordered_map<uint64_t, Exec> execs_;

@@ -186,6 +186,19 @@ uint64_t ExternalBytes(Call& call) {
   return ReadAt<uint64_t>(call.As<api::CuImportExternalMemoryCall>().memHandleDesc, kExternalSize);
 }
 
+uint64_t FreeOnCard() {
+  const CaptureSafe safe;
+  size_t free = 0, total = 0;
+  const api::Real& real = Real();
+  return real.cuMemGetInfo_v2 && real.cuMemGetInfo_v2(&free, &total) == api::CUDA_SUCCESS ? free
+                                                                                          : 0;
+}
+
+bool FreeOnCardChanged(uint64_t before) {
+  const uint64_t free = FreeOnCard();
+  return free + kBlock <= before || free >= before + kBlock;
+}
+
 uint64_t CurrentContext() {
   api::CUcontext context = nullptr;
   if (!Real().cuCtxGetCurrent || Real().cuCtxGetCurrent(&context) != api::CUDA_SUCCESS) return 0;

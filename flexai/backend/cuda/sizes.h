@@ -32,6 +32,13 @@ std::vector<uint64_t> ObjectsHeld(const intercept::Call& call);
 /// Bytes that cuImportExternalMemory brings in.
 uint64_t ExternalBytes(intercept::Call& call);
 
+/// Free bytes of the current context's card, which others use, too: enough to tell whether to ask
+/// what this process holds. 0: the driver does not say.
+uint64_t FreeOnCard();
+/// Whether a block or more was taken since then; or given back, as by a neighbour, which would hide
+/// what was taken.
+bool FreeOnCardChanged(uint64_t before);
+
 /// The calling thread's context; 0 without one.
 uint64_t CurrentContext();
 

@@ -18,27 +18,13 @@ namespace {
 
 // Between Asks and Keep of one call, on one thread.
 thread_local uint64_t t_planned __attribute__((tls_model("initial-exec"))) = 0;
-// Between Asks and MadeUnmeasured: a context of which nothing is known is being made.
-thread_local bool t_unmeasured __attribute__((tls_model("initial-exec"))) = false;
 // Between BeforeWatched and AfterWatched.
 thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) = 0;
-// Between BeforeWatched and Undo: what the limit was.
-thread_local size_t t_limit __attribute__((tls_model("initial-exec"))) = 0;
-thread_local bool t_knows_limit __attribute__((tls_model("initial-exec"))) = false;
 // Between Drop and Dropped.
 thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
 thread_local Released t_released __attribute__((tls_model("initial-exec")));
 thread_local TakenPiece t_piece __attribute__((tls_model("initial-exec")));
 thread_local bool t_waits __attribute__((tls_model("initial-exec"))) = false;
-
-// Of the card, which others use, too: enough to tell whether to ask what this process holds.
-uint64_t FreeOnCard() {
-  const CaptureSafe safe;
-  size_t free = 0, total = 0;
-  const api::Real& real = Real();
-  return real.cuMemGetInfo_v2 && real.cuMemGetInfo_v2(&free, &total) == api::CUDA_SUCCESS ? free
-                                                                                          : 0;
-}
 
 // Code that was only asked about stays, with an answer that it does not fit.
 void UnloadCode(const Call& call) {
@@ -94,6 +80,12 @@ constinit const std::pair<std::string_view, SliceRules::Does> SliceRules::kDoes[
     {"cuCtxCreate", Does::kCreateContext},
     {"cuDevicePrimaryCtxRetain", Does::kCreateContext},
     {"cuGreenCtxCreate", Does::kCreateContext},
+    {"cuLaunchKernel", Does::kLaunch},
+    {"cuLaunchKernelEx", Does::kLaunch},
+    {"cuLaunchCooperativeKernel", Does::kLaunch},
+    {"cuLaunch", Does::kLaunch},
+    {"cuLaunchGrid", Does::kLaunch},
+    {"cuLaunchGridAsync", Does::kLaunch},
     {"cuGraphLaunch", Does::kLaunchGraph},
     {"cuGraphUpload", Does::kLaunchGraph},
     {"cuMemFree", Does::kFree},
@@ -128,6 +120,11 @@ constinit const std::pair<std::string_view, SliceRules::Does> SliceRules::kDoes[
     {"cuLibraryGetGlobal", Does::kLoadCode},
     {"cuLibraryGetManaged", Does::kLoadCode},
     {"cuFuncLoad", Does::kLoadCode},
+    {"cuModuleGetFunction", Does::kGetKernel},
+    {"cuModuleEnumerateFunctions", Does::kGetKernel},
+    {"cuKernelGetFunction", Does::kGetKernel},
+    {"cuLibraryGetKernel", Does::kGetKernel},
+    {"cuLibraryEnumerateKernels", Does::kGetKernel},
     {"cuCtxSetLimit", Does::kSetLimit},
     {"cuGraphInstantiate", Does::kLearnGraph},
     {"cuGraphInstantiateWithFlags", Does::kLearnGraph},
@@ -149,6 +146,8 @@ void SliceRules::AfterStart(Call& call) {
   tenant_->PublishWorkers();
   if (call.ok() && call.info().event == intercept::Event::kContextCreate) {
     queues_.ContextMade(call.created());
+    thread_memory_.Forget();
+    queues_.AskAboutLaunches(thread_memory_.MayGrow());
   }
   if (call.ok() && call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     const auto& c = call.As<api::CuDevicePrimaryCtxRetainCall>();
@@ -161,7 +160,7 @@ void SliceRules::AfterStart(Call& call) {
   on_exit([](int, void* tenant) { static_cast<slice::Tenant*>(tenant)->Exit(); }, tenant_);
 }
 
-bool SliceRules::Asks(Call& call, uint64_t* bytes) {
+[[gnu::hot]] bool SliceRules::Asks(Call& call, uint64_t* bytes) {
   switch (DoesOf(call)) {
     case Does::kAllocate:
     case Does::kAllocateManaged:
@@ -186,6 +185,13 @@ bool SliceRules::Asks(Call& call, uint64_t* bytes) {
       return AsksGraph(call, bytes);
     case Does::kCreateContext:
       return AsksContext(call, bytes);
+    case Does::kLaunch:
+      return AsksLaunch(call, bytes);
+    case Does::kLearnGraph:
+      *bytes = thread_memory_.MayGrow() ? thread_memory_.GrowthFor(GraphLearnt(call)) : 0;
+      return *bytes > 0;
+    case Does::kSetLimit:
+      return AsksLimit(call, bytes);
     default:
       return false;
   }
@@ -194,43 +200,9 @@ bool SliceRules::Asks(Call& call, uint64_t* bytes) {
   return true;
 }
 
-// Only measuring tells what a context holds; until then, what one held before.
-bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
-  const slice::Region* region = tenant_->region();
-  t_unmeasured = false;
-  if (!region) return false;
-  if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
-    const auto& c = call.As<api::CuDevicePrimaryCtxRetainCall>();
-    unsigned flags = 0;
-    int active = 0;
-    if (Real().cuDevicePrimaryCtxGetState &&
-        Real().cuDevicePrimaryCtxGetState(c.dev, &flags, &active) == api::CUDA_SUCCESS && active) {
-      return false;
-    }
-  }
-  *bytes = region->header.context_bytes.load(std::memory_order_relaxed);
-  t_unmeasured = *bytes == 0;
-  return *bytes > 0;
-}
-
 void SliceRules::BeforeWatched(Call& call) {
   queues_.Before(call);
-  switch (DoesOf(call)) {
-    case Does::kSetLimit:
-      t_knows_limit = Real().cuCtxGetLimit &&
-                      Real().cuCtxGetLimit(&t_limit, call.As<api::CuCtxSetLimitCall>().limit) ==
-                          api::CUDA_SUCCESS;
-      [[fallthrough]];
-    case Does::kLoadCode:
-      t_free_before = FreeOnCard();
-      return;
-    default:
-      return;
-  }
-}
-
-bool SliceRules::MadeUnmeasured(Call& call) {
-  return DoesOf(call) == Does::kCreateContext && std::exchange(t_unmeasured, false);
+  if (DoesOf(call) == Does::kLoadCode) t_free_before = FreeOnCard();
 }
 
 void SliceRules::Failed(Call& call) {
@@ -247,19 +219,21 @@ void SliceRules::Failed(Call& call) {
 bool SliceRules::Recover(slice::Ledger& ledger) {
   const CaptureSafe safe;
   graphs_.Trimmed();
-  return reserves_.Recover(ledger);
+  const bool settled = SettleHeap(ledger);
+  return reserves_.Recover(ledger) || settled;
 }
 
-uint64_t SliceRules::Held(Call& call, uint64_t asked) {
+[[gnu::hot]] uint64_t SliceRules::Held(Call& call, uint64_t asked) {
   switch (DoesOf(call)) {
     case Does::kAllocate:
       return holdings_.KeepRange(call.created(), call.charge(), /*managed=*/false,
-                                 CurrentContext());
+                                 queues_.CurrentKey());
     case Does::kAllocateManaged:
-      return holdings_.KeepRange(call.created(), call.charge(), /*managed=*/true, CurrentContext());
+      return holdings_.KeepRange(call.created(), call.charge(), /*managed=*/true,
+                                 queues_.CurrentKey());
     case Does::kAllocatePitch:
       return holdings_.KeepRange(call.created(), PitchedBytes(call, /*after=*/true), false,
-                                 CurrentContext());
+                                 queues_.CurrentKey());
     case Does::kAllocateFromPool:
     case Does::kLaunchGraph:
       return HeldInReserve(call, asked);
@@ -268,7 +242,7 @@ uint64_t SliceRules::Held(Call& call, uint64_t asked) {
   }
 }
 
-void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
+[[gnu::hot]] void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
   switch (DoesOf(call)) {
     case Does::kAllocate:
     case Does::kAllocatePitch:
@@ -282,8 +256,15 @@ void SliceRules::Keep(Call& call, uint64_t bytes, slice::Ledger& ledger) {
       return KeepInReserve(call, bytes, ledger);
     case Does::kCreateContext:
       return ledger.Advance(bytes);
+    case Does::kLaunch:
+    case Does::kLearnGraph:
+      ledger.Advance(bytes);
+      thread_memory_.Made();
+      return LookAtThreadMemory();
+    case Does::kSetLimit:
+      return KeepLimit(call, bytes, ledger);
     default:
-      return holdings_.Keep(call.created(), t_planned, CurrentContext());
+      return holdings_.Keep(call.created(), t_planned, queues_.CurrentKey());
   }
 }
 
@@ -299,7 +280,7 @@ void SliceRules::Undo(Call& call) {
   } else if (DoesOf(call) == Does::kLoadCode) {
     UnloadCode(call);
   } else if (DoesOf(call) == Does::kSetLimit) {
-    if (t_knows_limit) Real().cuCtxSetLimit(call.As<api::CuCtxSetLimitCall>().limit, t_limit);
+    RestoreLimit(call);
   } else if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     Real().cuDevicePrimaryCtxRelease_v2(call.As<api::CuDevicePrimaryCtxRetainCall>().dev);
   } else if (call.info().index == api::CuGreenCtxCreateCall::kIndex) {
@@ -311,7 +292,7 @@ void SliceRules::Undo(Call& call) {
 
 // What an object holds is forgotten before the driver frees it, because the driver may hand the
 // same address to another thread at once; the bytes are given back after it.
-void SliceRules::Drop(Call& call, slice::Ledger&) {
+[[gnu::hot]] void SliceRules::Drop(Call& call, slice::Ledger&) {
   switch (DoesOf(call)) {
     case Does::kFree:
     case Does::kFreeObject:
@@ -334,7 +315,7 @@ void SliceRules::Drop(Call& call, slice::Ledger&) {
   }
 }
 
-void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
+[[gnu::hot]] void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
   switch (DoesOf(call)) {
     case Does::kFree:
     case Does::kFreeObject:
@@ -367,20 +348,6 @@ void SliceRules::Dropped(Call& call, slice::Ledger& ledger) {
   }
 }
 
-// The context whose end the call was; 0 where others still use it.
-uint64_t SliceRules::GoneContext(const Call& call) {
-  if (const uint64_t context = call.dropped(); context != 0) return context;
-  // One that libraries share goes with its last user.
-  for (size_t device = 0; device < primary_.size(); ++device) {
-    unsigned flags = 0;
-    int active = 1;
-    if (primary_[device].load(std::memory_order_relaxed) == 0) continue;
-    Real().cuDevicePrimaryCtxGetState(static_cast<int>(device), &flags, &active);
-    if (!active) return primary_[device].exchange(0, std::memory_order_relaxed);
-  }
-  return 0;
-}
-
 bool SliceRules::AfterWatched(Call& call) {
   const bool ok = call.ok();
   queues_.After(call, ok);
@@ -398,29 +365,17 @@ bool SliceRules::AfterWatched(Call& call) {
       // The next who is refused has the driver asked first.
       if (ledger) ledger->Advance(0);
       return false;
+    case Does::kGetKernel:
+      ThreadMemory::Learn(call);
+      LookAtThreadMemory();
+      return false;
     case Does::kLoadCode:
-    case Does::kSetLimit: {
-      // Code takes what the driver finds right for it, and the data that it declares; a limit of a
-      // context what it reserves for all threads.
-      const uint64_t free = FreeOnCard();
-      // More than before: a neighbour gave some back meanwhile, and that hides what this took.
-      return free + kBlock <= t_free_before || free >= t_free_before + kBlock;
-    }
+      // It takes what the driver finds right for it, and the data that it declares.
+      return FreeOnCardChanged(t_free_before);
     default:
       if (call.info().event == intercept::Event::kContextDestroy) ContextEnded(call, ledger);
       return false;
   }
-}
-
-// What was made in a context goes with it, also what nobody freed.
-void SliceRules::ContextEnded(const Call& call, slice::Ledger* ledger) {
-  const uint64_t context = GoneContext(call);
-  if (context != 0) queues_.ContextGone(context);
-  if (context == 0 || !ledger) return;
-  const Taken taken = holdings_.TakeContext(context);
-  if (taken.unseen > 0) ledger->CountUnseen(-static_cast<int64_t>(taken.unseen));
-  ledger->Release(taken.freed);
-  ledger->Retreat(tenant_->region()->header.context_bytes.load(std::memory_order_relaxed));
 }
 
 void SliceRules::Hold(Call& call) {
@@ -444,6 +399,8 @@ void SliceRules::Hold(Call& call) {
       return;
     case Does::kLearnGraph:
       return LearnGraph(call);
+    case Does::kSetLimit:
+      return LimitSet(call);
     default:
       return;
   }
@@ -452,6 +409,7 @@ void SliceRules::Hold(Call& call) {
 void SliceRules::Answer(Call& call, const slice::Ledger& ledger) {
   slice::Ledger* own = tenant_->ledger();
   if (own && call.info().event == intercept::Event::kMemoryInfo) {
+    SettleHeap(*own);
     reserves_.SettleFreedNow(*own);
     own->SettleAdvance();
   }

@@ -11,6 +11,7 @@
 #include "flexai/backend/cuda/holdings.h"
 #include "flexai/backend/cuda/queues.h"
 #include "flexai/backend/cuda/reserves.h"
+#include "flexai/backend/cuda/thread_memory.h"
 #include "flexai/slice/stage.h"
 
 namespace flexai::backend::cuda {
@@ -29,7 +30,7 @@ class SliceRules : public slice::Rules {
   void Drop(intercept::Call& call, slice::Ledger& ledger) override;
   void Dropped(intercept::Call& call, slice::Ledger& ledger) override;
   void Hold(intercept::Call& call) override;
-  bool MadeUnmeasured(intercept::Call& call) override;
+  bool TookUnmeasured(intercept::Call& call) override;
   void BeforeStart(intercept::Call&) override {}
   void AfterStart(intercept::Call& call) override;
   /// Asks the driver about work that nobody waits for. Thread: one of our own.
@@ -43,7 +44,7 @@ class SliceRules : public slice::Rules {
   bool Watches(const intercept::FnInfo& info) override {
     const Does does = does_[info.index];
     return does == Does::kLoadCode || does == Does::kUnloadCode || does == Does::kCreatePool ||
-           does == Does::kSetLimit || queues_.Watches(info);
+           does == Does::kGetKernel || queues_.Watches(info);
   }
   void BeforeWatched(intercept::Call& call) override;
   bool AfterWatched(intercept::Call& call) override;
@@ -73,6 +74,7 @@ class SliceRules : public slice::Rules {
     kCreateArray,
     kImportExternal,
     kCreateContext,
+    kLaunch,
     kLaunchGraph,
     kFree,
     kFreeObject,
@@ -90,6 +92,7 @@ class SliceRules : public slice::Rules {
     kBind,
     kLoadCode,
     kUnloadCode,
+    kGetKernel,
     kSetLimit,
     kLearnGraph,
   };
@@ -107,6 +110,13 @@ class SliceRules : public slice::Rules {
   void LearnGraph(intercept::Call& call);
   api::CUgraph GraphLearnt(const intercept::Call& call) const;
   bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
+  bool AsksLaunch(intercept::Call& call, uint64_t* bytes);
+  bool AsksLimit(const intercept::Call& call, uint64_t* bytes);
+  void KeepLimit(const intercept::Call& call, uint64_t bytes, slice::Ledger& ledger);
+  void LimitSet(const intercept::Call& call);
+  static void RestoreLimit(const intercept::Call& call);
+  bool SettleHeap(slice::Ledger& ledger);
+  void LookAtThreadMemory();
   uint64_t GoneContext(const intercept::Call& call);
   void ContextEnded(const intercept::Call& call, slice::Ledger* ledger);
 
@@ -117,6 +127,7 @@ class SliceRules : public slice::Rules {
   Holdings holdings_;
   Reserves reserves_;
   Graphs graphs_;
+  ThreadMemory thread_memory_;
   std::array<std::atomic<uint64_t>, 64> primary_ = {};  // by device: the context libraries share
 };
 

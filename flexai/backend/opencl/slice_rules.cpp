@@ -157,7 +157,7 @@ uint64_t SliceRules::ContextBytes() const {
 
 // A context may hold more than those from which the figure came, and before the first nothing is
 // known: so the driver is asked what the process holds now.
-bool SliceRules::MadeUnmeasured(Call& call) { return OnOther() && IsContext(call); }
+bool SliceRules::TookUnmeasured(Call& call) { return OnOther() && IsContext(call); }
 
 uint64_t SliceRules::BytesOf(Call& call) const {
   switch (call.info().index) {

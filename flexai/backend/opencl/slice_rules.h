@@ -57,7 +57,7 @@ class SliceRules : public slice::Rules {
     if (OnOther()) queues_.After(call);
     return false;
   }
-  bool MadeUnmeasured(intercept::Call& call) override;
+  bool TookUnmeasured(intercept::Call& call) override;
 
  private:
   bool OnOther() const { return card_.load(std::memory_order_relaxed) == Card::kOther; }

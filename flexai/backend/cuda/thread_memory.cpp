@@ -1,0 +1,175 @@
+#include "flexai/backend/cuda/thread_memory.h"
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "flexai/backend/cuda/holdings.h"
+#include "flexai/backend/cuda/reserves.h"
+#include "flexai/backend/cuda/sizes.h"
+
+namespace flexai::backend::cuda {
+
+using intercept::Call;
+
+namespace {
+
+constexpr api::CUlimit kStackSize = 0;                    // CU_LIMIT_STACK_SIZE
+constexpr api::CUfunction_attribute kLocalSize = 3;       // CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES
+constexpr api::CUdevice_attribute kMultiprocessors = 16;  // CU_DEVICE_ATTRIBUTE_...COUNT
+constexpr api::CUdevice_attribute kThreadsOfOne = 39;     // ..._MAX_THREADS_PER_MULTIPROCESSOR
+constexpr uint64_t kThreadStep = 16;           // what each thread has is a multiple of this
+constexpr uint64_t kMost = uint64_t{1} << 62;  // more than any card has
+
+// What a thread of each kernel needs, of those that need any. A handle may name another kernel
+// later; whoever gets that is told anew.
+struct Kernels {
+  std::mutex mu;
+  std::unordered_map<uint64_t, uint64_t> needs;
+};
+Kernels& TheKernels() {
+  static auto* const kernels = new Kernels;
+  return *kernels;
+}
+
+uint64_t NeedOf(uint64_t kernel) {
+  Kernels& kernels = TheKernels();
+  std::lock_guard<std::mutex> lock(kernels.mu);
+  const auto found = kernels.needs.find(kernel);
+  return found == kernels.needs.end() ? 0 : found->second;
+}
+
+uint64_t Asked(api::CUfunction function) {
+  int bytes = 0;
+  const bool told = Real().cuFuncGetAttribute &&
+                    Real().cuFuncGetAttribute(&bytes, kLocalSize, function) == api::CUDA_SUCCESS;
+  return told ? static_cast<uint64_t>(std::max(bytes, 0)) : 0;
+}
+
+uint64_t Asked(api::CUkernel kernel) {
+  int bytes = 0;
+  const int device = std::max(CurrentDevice(), 0);
+  const bool told =
+      Real().cuKernelGetAttribute &&
+      Real().cuKernelGetAttribute(&bytes, kLocalSize, kernel, device) == api::CUDA_SUCCESS;
+  return told ? static_cast<uint64_t>(std::max(bytes, 0)) : 0;
+}
+
+// Between GrowthFor and Made.
+thread_local uint64_t t_each __attribute__((tls_model("initial-exec"))) = 0;
+
+// The driver tells it as the limit that a program may set, whoever made it what it is.
+uint64_t RoomNow() {
+  size_t room = 0;
+  const bool told =
+      Real().cuCtxGetLimit && Real().cuCtxGetLimit(&room, kStackSize) == api::CUDA_SUCCESS;
+  return told ? room : 0;
+}
+
+uint64_t ThreadsAtOnce(int device) {
+  int processors = 0, threads = 0;
+  const api::Real& real = Real();
+  const bool told =
+      real.cuDeviceGetAttribute &&
+      real.cuDeviceGetAttribute(&processors, kMultiprocessors, device) == api::CUDA_SUCCESS &&
+      real.cuDeviceGetAttribute(&threads, kThreadsOfOne, device) == api::CUDA_SUCCESS;
+  return told ? static_cast<uint64_t>(processors) * static_cast<uint64_t>(threads) : 0;
+}
+
+}  // namespace
+
+constinit std::atomic<uint64_t> ThreadMemory::most_needed_{0};
+
+void ThreadMemory::Learn(const Call& call) {
+  const CaptureSafe safe;
+  const auto learn = [](const auto* made, size_t count) {
+    for (size_t i = 0; made && i < count; ++i) {
+      const uint64_t need = Asked(made[i]);
+      uint64_t most = most_needed_.load(std::memory_order_relaxed);
+      while (most < need && !most_needed_.compare_exchange_weak(most, need)) {
+      }
+      Kernels& kernels = TheKernels();
+      std::lock_guard<std::mutex> lock(kernels.mu);
+      if (need == 0) {
+        kernels.needs.erase(intercept::ToWord(made[i]));
+      } else {
+        kernels.needs[intercept::ToWord(made[i])] = need;
+      }
+    }
+  };
+  switch (call.info().index) {
+    case api::CuModuleGetFunctionCall::kIndex:
+      return learn(call.As<api::CuModuleGetFunctionCall>().hfunc, 1);
+    case api::CuKernelGetFunctionCall::kIndex:
+      return learn(call.As<api::CuKernelGetFunctionCall>().pFunc, 1);
+    case api::CuLibraryGetKernelCall::kIndex:
+      return learn(call.As<api::CuLibraryGetKernelCall>().pKernel, 1);
+    case api::CuModuleEnumerateFunctionsCall::kIndex: {
+      const auto& c = call.As<api::CuModuleEnumerateFunctionsCall>();
+      return learn(c.functions, c.numFunctions);
+    }
+    case api::CuLibraryEnumerateKernelsCall::kIndex: {
+      const auto& c = call.As<api::CuLibraryEnumerateKernelsCall>();
+      return learn(c.kernels, c.numKernels);
+    }
+    default:
+      return;
+  }
+}
+
+uint64_t ThreadMemory::GrowthFor(uint64_t kernel) {
+  if (!MayGrow()) return 0;
+  const uint64_t need = NeedOf(kernel);
+  return need > room_.load(std::memory_order_relaxed) ? GrowthTo(need) : 0;
+}
+
+uint64_t ThreadMemory::GrowthFor(api::CUgraph graph) {
+  if (!MayGrow() || !graph) return 0;
+  uint64_t need = 0;
+  for (const uint64_t kernel : Graphs::KernelsIn(graph)) need = std::max(need, NeedOf(kernel));
+  return need > room_.load(std::memory_order_relaxed) ? GrowthTo(need) : 0;
+}
+
+// A block more than the sum: parts of blocks that there are.
+uint64_t ThreadMemory::GrowthTo(uint64_t each) {
+  const uint64_t room = Room();
+  if (room == 0 || each <= room) return 0;
+  t_each = each;
+  const uint64_t threads = ThreadsAtOnce(CurrentDevice());
+  uint64_t bytes = 0;
+  if (__builtin_mul_overflow(RoundUp(each, kThreadStep) - room, threads, &bytes) || bytes > kMost) {
+    return kMost;
+  }
+  return RoundUp(bytes, kBlock) + kBlock;
+}
+
+// Should a driver not tell what room it made by itself, it is remembered: it is not made again.
+uint64_t ThreadMemory::Room() {
+  const uint64_t room = RoomNow();
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto made = made_.empty() ? made_.end() : made_.find(CurrentContext());
+  return made == made_.end() ? room : std::max(room, made->second);
+}
+
+void ThreadMemory::Made() {
+  const uint64_t context = CurrentContext();
+  std::lock_guard<std::mutex> lock(mu_);
+  made_[context] = std::max(made_[context], t_each);
+}
+
+void ThreadMemory::Set() {
+  const uint64_t context = CurrentContext();
+  std::lock_guard<std::mutex> lock(mu_);
+  made_.erase(context);
+}
+
+void ThreadMemory::Forget(uint64_t context) {
+  Forget();
+  std::lock_guard<std::mutex> lock(mu_);
+  made_.erase(context);
+}
+
+void ThreadMemory::Look() { room_.store(Room(), std::memory_order_relaxed); }
+
+}  // namespace flexai::backend::cuda

@@ -1,0 +1,57 @@
+// Memory that the threads of kernels have for themselves: their stacks, and what does not fit into
+// registers ("local memory"). A context has room for as many threads as its card runs at once. The
+// driver makes more room, and keeps it, before the first launch of a kernel whose threads need
+// more, and when a graph with such a kernel is made executable (measured on an H100). What a
+// kernel's threads need is known as soon as a program has the kernel.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+#include "flexai/backend/cuda/exported.h"
+#include "flexai/intercept/call.h"
+
+namespace flexai::backend::cuda {
+
+/// Of one card. Which kernels there are is known to all cards of the process.
+/// Units: bytes. Thread: any, many at a time.
+class ThreadMemory {
+ public:
+  /// Looks up what the kernels need that `call` has given to the program.
+  static void Learn(const intercept::Call& call);
+
+  /// Whether a kernel may need more room than there is, as far as is known: launches are asked
+  /// about then.
+  bool MayGrow() const {
+    return most_needed_.load(std::memory_order_relaxed) > room_.load(std::memory_order_relaxed);
+  }
+  bool IsKnown() const { return room_.load(std::memory_order_relaxed) != 0; }
+  /// What a launch of `kernel` in the current context takes at most; 0: there is room for it.
+  uint64_t GrowthFor(uint64_t kernel);
+  /// The same of a graph that is made executable.
+  uint64_t GrowthFor(api::CUgraph graph);
+  /// The same of room for `each` thread.
+  uint64_t GrowthTo(uint64_t each);
+
+  /// The driver has made the room that the last GrowthFor of this thread was about.
+  void Made();
+  /// The program has said how much room the current context has.
+  void Set();
+  /// The room of the current context, which is the card's only one, may be another now.
+  void Look();
+  /// Nothing is known of the room in whatever context; it is looked for where it matters.
+  void Forget() { room_.store(0, std::memory_order_relaxed); }
+  void Forget(uint64_t context);
+
+ private:
+  uint64_t Room();
+
+  static constinit std::atomic<uint64_t> most_needed_;  // by a thread of any kernel
+  std::atomic<uint64_t> room_{0};                       // for each thread; 0 = not known
+  std::mutex mu_;                                       // guards what follows
+  std::map<uint64_t, uint64_t> made_;  // by context: room that was made for kernels
+};
+
+}  // namespace flexai::backend::cuda
