@@ -153,10 +153,11 @@ void SliceRules::LimitSet(const Call& call) {
 // A heap in use is in the driver's figures.
 bool SliceRules::SettleHeap(slice::Ledger& ledger) {
   const uint64_t context = CurrentContext();
+  if (holdings_.BytesOf(HeapOf(context)) == 0) return false;
+  const CaptureSafe safe;
   size_t size = 0;
-  const api::Real& real = Real();
-  if (holdings_.BytesOf(HeapOf(context)) == 0 || !real.cuCtxGetLimit ||
-      real.cuCtxGetLimit(&size, kHeapSize) != api::CUDA_SUCCESS || !IsHeapInUse(size)) {
+  if (!Real().cuCtxGetLimit || Real().cuCtxGetLimit(&size, kHeapSize) != api::CUDA_SUCCESS ||
+      !IsHeapInUse(size)) {
     return false;
   }
   tenant_->CompareBooks();
