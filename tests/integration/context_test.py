@@ -92,9 +92,9 @@ class Contexts(unittest.TestCase):
         # 4,096 threads at once: 4 MiB for each KiB that a thread needs more than the first.
         program = self.run_program(self.start_daemon(), 400)
         self.assertEqual(program.do("retain"), "ok")
-        for load in "load", "find":
-            self.assertEqual(program.do(f"{load} {1 << 20}")[:2], "ok")
-        for number in range(2):
+        for load in "load {}", "find {}", "find {} function":
+            self.assertEqual(program.do(load.format(1 << 20))[:2], "ok")
+        for number in range(3):
             for launch in "run", "run_ex", "graph":
                 self.assertEqual(program.do(f"{launch} {number}"), OUT_OF_MEMORY, launch)
         self.assertEqual(program.do(f"limit stack {1 << 20}"), OUT_OF_MEMORY)
@@ -103,21 +103,21 @@ class Contexts(unittest.TestCase):
         self.assertIn("cuLaunchKernel refused: asked 4.0 GiB", program.told())
         self.assertEqual(program.used(), CONTEXT)
         # Once there is room, all that needs less finds it, and launches take nothing more.
-        self.assertEqual(program.do(f"load {11 << 10}"), "ok 2")
-        self.assertEqual(program.do("run 2"), "ok")
+        self.assertEqual(program.do(f"load {11 << 10}"), "ok 3")
+        self.assertEqual(program.do("run 3"), "ok")
         until("the room is in the books", lambda: program.used() == CONTEXT + 40 * MIB)
-        self.assertEqual(program.do("graph 2"), "ok")
+        self.assertEqual(program.do("graph 3"), "ok")
         self.assertEqual(program.do(f"limit stack {11 << 10}"), "ok")
         self.assertEqual(program.do(f"alloc {60 * MIB}"), "ok 0")
-        self.assertEqual(program.do("run 2"), "ok")
-        self.assertEqual(program.do(f"load {12 << 10}"), "ok 3")
-        self.assertEqual(program.do("graph 3"), OUT_OF_MEMORY)
-        self.assertEqual(program.do("run 3"), OUT_OF_MEMORY)
-        self.assertEqual(program.do("run 2"), "ok")
+        self.assertEqual(program.do("run 3"), "ok")
+        self.assertEqual(program.do(f"load {12 << 10}"), "ok 4")
+        self.assertEqual(program.do("graph 4"), OUT_OF_MEMORY)
+        self.assertEqual(program.do("run 4"), OUT_OF_MEMORY)
+        self.assertEqual(program.do("run 3"), "ok")
         self.assertEqual(program.do("limit stack 1024"), "ok")
         until("the room is given back", lambda: program.used() == CONTEXT + 60 * MIB)
         self.assertEqual(program.do(f"alloc {40 * MIB}"), "ok 1")
-        self.assertEqual(program.do("run 2"), OUT_OF_MEMORY)
+        self.assertEqual(program.do("run 3"), OUT_OF_MEMORY)
         self.assertEqual(program.do("free 1"), "ok")
         self.assertEqual(program.do(f"limit stack {6 << 10}"), "ok")
         until("what was set is in the books", lambda: program.used() == CONTEXT + 80 * MIB)

@@ -18,7 +18,7 @@ nothing of slices.
     limit NAME BYTES        of stack, heap (from which kernels allocate) or pending: "ok" or "error CODE"
     limit_is NAME           "ok BYTES" or "error CODE"
     load BYTES [malloc]     a kernel whose threads need so much, and which may allocate: "ok N" or "error CODE"
-    find BYTES              the same in a library
+    find BYTES [function]   the same in a library; or its function in the current context
     run N                   launches it: "ok" or "error CODE"
     run_ex N                by cuLaunchKernelEx
     graph N                 makes a graph of such a launch executable: "ok" or "error CODE"
@@ -146,10 +146,11 @@ class Calls:
         self.functions.append(function)
         return self.said(code, len(self.functions) - 1)
 
-    def find(self, size):
+    def find(self, size, function=None):
         library, kernel = ctypes.c_void_p(), ctypes.c_void_p()
         code = (self.driver.cuLibraryLoadData(ctypes.byref(library), self.code(size), None, None, 0, None, None, 0) or
-                self.driver.cuLibraryGetKernel(ctypes.byref(kernel), library, b"k"))
+                self.driver.cuLibraryGetKernel(ctypes.byref(kernel), library, b"k") or
+                (self.driver.cuKernelGetFunction(ctypes.byref(kernel), kernel) if function else 0))
         self.functions.append(kernel)
         return self.said(code, len(self.functions) - 1)
 

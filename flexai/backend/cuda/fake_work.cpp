@@ -337,7 +337,9 @@ FAKE(CuLibraryGetModule) {
   End(call);
 }
 FAKE(CuKernelGetFunction) {
-  *call.pFunc = reinterpret_cast<cu::CUfunction>(call.kernel);
+  const auto kernel = Find<Function>(call.kernel);
+  if (!kernel) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
+  *Make<Function>(call.pFunc) = *kernel;
   End(call);
 }
 FAKE(CuModuleGetGlobal) { TellGlobal(call, call.hmod); }

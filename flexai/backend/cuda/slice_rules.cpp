@@ -122,7 +122,6 @@ constinit const std::pair<std::string_view, SliceRules::Does> SliceRules::kDoes[
     {"cuFuncLoad", Does::kLoadCode},
     {"cuModuleGetFunction", Does::kGetKernel},
     {"cuModuleEnumerateFunctions", Does::kGetKernel},
-    {"cuKernelGetFunction", Does::kGetKernel},
     {"cuLibraryGetKernel", Does::kGetKernel},
     {"cuLibraryEnumerateKernels", Does::kGetKernel},
     {"cuCtxSetLimit", Does::kSetLimit},
@@ -362,6 +361,7 @@ bool SliceRules::AfterWatched(Call& call) {
       PoolMade(call);
       return false;
     case Does::kUnloadCode:
+      ThreadMemory::ForgetAsked();
       // The next who is refused has the driver asked first.
       if (ledger) ledger->Advance(0);
       return false;

@@ -22,22 +22,20 @@ constexpr api::CUdevice_attribute kThreadsOfOne = 39;     // ..._MAX_THREADS_PER
 constexpr uint64_t kThreadStep = 16;           // what each thread has is a multiple of this
 constexpr uint64_t kMost = uint64_t{1} << 62;  // more than any card has
 
-// What a thread of each kernel needs, of those that need any. A handle may name another kernel
-// later; whoever gets that is told anew.
+// What a thread of each kernel needs. A handle may name another kernel later; who gets that by a
+// call that is heard is told anew. Of the functions of a library's kernels, which programs get
+// again and again, the driver is asked when one is launched.
+struct Need {
+  uint64_t bytes;
+  bool asked_at_launch;
+};
 struct Kernels {
   std::mutex mu;
-  std::unordered_map<uint64_t, uint64_t> needs;
+  std::unordered_map<uint64_t, Need> needs;
 };
 Kernels& TheKernels() {
   static auto* const kernels = new Kernels;
   return *kernels;
-}
-
-uint64_t NeedOf(uint64_t kernel) {
-  Kernels& kernels = TheKernels();
-  std::lock_guard<std::mutex> lock(kernels.mu);
-  const auto found = kernels.needs.find(kernel);
-  return found == kernels.needs.end() ? 0 : found->second;
 }
 
 uint64_t Asked(api::CUfunction function) {
@@ -54,6 +52,19 @@ uint64_t Asked(api::CUkernel kernel) {
       Real().cuKernelGetAttribute &&
       Real().cuKernelGetAttribute(&bytes, kLocalSize, kernel, device) == api::CUDA_SUCCESS;
   return told ? static_cast<uint64_t>(std::max(bytes, 0)) : 0;
+}
+
+uint64_t NeedOf(uint64_t kernel) {
+  Kernels& kernels = TheKernels();
+  {
+    std::lock_guard<std::mutex> lock(kernels.mu);
+    const auto found = kernels.needs.find(kernel);
+    if (found != kernels.needs.end()) return found->second.bytes;
+  }
+  const CaptureSafe safe;
+  const uint64_t bytes = Asked(reinterpret_cast<api::CUfunction>(kernel));
+  std::lock_guard<std::mutex> lock(kernels.mu);
+  return kernels.needs.try_emplace(kernel, Need{bytes, true}).first->second.bytes;
 }
 
 // Between GrowthFor and Made.
@@ -91,18 +102,12 @@ void ThreadMemory::Learn(const Call& call) {
       }
       Kernels& kernels = TheKernels();
       std::lock_guard<std::mutex> lock(kernels.mu);
-      if (need == 0) {
-        kernels.needs.erase(intercept::ToWord(made[i]));
-      } else {
-        kernels.needs[intercept::ToWord(made[i])] = need;
-      }
+      kernels.needs[intercept::ToWord(made[i])] = {need, false};
     }
   };
   switch (call.info().index) {
     case api::CuModuleGetFunctionCall::kIndex:
       return learn(call.As<api::CuModuleGetFunctionCall>().hfunc, 1);
-    case api::CuKernelGetFunctionCall::kIndex:
-      return learn(call.As<api::CuKernelGetFunctionCall>().pFunc, 1);
     case api::CuLibraryGetKernelCall::kIndex:
       return learn(call.As<api::CuLibraryGetKernelCall>().pKernel, 1);
     case api::CuModuleEnumerateFunctionsCall::kIndex: {
@@ -116,6 +121,12 @@ void ThreadMemory::Learn(const Call& call) {
     default:
       return;
   }
+}
+
+void ThreadMemory::ForgetAsked() {
+  Kernels& kernels = TheKernels();
+  std::lock_guard<std::mutex> lock(kernels.mu);
+  std::erase_if(kernels.needs, [](const auto& one) { return one.second.asked_at_launch; });
 }
 
 uint64_t ThreadMemory::GrowthFor(uint64_t kernel) {

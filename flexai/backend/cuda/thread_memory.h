@@ -21,6 +21,8 @@ class ThreadMemory {
  public:
   /// Looks up what the kernels need that `call` has given to the program.
   static void Learn(const intercept::Call& call);
+  /// Code has gone: the handles of its functions may come to name others, unheard.
+  static void ForgetAsked();
 
   /// Whether a kernel may need more room than there is, as far as is known: launches are asked
   /// about then.
