@@ -76,11 +76,11 @@ class alignas(64) Chassis {
   /// misses the calls of others. Thread: any, once the chassis has started.
   bool IsHeard(uint16_t index) const;
 
-  /// Whether a call about `queue` may go on to the driver at once, because the only stage that
-  /// listens is done with it.
-  bool TakesShortWay(uint8_t state, uint16_t index, uint64_t queue) {
+  /// Whether a call about `queue` and `handle`, its first, may go on to the driver at once, because
+  /// the only stage that listens is done with it.
+  bool TakesShortWay(uint8_t state, uint16_t index, uint64_t queue, uint64_t handle) {
     if (!(state & kShort) || t_inside != Inside::kNothing) return false;
-    return short_way_(*short_stage_, index, queue);
+    return short_way_(*short_stage_, index, queue, handle);
   }
 
   /// The slow way of one call: `params` is the generated struct of function `index`.

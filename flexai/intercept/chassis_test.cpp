@@ -235,8 +235,9 @@ class ShortStage : public TestStage {
   bool takes = true;
 
  private:
-  static bool Take(Stage& self, uint16_t index, uint64_t queue) {
+  static bool Take(Stage& self, uint16_t index, uint64_t queue, uint64_t handle) {
     EXPECT_EQ(index, toy::ToyLaunchCall::kIndex);
+    EXPECT_EQ(handle, queue);  // of the toy's launches
     Log().push_back("short " + std::to_string(queue));
     return static_cast<ShortStage&>(self).takes;
   }

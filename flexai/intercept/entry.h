@@ -18,7 +18,8 @@ struct Entry<C, kChassis, kDoor, R(A...)> {
     const uint8_t state = kChassis.State(C::kIndex);
     // What a program does most and what waits for nothing: no struct is built for it.
     if constexpr (C::kEvent == Event::kLaunch && requires { &C::QueueOf; }) {
-      if (next && kChassis.TakesShortWay(state, C::kIndex, C::QueueOf(args...))) [[likely]] {
+      if (next && kChassis.TakesShortWay(state, C::kIndex, C::QueueOf(args...),
+                                         C::HandleOf(args...))) [[likely]] {
         return reinterpret_cast<R (*)(A...)>(next)(args...);
       }
     }

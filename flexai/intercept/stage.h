@@ -31,10 +31,11 @@ class Stage {
   /// where Before said `call.SkipAfter`.
   virtual void After(Call& call) = 0;
 
-  /// For what a program calls most, and names a queue: true sends the call on to the driver at
-  /// once, and neither Before nor After is called. False: nothing was done, and both are. Only
-  /// where no other stage listens; it may call nothing in the driver, and leaves errno as it is.
-  using ShortWay = bool (*)(Stage& self, uint16_t index, uint64_t queue);
+  /// For what a program calls most, by the queue that it names and its first handle: true sends the
+  /// call on to the driver at once, and neither Before nor After is called. False: nothing was
+  /// done, and both are. Only where no other stage listens; it may call nothing in the driver, and
+  /// leaves errno as it is.
+  using ShortWay = bool (*)(Stage& self, uint16_t index, uint64_t queue, uint64_t handle);
   /// The function's; null: it has none. A stage has one for all that have one.
   virtual ShortWay ShortWayOf(const FnInfo&) const { return nullptr; }
 };

@@ -110,9 +110,10 @@ class alignas(64) SliceStage : public intercept::Stage {
 };
 
 /// The stage with a short way for launches. All of it is one function, because each further
-/// one is another line of the caches: `R` has `bool LaunchesShort(uint16_t index, uint64_t* queue)
-/// const`, which tells for a launch of which nothing else need be known, without a word to the
-/// driver, by which name `queues` knows the queue. False, or no place there: Launches is asked.
+/// one is another line of the caches: `R` has `bool LaunchesShort(uint16_t index, uint64_t kernel,
+/// uint64_t* queue) const`, which tells for a launch of which nothing else need be known, without a
+/// word to the driver, by which name `queues` knows the queue. False, or no place there: Launches
+/// is asked.
 template <class R>
 class ShortSliceStage final : public SliceStage {
  public:
@@ -124,13 +125,15 @@ class ShortSliceStage final : public SliceStage {
   }
 
  private:
-  [[gnu::hot]] static bool Launch(intercept::Stage& self, uint16_t index, uint64_t queue) {
+  [[gnu::hot]] static bool Launch(intercept::Stage& self, uint16_t index, uint64_t queue,
+                                  uint64_t kernel) {
     auto& stage = static_cast<ShortSliceStage&>(self);
     // Counting a launch orders all that comes before and after it, and what is needed after it
     // would only then be fetched, one after the other.
     stage.ExpectGate();
     stage.queues_->Expect();
-    if (!static_cast<const R*>(stage.rules())->R::LaunchesShort(index, &queue)) return false;
+    if (!static_cast<const R*>(stage.rules())->R::LaunchesShort(index, kernel, &queue))
+      return false;
     if (!stage.queues_->Launched(queue)) return false;
     stage.PassGate();
     return true;

@@ -74,7 +74,7 @@ class ToyRules : public Rules {
   void BeforeStart(Call&) override {}
   void AfterStart(Call&) override {}
   void Answer(Call&, const Ledger&) override {}
-  bool LaunchesShort(uint16_t index, uint64_t*) const {
+  bool LaunchesShort(uint16_t index, uint64_t, uint64_t*) const {
     EXPECT_EQ(index, toy::ToyLaunchCall::kIndex);
     return launches_short;
   }

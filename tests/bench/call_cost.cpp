@@ -40,7 +40,7 @@ class ToyRules : public slice::Rules {
   void AfterStart(intercept::Call&) override {}
   void Answer(intercept::Call&, const slice::Ledger&) override {}
   bool Launches(intercept::Call& call) override { return !queues_->Launched(call.queue()); }
-  bool LaunchesShort(uint16_t, uint64_t*) const { return true; }
+  bool LaunchesShort(uint16_t, uint64_t, uint64_t*) const { return true; }
 
  private:
   slice::QueueWatch* queues_;

@@ -102,6 +102,8 @@ class Contexts(unittest.TestCase):
         self.assertEqual(program.do("limit_is stack"), "ok 1024")
         self.assertIn("cuLaunchKernel refused: asked 4.0 GiB", program.told())
         self.assertEqual(program.used(), CONTEXT)
+        for number in range(3):
+            self.assertEqual(program.do(f"unload {number}"), "ok")
         # Once there is room, all that needs less finds it, and launches take nothing more.
         self.assertEqual(program.do(f"load {11 << 10}"), "ok 3")
         self.assertEqual(program.do("run 3"), "ok")

@@ -21,6 +21,7 @@ nothing of slices.
     find BYTES [function]   the same in a library; or its function in the current context
     run N                   launches it: "ok" or "error CODE"
     run_ex N                by cuLaunchKernelEx
+    unload N                the module or library that it is in: "ok" or "error CODE"
     graph N                 makes a graph of such a launch executable: "ok" or "error CODE"
     environment NAME        what the environment, as the driver would read it, says
 """
@@ -42,7 +43,7 @@ FILLS = {"cuMemsetD8Async": (1, 0, SIZE(FILL_BYTES), None), "cuMemsetD32_v2": (1
 class Calls:
     def __init__(self):
         self.library = None
-        self.contexts, self.blocks, self.made, self.kernel, self.functions = [], [], [], None, []
+        self.contexts, self.blocks, self.made, self.kernel, self.functions, self.codes = [], [], [], None, [], []
 
     @property
     def driver(self):
@@ -144,6 +145,7 @@ class Calls:
         code = (self.driver.cuModuleLoadData(ctypes.byref(module), self.code(size, *more)) or
                 self.driver.cuModuleGetFunction(ctypes.byref(function), module, b"k"))
         self.functions.append(function)
+        self.codes.append(("cuModuleUnload", module))
         return self.said(code, len(self.functions) - 1)
 
     def find(self, size, function=None):
@@ -152,6 +154,7 @@ class Calls:
                 self.driver.cuLibraryGetKernel(ctypes.byref(kernel), library, b"k") or
                 (self.driver.cuKernelGetFunction(ctypes.byref(kernel), kernel) if function else 0))
         self.functions.append(kernel)
+        self.codes.append(("cuLibraryUnload", library))
         return self.said(code, len(self.functions) - 1)
 
     def run(self, number, stream=None):
@@ -163,6 +166,10 @@ class Calls:
                         ("count", ctypes.c_uint)]
         config = Config((ctypes.c_uint * 6)(1, 1, 1, 1, 1, 1))
         return self.said(self.driver.cuLaunchKernelEx(ctypes.byref(config), self.functions[int(number)], None, None))
+
+    def unload(self, number):
+        unload, code = self.codes[int(number)]
+        return self.said(getattr(self.driver, unload)(code))
 
     def graph(self, number):
         stream, graph, made = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()

@@ -71,12 +71,16 @@ def _result_tag(table, function):
 
 
 def _queue(function):
-    """QueueOf: the queue that a call is about, from its arguments alone, so that who wants only that builds no struct."""
+    """QueueOf and HandleOf: the queue that a call is about, and its first handle, from its arguments alone, so that who wants only these
+    builds no struct."""
     queue = next((p.queue for p in function.params if p.queue is not None), None)
     if queue is None:
         return ""
+    handle = next((f"intercept::ToWord({p.name})" for p in function.params
+                   if p.role in (Role.HANDLE, Role.DROP) and p.shape in (Shape.VALUE, Shape.OPAQUE) and p.direction is Direction.IN), "0")
     params = ", ".join(f"[[maybe_unused]] {p.type.text()} {p.name}" for p in function.params)
-    return f"  static uint64_t QueueOf({params}) {{\n    return {expr.to_cpp(queue, prefix='')};\n  }}\n"
+    return (f"  static uint64_t QueueOf({params}) {{\n    return {expr.to_cpp(queue, prefix='')};\n  }}\n"
+            f"  static uint64_t HandleOf({params}) {{\n    return {handle};\n  }}\n")
 
 
 def _field(param):

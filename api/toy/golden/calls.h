@@ -595,6 +595,9 @@ struct ToyLaunchCall {
   static uint64_t QueueOf([[maybe_unused]] toy_module module, [[maybe_unused]] const toy_grid* grid, [[maybe_unused]] toy_u32* counters) {
     return uint64_t(module);
   }
+  static uint64_t HandleOf([[maybe_unused]] toy_module module, [[maybe_unused]] const toy_grid* grid, [[maybe_unused]] toy_u32* counters) {
+    return intercept::ToWord(module);
+  }
 };
 
 /// Toy manual, 6 Waiting

@@ -91,7 +91,7 @@ void SliceRules::ContextEnded(const Call& call, slice::Ledger* ledger) {
   if (context != 0) {
     queues_.ContextGone(context);
     thread_memory_.Forget(context);
-    queues_.AskAboutLaunches(thread_memory_.MayGrow());
+    queues_.AskAboutLaunches(thread_memory_.Needing());
   }
   if (context == 0 || !ledger) return;
   const Taken taken = holdings_.TakeContext(key);
@@ -110,7 +110,7 @@ bool SliceRules::AsksLaunch(Call& call, uint64_t* bytes) {
 
 void SliceRules::LookAtThreadMemory() {
   queues_.HasSeveral() ? thread_memory_.Forget() : thread_memory_.Look();
-  queues_.AskAboutLaunches(thread_memory_.MayGrow());
+  queues_.AskAboutLaunches(thread_memory_.Needing());
 }
 
 bool SliceRules::AsksLimit(const Call& call, uint64_t* bytes) {

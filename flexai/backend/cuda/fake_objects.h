@@ -180,6 +180,7 @@ struct Function : Object {
   std::string name;
   uint64_t room = 0;  // that each of its threads needs
   bool allocates = false;
+  std::shared_ptr<Function> function;  // of a library's kernel: the same each time
 };
 /// Takes what a launch of the function needs beside its work, as the driver does; whether the card
 /// has it.

@@ -339,7 +339,11 @@ FAKE(CuLibraryGetModule) {
 FAKE(CuKernelGetFunction) {
   const auto kernel = Find<Function>(call.kernel);
   if (!kernel) return End(call, cu::CUDA_ERROR_INVALID_HANDLE);
-  *Make<Function>(call.pFunc) = *kernel;
+  if (!kernel->function) {
+    kernel->function = std::make_shared<Function>(*kernel);
+    Register(kernel->function);
+  }
+  *call.pFunc = reinterpret_cast<cu::CUfunction>(static_cast<Object*>(kernel->function.get()));
   End(call);
 }
 FAKE(CuModuleGetGlobal) { TellGlobal(call, call.hmod); }

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "flexai/backend/cuda/exported.h"
+#include "flexai/backend/cuda/kernel_set.h"
 #include "flexai/backend/cuda/other_streams.h"
 #include "flexai/intercept/call.h"
 #include "flexai/slice/queue_watch.h"
@@ -22,19 +23,20 @@ class alignas(64) Queues {
   /// Before a launch. Whether Launched matters after it.
   bool Launches(intercept::Call& call);
   /// Whether the stream's name is all that need be known before a launch, because the process has
-  /// one context, nothing is captured and launches take no memory; and that name, of the one that
-  /// the call gives it.
-  bool LaunchesShort(uint16_t index, uint64_t* stream) const {
+  /// one context, nothing is captured and the launch takes no memory; and that name, of the one
+  /// that the call gives it.
+  bool LaunchesShort(uint16_t index, uint64_t kernel, uint64_t* stream) const {
     if (several_.load(std::memory_order_relaxed) ||
-        captures_.load(std::memory_order_relaxed) != 0 ||
-        asked_about_.load(std::memory_order_relaxed)) {
+        captures_.load(std::memory_order_relaxed) != 0 || IsAskedAbout(kernel)) {
       return false;
     }
     *stream = NameIn(index, *stream);
     return true;
   }
-  /// Whether launches may take memory, as far as is known.
-  void AskAboutLaunches(bool yes) { asked_about_.store(yes, std::memory_order_relaxed); }
+  /// Which kernels' launches may take memory, as far as is known.
+  void AskAboutLaunches(KernelSet kernels) {
+    asked_about_.store(kernels.bits, std::memory_order_relaxed);
+  }
   /// Whether the process has, or had, several contexts at once.
   bool HasSeveral() const { return several_.load(std::memory_order_relaxed); }
   /// After Launches, on the same thread.
@@ -97,6 +99,10 @@ class alignas(64) Queues {
     return own ? OwnStream() : kLegacy;
   }
   static uint64_t OwnStream();
+  bool IsAskedAbout(uint64_t kernel) const {
+    const KernelSet set = {asked_about_.load(std::memory_order_relaxed)};
+    return set.bits != 0 && set.MayHave(kernel);
+  }
   static bool IsHandle(uint64_t queue) { return queue > kPerThread && queue % 2 == 0; }
   uint64_t GroupOf(uint64_t context) const;
   void LaunchesElsewhere(Queue queue);
@@ -115,7 +121,7 @@ class alignas(64) Queues {
   std::atomic<uint32_t> captures_{0};
   // By these a queue's group is found: 0 is the first context's, and all that most programs have.
   std::atomic<bool> several_{false};
-  std::atomic<bool> asked_about_{false};
+  std::atomic<uint64_t> asked_about_{0};  // KernelSet
   std::atomic<uint64_t> first_context_{0};
   std::array<Function, api::kFunctionCount> functions_ = {};
   std::atomic<uint64_t> captured_[8] = {};

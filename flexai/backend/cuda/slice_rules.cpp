@@ -146,7 +146,7 @@ void SliceRules::AfterStart(Call& call) {
   if (call.ok() && call.info().event == intercept::Event::kContextCreate) {
     queues_.ContextMade(call.created());
     thread_memory_.Forget();
-    queues_.AskAboutLaunches(thread_memory_.MayGrow());
+    queues_.AskAboutLaunches(thread_memory_.Needing());
   }
   if (call.ok() && call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     const auto& c = call.As<api::CuDevicePrimaryCtxRetainCall>();
@@ -202,6 +202,7 @@ void SliceRules::AfterStart(Call& call) {
 void SliceRules::BeforeWatched(Call& call) {
   queues_.Before(call);
   if (DoesOf(call) == Does::kLoadCode) t_free_before = FreeOnCard();
+  if (DoesOf(call) == Does::kUnloadCode) ThreadMemory::ForgetCode(call.handle());
 }
 
 void SliceRules::Failed(Call& call) {
@@ -361,7 +362,6 @@ bool SliceRules::AfterWatched(Call& call) {
       PoolMade(call);
       return false;
     case Does::kUnloadCode:
-      ThreadMemory::ForgetAsked();
       // The next who is refused has the driver asked first.
       if (ledger) ledger->Advance(0);
       return false;

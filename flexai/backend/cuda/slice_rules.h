@@ -37,8 +37,8 @@ class SliceRules : public slice::Rules {
   void AskUnwaited() { queues_.AskUnwaited(); }
   bool Launches(intercept::Call& call) override { return queues_.Launches(call); }
   /// See ShortSliceStage.
-  bool LaunchesShort(uint16_t index, uint64_t* queue) const {
-    return queues_.LaunchesShort(index, queue);
+  bool LaunchesShort(uint16_t index, uint64_t kernel, uint64_t* queue) const {
+    return queues_.LaunchesShort(index, kernel, queue);
   }
   void Launched(intercept::Call&) override { queues_.Launched(); }
   bool Watches(const intercept::FnInfo& info) override {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <mutex>
+#include <type_traits>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "flexai/backend/cuda/holdings.h"
@@ -24,10 +26,12 @@ constexpr uint64_t kMost = uint64_t{1} << 62;  // more than any card has
 
 // What a thread of each kernel needs. A handle may name another kernel later; who gets that by a
 // call that is heard is told anew. Of the functions of a library's kernels, which programs get
-// again and again, the driver is asked when one is launched.
+// again and again, the driver is asked when one is launched, unless the kernel is known to need
+// much.
 struct Need {
   uint64_t bytes;
-  bool asked_at_launch;
+  uint64_t code;    // the module or library; 0: not known
+  bool in_library;  // the handle is of a library's kernel, not of a function
 };
 struct Kernels {
   std::mutex mu;
@@ -64,7 +68,7 @@ uint64_t NeedOf(uint64_t kernel) {
   const CaptureSafe safe;
   const uint64_t bytes = Asked(reinterpret_cast<api::CUfunction>(kernel));
   std::lock_guard<std::mutex> lock(kernels.mu);
-  return kernels.needs.try_emplace(kernel, Need{bytes, true}).first->second.bytes;
+  return kernels.needs.try_emplace(kernel, Need{bytes, 0, false}).first->second.bytes;
 }
 
 // Between GrowthFor and Made.
@@ -94,7 +98,7 @@ constinit std::atomic<uint64_t> ThreadMemory::most_needed_{0};
 
 void ThreadMemory::Learn(const Call& call) {
   const CaptureSafe safe;
-  const auto learn = [](const auto* made, size_t count) {
+  const auto learn = [](const auto* made, size_t count, const auto& code) {
     for (size_t i = 0; made && i < count; ++i) {
       const uint64_t need = Asked(made[i]);
       uint64_t most = most_needed_.load(std::memory_order_relaxed);
@@ -102,31 +106,66 @@ void ThreadMemory::Learn(const Call& call) {
       }
       Kernels& kernels = TheKernels();
       std::lock_guard<std::mutex> lock(kernels.mu);
-      kernels.needs[intercept::ToWord(made[i])] = {need, false};
+      constexpr bool kInLibrary = std::is_same_v<decltype(made), const api::CUkernel*>;
+      kernels.needs[intercept::ToWord(made[i])] = {need, intercept::ToWord(code), kInLibrary};
     }
   };
   switch (call.info().index) {
-    case api::CuModuleGetFunctionCall::kIndex:
-      return learn(call.As<api::CuModuleGetFunctionCall>().hfunc, 1);
-    case api::CuLibraryGetKernelCall::kIndex:
-      return learn(call.As<api::CuLibraryGetKernelCall>().pKernel, 1);
+    case api::CuModuleGetFunctionCall::kIndex: {
+      const auto& c = call.As<api::CuModuleGetFunctionCall>();
+      return learn(c.hfunc, 1, c.hmod);
+    }
+    case api::CuLibraryGetKernelCall::kIndex: {
+      const auto& c = call.As<api::CuLibraryGetKernelCall>();
+      return learn(c.pKernel, 1, c.library);
+    }
     case api::CuModuleEnumerateFunctionsCall::kIndex: {
       const auto& c = call.As<api::CuModuleEnumerateFunctionsCall>();
-      return learn(c.functions, c.numFunctions);
+      return learn(c.functions, c.numFunctions, c.mod);
     }
     case api::CuLibraryEnumerateKernelsCall::kIndex: {
       const auto& c = call.As<api::CuLibraryEnumerateKernelsCall>();
-      return learn(c.kernels, c.numKernels);
+      return learn(c.kernels, c.numKernels, c.lib);
     }
     default:
       return;
   }
 }
 
-void ThreadMemory::ForgetAsked() {
+// A program may launch a library's kernel as it is, or as its function in the current context.
+KernelSet ThreadMemory::Needing() {
+  const uint64_t room = room_.load(std::memory_order_relaxed);
+  if (!MayGrow()) return {};
+  if (room == 0 || !Real().cuKernelGetFunction) return {KernelSet::kAll};
+  KernelSet set;
+  std::vector<std::pair<uint64_t, uint64_t>> of_libraries;
+  Kernels& kernels = TheKernels();
+  {
+    std::lock_guard<std::mutex> lock(kernels.mu);
+    for (const auto& [kernel, need] : kernels.needs) {
+      if (need.bytes <= room) continue;
+      set.Add(kernel);
+      if (need.in_library) of_libraries.emplace_back(kernel, need.bytes);
+    }
+  }
+  const CaptureSafe safe;
+  for (const auto& [kernel, bytes] : of_libraries) {
+    api::CUfunction function = nullptr;
+    const auto of = reinterpret_cast<api::CUkernel>(kernel);
+    if (Real().cuKernelGetFunction(&function, of) != api::CUDA_SUCCESS) continue;
+    set.Add(intercept::ToWord(function));
+    std::lock_guard<std::mutex> lock(kernels.mu);
+    kernels.needs[intercept::ToWord(function)] = {bytes, 0, false};
+  }
+  return set;
+}
+
+void ThreadMemory::ForgetCode(uint64_t code) {
   Kernels& kernels = TheKernels();
   std::lock_guard<std::mutex> lock(kernels.mu);
-  std::erase_if(kernels.needs, [](const auto& one) { return one.second.asked_at_launch; });
+  std::erase_if(kernels.needs, [code](const auto& one) {
+    return one.second.code == code || one.second.code == 0;
+  });
 }
 
 uint64_t ThreadMemory::GrowthFor(uint64_t kernel) {

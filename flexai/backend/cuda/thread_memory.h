@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "flexai/backend/cuda/exported.h"
+#include "flexai/backend/cuda/kernel_set.h"
 #include "flexai/intercept/call.h"
 
 namespace flexai::backend::cuda {
@@ -21,14 +22,15 @@ class ThreadMemory {
  public:
   /// Looks up what the kernels need that `call` has given to the program.
   static void Learn(const intercept::Call& call);
-  /// Code has gone: the handles of its functions may come to name others, unheard.
-  static void ForgetAsked();
+  /// A module or library goes: the handles of its kernels may come to name others, unheard.
+  static void ForgetCode(uint64_t code);
 
-  /// Whether a kernel may need more room than there is, as far as is known: launches are asked
-  /// about then.
+  /// Whether a kernel may need more room than there is, as far as is known.
   bool MayGrow() const {
     return most_needed_.load(std::memory_order_relaxed) > room_.load(std::memory_order_relaxed);
   }
+  /// Those that may.
+  KernelSet Needing();
   bool IsKnown() const { return room_.load(std::memory_order_relaxed) != 0; }
   /// What a launch of `kernel` in the current context takes at most; 0: there is room for it.
   uint64_t GrowthFor(uint64_t kernel);
