@@ -108,7 +108,10 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
 [[gnu::hot]] bool SliceStage::BeforeLaunch(Call& call) {
   const bool told = rules_->Launches(call);
   PassGate();
-  if (!BeforeAlloc(call)) return false;
+  if (!BeforeAlloc(call)) {
+    rules_->Launched(call);
+    return false;
+  }
   if (!told && call.scratch() == kUncounted) call.SkipAfter();
   return true;
 }
@@ -136,6 +139,7 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
   if (!granted && ledger && rules_->Recover(*ledger)) {
     // What the driver gave back it may need again for this call.
     rules_->Failed(call);
+    asked = 0;
     rules_->Asks(call, &asked);
     granted = reserve();
   }

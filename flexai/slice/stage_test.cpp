@@ -61,9 +61,10 @@ constexpr int kManyLaunches = 6400;
 class ToyRules : public Rules {
  public:
   bool Asks(Call& call, uint64_t* bytes) override {
-    *bytes = call.charge();
+    *bytes = call.info().index == toy::ToyLaunchCall::kIndex ? launch_takes : call.charge();
     return *bytes > 0;
   }
+  void Launched(Call&) override { ++launched; }
   uint64_t Held(Call&, uint64_t asked) override { return asked + rounding; }
   void Keep(Call& call, uint64_t bytes, Ledger&) override { kept[call.created()] = bytes; }
   void Undo(Call&) override { ++undone; }
@@ -80,6 +81,8 @@ class ToyRules : public Rules {
   }
 
   bool launches_short = true;
+  uint64_t launch_takes = 0;
+  int launched = 0;
   uint64_t rounding = 0;
   int undone = 0;
   std::map<uint64_t, uint64_t> kept;
@@ -187,6 +190,22 @@ TEST_F(StageTest, UndoesWhatTurnsOutTooLarge) {
   EXPECT_EQ(alloc_(1000 - 23), toy::TOY_ERROR_MEMORY);
   EXPECT_EQ(rules_.undone, 1);
   EXPECT_EQ(tenant_.ledger()->used(), 0u);
+}
+
+TEST_F(StageTest, ALaunchThatTakesTooMuchIsRefused) {
+  Start<g_chassis<30>>();
+  rules_.launches_short = false;
+  EXPECT_EQ(Launch<g_chassis<30>>(), toy::TOY_OK);
+  EXPECT_EQ(rules_.launched, 0) << "nobody wants to know";
+  rules_.launch_takes = kLimit + 1;
+  EXPECT_NE(Launch<g_chassis<30>>(), toy::TOY_OK);
+  EXPECT_EQ(rules_.launched, 1);
+  EXPECT_EQ(tenant_.ledger()->used(), 0u);
+  rules_.launch_takes = kLimit;
+  EXPECT_EQ(Launch<g_chassis<30>>(), toy::TOY_OK);
+  EXPECT_EQ(rules_.launched, 2);
+  EXPECT_EQ(tenant_.ledger()->used(), kLimit);
+  EXPECT_EQ(g_driver_launches, 2);
 }
 
 // The driver kept memory that was freed, the books were compared then, and the next allocation got

@@ -161,6 +161,46 @@ class Contexts(unittest.TestCase):
         self.assertEqual(program.used(), CONTEXT + 66 * MIB)
         self.assertEqual(program.leave(), 0)
 
+    def test_a_heap_in_use_counts_once(self):
+        # Made in one context and used there, told while another one is current.
+        program = self.run_program(self.start_daemon(FLEXAI_FAKE_CONTEXT=str(20 * MIB)), 200)
+        self.assertEqual(program.do("retain"), "ok")
+        self.assertEqual(program.do(f"limit heap {64 * MIB}"), "ok")
+        self.assertEqual(program.do("load 8 malloc"), "ok 0")
+        self.assertEqual(program.do("streams 1"), "ok")
+        self.assertEqual(program.do("run 0"), "ok")
+        # Nobody is refused, and the program waits now and then: a second later others can have what is free.
+        until("the heap counts once", lambda: program.do("wait 0") == "ok" and program.used() == 86 * MIB)
+        self.assertEqual(program.do("create"), "ok 0")
+        self.assertEqual(program.do(f"limit heap {8 * MIB}"), "ok")
+        self.assertEqual(program.do("load 8 malloc"), "ok 1")
+        self.assertEqual(program.do("run 1"), "ok")
+        self.assertEqual(program.do("create"), "ok 1")
+        self.assertEqual(program.do(f"alloc {66 * MIB}"), OUT_OF_MEMORY)
+        self.assertEqual(program.do(f"alloc {64 * MIB}"), "ok 0")
+        self.assertEqual(program.leave(), 0)
+
+    def test_a_heap_stays_in_the_books_while_nobody_compares_them(self):
+        daemon = self.start_daemon()
+        program = self.run_program(daemon, 400)
+        self.assertEqual(program.do("retain"), "ok")
+        self.assertEqual(program.do(f"limit heap {64 * MIB}"), "ok")
+        daemon.stop()
+        self.assertEqual(program.do("load 8 malloc"), "ok 0")
+        self.assertEqual(program.do("run 0"), "ok")
+        self.assertEqual(program.do(f"alloc {34 * MIB}"), "ok 0")
+        self.assertEqual(program.do(f"alloc {2 * MIB}"), OUT_OF_MEMORY)
+
+    def test_no_room_at_all_is_a_number(self):
+        program = self.run_program(self.start_daemon(), 400)
+        self.assertEqual(program.do("retain"), "ok")
+        self.assertEqual(program.do("limit stack 0"), "ok")
+        self.assertEqual(program.do(f"load {1 << 20}"), "ok 0")
+        self.assertEqual(program.do("run 0"), OUT_OF_MEMORY)
+        self.assertEqual(program.do(f"load {11 << 10}"), "ok 1")
+        self.assertEqual(program.do("run 1"), "ok")
+        self.assertEqual(program.do("run 0"), OUT_OF_MEMORY)
+
     def test_the_next_daemon_knows(self):
         daemon = self.start_daemon()
         program = self.run_program(daemon, 400)

@@ -1,6 +1,7 @@
 // Contexts, and what they take by themselves as time goes on: room for the threads of kernels, and
 // the heap from which kernels allocate.
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "flexai/backend/cuda/base_name.h"
@@ -30,11 +31,22 @@ uint64_t HeapBytes(size_t size) {
   return RoundUp(std::min<uint64_t>(size, uint64_t{1} << 62), kBlock) + kBlock;
 }
 
-// Then its size cannot be changed any more. `size`: what it is now.
-bool IsHeapInUse(size_t size) {
-  if (Real().cuCtxSetLimit(kHeapSize, size + kBlock) != api::CUDA_SUCCESS) return true;
-  Real().cuCtxSetLimit(kHeapSize, size);
-  return false;
+// Then its size cannot be changed any more, which is tried.
+bool IsHeapInUse() {
+  static std::mutex mu;  // who tries sees no other's try
+  const std::lock_guard<std::mutex> lock(mu);
+  const api::Real& real = Real();
+  size_t size = 0;
+  if (!real.cuCtxGetLimit || real.cuCtxGetLimit(&size, kHeapSize) != api::CUDA_SUCCESS)
+    return false;
+  const size_t other = size + kBlock;
+  const api::CUresult code = real.cuCtxSetLimit(kHeapSize, other);
+  size_t now = 0;
+  if (code == api::CUDA_SUCCESS && real.cuCtxGetLimit(&now, kHeapSize) == api::CUDA_SUCCESS &&
+      now == other) {
+    real.cuCtxSetLimit(kHeapSize, size);
+  }
+  return code == api::CUDA_ERROR_INVALID_VALUE;
 }
 
 api::CUstream StreamOf(const Call& call) {
@@ -66,8 +78,13 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
 
 bool SliceRules::TookUnmeasured(Call& call) {
   if (DoesOf(call) == Does::kCreateContext) return std::exchange(t_unmeasured, false);
-  return DoesOf(call) == Does::kSetLimit && std::exchange(t_unmeasured, false) &&
-         FreeOnCardChanged(t_free_before);
+  if (DoesOf(call) != Does::kSetLimit || !std::exchange(t_unmeasured, false) ||
+      !FreeOnCardChanged(t_free_before)) {
+    return false;
+  }
+  if (call.As<api::CuCtxSetLimitCall>().value > t_limit) return true;
+  tenant_->CompareBooks();  // nothing that gives memory back is undone
+  return false;
 }
 
 // The context whose end the call was; 0 where others still use it.
@@ -90,6 +107,7 @@ void SliceRules::ContextEnded(const Call& call, slice::Ledger* ledger) {
   const uint64_t key = queues_.KeyOf(context);
   if (context != 0) {
     queues_.ContextGone(context);
+    const std::lock_guard<std::mutex> lock(room_mu_);
     thread_memory_.Forget(context);
     queues_.AskAboutLaunches(thread_memory_.Needing());
   }
@@ -103,12 +121,15 @@ void SliceRules::ContextEnded(const Call& call, slice::Ledger* ledger) {
 // In a capture it becomes a node of a graph, and counts when that is made executable.
 bool SliceRules::AsksLaunch(Call& call, uint64_t* bytes) {
   if (!thread_memory_.MayGrow()) return false;
+  const CaptureSafe safe;
   if (!thread_memory_.IsKnown()) LookAtThreadMemory();
   *bytes = thread_memory_.GrowthFor(call.handle());
   return *bytes > 0 && !IsCapturing(StreamOf(call));
 }
 
 void SliceRules::LookAtThreadMemory() {
+  const CaptureSafe safe;
+  const std::lock_guard<std::mutex> lock(room_mu_);
   queues_.HasSeveral() ? thread_memory_.Forget() : thread_memory_.Look();
   queues_.AskAboutLaunches(thread_memory_.Needing());
 }
@@ -120,7 +141,7 @@ bool SliceRules::AsksLimit(const Call& call, uint64_t* bytes) {
   t_free_before = FreeOnCard();
   if (c.limit == kStackSize) {
     *bytes = thread_memory_.GrowthTo(c.value);
-  } else if (c.limit == kHeapSize && t_knows_limit && !IsHeapInUse(t_limit)) {
+  } else if (c.limit == kHeapSize && !IsHeapInUse()) {
     const uint64_t held = holdings_.BytesOf(HeapOf(CurrentContext()));
     *bytes = HeapBytes(c.value) > held ? HeapBytes(c.value) - held : 0;
   }
@@ -148,23 +169,45 @@ void SliceRules::LimitSet(const Call& call) {
   holdings_.KeepRange(HeapOf(context), bytes, /*managed=*/true, queues_.CurrentKey());
   ledger->CountUnseen(static_cast<int64_t>(bytes) - static_cast<int64_t>(before.unseen));
   if (before.freed > bytes) ledger->Release(before.freed - bytes);
+  const std::lock_guard<std::mutex> lock(heaps_mu_);
+  heaps_.insert(context);
+  has_heaps_.store(true, std::memory_order_relaxed);
 }
 
-// A heap in use is in the driver's figures.
-bool SliceRules::SettleHeap(slice::Ledger& ledger) {
-  const uint64_t context = CurrentContext();
-  if (holdings_.BytesOf(HeapOf(context)) == 0) return false;
+// A heap in use is in the driver's figures, once these have been compared.
+bool SliceRules::SettleHeaps(slice::Ledger& ledger) {
+  if (!has_heaps_.load(std::memory_order_relaxed)) return false;
   const CaptureSafe safe;
-  size_t size = 0;
-  if (!Real().cuCtxGetLimit || Real().cuCtxGetLimit(&size, kHeapSize) != api::CUDA_SUCCESS ||
-      !IsHeapInUse(size)) {
-    return false;
+  bool settled = false;
+  const std::lock_guard<std::mutex> lock(heaps_mu_);
+  for (auto at = heaps_.begin(); at != heaps_.end();) {
+    if (holdings_.BytesOf(HeapOf(*at)) == 0) {  // it went with its context
+      at = heaps_.erase(at);
+      continue;
+    }
+    bool in_use = false;
+    if (const InContext in(*at); in) in_use = IsHeapInUse();
+    if (!in_use || !tenant_->CompareBooks()) {
+      ++at;
+      continue;
+    }
+    const Taken heap = holdings_.Take(HeapOf(*at));
+    ledger.CountUnseen(-static_cast<int64_t>(heap.unseen));
+    ledger.Release(heap.freed);
+    settled = true;
+    at = heaps_.erase(at);
   }
-  tenant_->CompareBooks();
-  const Taken heap = holdings_.Take(HeapOf(context));
-  ledger.CountUnseen(-static_cast<int64_t>(heap.unseen));
-  ledger.Release(heap.freed);
-  return true;
+  has_heaps_.store(!heaps_.empty(), std::memory_order_relaxed);
+  return settled;
+}
+
+// Nobody else is told before, neither people nor other processes of the slice.
+void SliceRules::SettleHeapsNowAndThen(slice::Ledger& ledger) {
+  if (!has_heaps_.load(std::memory_order_relaxed)) return;
+  const Nanos now = MonotonicNow();
+  Nanos last = heaps_looked_at_.load(std::memory_order_relaxed);
+  if (now - last < kSecond || !heaps_looked_at_.compare_exchange_strong(last, now)) return;
+  SettleHeaps(ledger);
 }
 
 void SliceRules::RestoreLimit(const Call& call) {

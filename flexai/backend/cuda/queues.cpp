@@ -25,28 +25,6 @@ uint64_t ContextOfStream(uint64_t stream) {
                                                                       : 0;
 }
 
-/// While it lives, a context is current on this thread; none is where `context` is 0.
-class InContext {
- public:
-  explicit InContext(uint64_t context) {
-    const api::Real& real = Real();
-    pushed_ =
-        context != 0 && real.cuCtxPushCurrent_v2 && real.cuCtxPopCurrent_v2 &&
-        real.cuCtxPushCurrent_v2(reinterpret_cast<api::CUcontext>(context)) == api::CUDA_SUCCESS;
-  }
-  ~InContext() {
-    api::CUcontext popped = nullptr;
-    if (pushed_) Real().cuCtxPopCurrent_v2(&popped);
-  }
-  InContext(const InContext&) = delete;
-  InContext& operator=(const InContext&) = delete;
-
-  explicit operator bool() const { return pushed_; }
-
- private:
-  bool pushed_ = false;
-};
-
 // Null where the driver will not: the stream is captured from, or is none.
 api::CUevent EventBehind(api::CUstream stream) {
   constexpr unsigned kNoTiming = 2;

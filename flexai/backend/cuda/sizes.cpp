@@ -186,6 +186,18 @@ uint64_t ExternalBytes(Call& call) {
   return ReadAt<uint64_t>(call.As<api::CuImportExternalMemoryCall>().memHandleDesc, kExternalSize);
 }
 
+InContext::InContext(uint64_t context) {
+  const api::Real& real = Real();
+  pushed_ =
+      context != 0 && real.cuCtxPushCurrent_v2 && real.cuCtxPopCurrent_v2 &&
+      real.cuCtxPushCurrent_v2(reinterpret_cast<api::CUcontext>(context)) == api::CUDA_SUCCESS;
+}
+
+InContext::~InContext() {
+  api::CUcontext popped = nullptr;
+  if (pushed_) Real().cuCtxPopCurrent_v2(&popped);
+}
+
 uint64_t FreeOnCard() {
   const CaptureSafe safe;
   size_t free = 0, total = 0;

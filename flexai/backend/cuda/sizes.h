@@ -62,6 +62,21 @@ int DeviceOfStream(api::CUstream stream);
 /// Whether `stream` is being captured: what is put into it takes no memory now.
 bool IsCapturing(api::CUstream stream);
 
+/// While it lives, a context is current on this thread, if it converts to true; none is where
+/// `context` is 0.
+class InContext {
+ public:
+  explicit InContext(uint64_t context);
+  ~InContext();
+  InContext(const InContext&) = delete;
+  InContext& operator=(const InContext&) = delete;
+
+  explicit operator bool() const { return pushed_; }
+
+ private:
+  bool pushed_ = false;
+};
+
 /// While it lives, the driver accepts calls of ours that would spoil another thread's capture.
 class CaptureSafe {
  public:

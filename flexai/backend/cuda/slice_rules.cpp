@@ -145,6 +145,7 @@ void SliceRules::AfterStart(Call& call) {
   tenant_->PublishWorkers();
   if (call.ok() && call.info().event == intercept::Event::kContextCreate) {
     queues_.ContextMade(call.created());
+    const std::lock_guard<std::mutex> lock(room_mu_);
     thread_memory_.Forget();
     queues_.AskAboutLaunches(thread_memory_.Needing());
   }
@@ -219,7 +220,7 @@ void SliceRules::Failed(Call& call) {
 bool SliceRules::Recover(slice::Ledger& ledger) {
   const CaptureSafe safe;
   graphs_.Trimmed();
-  const bool settled = SettleHeap(ledger);
+  const bool settled = SettleHeaps(ledger);
   return reserves_.Recover(ledger) || settled;
 }
 
@@ -354,7 +355,9 @@ bool SliceRules::AfterWatched(Call& call) {
   if (!ok) return false;
   slice::Ledger* ledger = tenant_->ledger();
   if (call.info().event == intercept::Event::kSync) {
-    if (ledger) reserves_.SettleFreed(*ledger);
+    if (!ledger) return false;
+    reserves_.SettleFreed(*ledger);
+    SettleHeapsNowAndThen(*ledger);
     return false;
   }
   switch (DoesOf(call)) {
@@ -409,7 +412,7 @@ void SliceRules::Hold(Call& call) {
 void SliceRules::Answer(Call& call, const slice::Ledger& ledger) {
   slice::Ledger* own = tenant_->ledger();
   if (own && call.info().event == intercept::Event::kMemoryInfo) {
-    SettleHeap(*own);
+    SettleHeaps(*own);
     reserves_.SettleFreedNow(*own);
     own->SettleAdvance();
   }

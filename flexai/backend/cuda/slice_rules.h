@@ -5,6 +5,8 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <mutex>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -115,7 +117,8 @@ class SliceRules : public slice::Rules {
   void KeepLimit(const intercept::Call& call, uint64_t bytes, slice::Ledger& ledger);
   void LimitSet(const intercept::Call& call);
   static void RestoreLimit(const intercept::Call& call);
-  bool SettleHeap(slice::Ledger& ledger);
+  bool SettleHeaps(slice::Ledger& ledger);
+  void SettleHeapsNowAndThen(slice::Ledger& ledger);
   void LookAtThreadMemory();
   uint64_t GoneContext(const intercept::Call& call);
   void ContextEnded(const intercept::Call& call, slice::Ledger* ledger);
@@ -128,6 +131,11 @@ class SliceRules : public slice::Rules {
   Reserves reserves_;
   Graphs graphs_;
   ThreadMemory thread_memory_;
+  std::mutex room_mu_;        // what is known of room, and the kernels that are asked about for it
+  std::mutex heaps_mu_;       // guards heaps_
+  std::set<uint64_t> heaps_;  // contexts whose heaps are in the books, perhaps not in use yet
+  std::atomic<bool> has_heaps_{false};
+  std::atomic<Nanos> heaps_looked_at_{0};
   std::array<std::atomic<uint64_t>, 64> primary_ = {};  // by device: the context libraries share
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
@@ -42,20 +43,23 @@ Kernels& TheKernels() {
   return *kernels;
 }
 
-uint64_t Asked(api::CUfunction function) {
+// Nothing where the driver does not tell.
+std::optional<uint64_t> Asked(api::CUfunction function) {
   int bytes = 0;
   const bool told = Real().cuFuncGetAttribute &&
                     Real().cuFuncGetAttribute(&bytes, kLocalSize, function) == api::CUDA_SUCCESS;
-  return told ? static_cast<uint64_t>(std::max(bytes, 0)) : 0;
+  if (!told) return std::nullopt;
+  return static_cast<uint64_t>(std::max(bytes, 0));
 }
 
-uint64_t Asked(api::CUkernel kernel) {
+std::optional<uint64_t> Asked(api::CUkernel kernel) {
   int bytes = 0;
   const int device = std::max(CurrentDevice(), 0);
   const bool told =
       Real().cuKernelGetAttribute &&
       Real().cuKernelGetAttribute(&bytes, kLocalSize, kernel, device) == api::CUDA_SUCCESS;
-  return told ? static_cast<uint64_t>(std::max(bytes, 0)) : 0;
+  if (!told) return std::nullopt;
+  return static_cast<uint64_t>(std::max(bytes, 0));
 }
 
 uint64_t NeedOf(uint64_t kernel) {
@@ -66,20 +70,27 @@ uint64_t NeedOf(uint64_t kernel) {
     if (found != kernels.needs.end()) return found->second.bytes;
   }
   const CaptureSafe safe;
-  const uint64_t bytes = Asked(reinterpret_cast<api::CUfunction>(kernel));
+  const std::optional<uint64_t> bytes = Asked(reinterpret_cast<api::CUfunction>(kernel));
+  if (!bytes) return 0;
   std::lock_guard<std::mutex> lock(kernels.mu);
-  return kernels.needs.try_emplace(kernel, Need{bytes, 0, false}).first->second.bytes;
+  return kernels.needs.try_emplace(kernel, Need{*bytes, 0, false}).first->second.bytes;
 }
 
 // Between GrowthFor and Made.
 thread_local uint64_t t_each __attribute__((tls_model("initial-exec"))) = 0;
 
 // The driver tells it as the limit that a program may set, whoever made it what it is.
-uint64_t RoomNow() {
+std::optional<uint64_t> RoomNow() {
   size_t room = 0;
   const bool told =
       Real().cuCtxGetLimit && Real().cuCtxGetLimit(&room, kStackSize) == api::CUDA_SUCCESS;
-  return told ? room : 0;
+  if (!told) return std::nullopt;
+  return room;
+}
+
+// An application may offer room for more kernels than there are.
+size_t Least(unsigned offered, api::CUresult told, unsigned there) {
+  return told == api::CUDA_SUCCESS ? std::min(offered, there) : 0;
 }
 
 uint64_t ThreadsAtOnce(int device) {
@@ -100,14 +111,15 @@ void ThreadMemory::Learn(const Call& call) {
   const CaptureSafe safe;
   const auto learn = [](const auto* made, size_t count, const auto& code) {
     for (size_t i = 0; made && i < count; ++i) {
-      const uint64_t need = Asked(made[i]);
+      const std::optional<uint64_t> need = made[i] ? Asked(made[i]) : std::nullopt;
+      if (!need) continue;
       uint64_t most = most_needed_.load(std::memory_order_relaxed);
-      while (most < need && !most_needed_.compare_exchange_weak(most, need)) {
+      while (most < *need && !most_needed_.compare_exchange_weak(most, *need)) {
       }
       Kernels& kernels = TheKernels();
       std::lock_guard<std::mutex> lock(kernels.mu);
       constexpr bool kInLibrary = std::is_same_v<decltype(made), const api::CUkernel*>;
-      kernels.needs[intercept::ToWord(made[i])] = {need, intercept::ToWord(code), kInLibrary};
+      kernels.needs[intercept::ToWord(made[i])] = {*need, intercept::ToWord(code), kInLibrary};
     }
   };
   switch (call.info().index) {
@@ -121,11 +133,17 @@ void ThreadMemory::Learn(const Call& call) {
     }
     case api::CuModuleEnumerateFunctionsCall::kIndex: {
       const auto& c = call.As<api::CuModuleEnumerateFunctionsCall>();
-      return learn(c.functions, c.numFunctions, c.mod);
+      unsigned there = 0;
+      if (!Real().cuModuleGetFunctionCount) return;
+      const api::CUresult told = Real().cuModuleGetFunctionCount(&there, c.mod);
+      return learn(c.functions, Least(c.numFunctions, told, there), c.mod);
     }
     case api::CuLibraryEnumerateKernelsCall::kIndex: {
       const auto& c = call.As<api::CuLibraryEnumerateKernelsCall>();
-      return learn(c.kernels, c.numKernels, c.lib);
+      unsigned there = 0;
+      if (!Real().cuLibraryGetKernelCount) return;
+      const api::CUresult told = Real().cuLibraryGetKernelCount(&there, c.lib);
+      return learn(c.kernels, Least(c.numKernels, told, there), c.lib);
     }
     default:
       return;
@@ -134,9 +152,9 @@ void ThreadMemory::Learn(const Call& call) {
 
 // A program may launch a library's kernel as it is, or as its function in the current context.
 KernelSet ThreadMemory::Needing() {
-  const uint64_t room = room_.load(std::memory_order_relaxed);
   if (!MayGrow()) return {};
-  if (room == 0 || !Real().cuKernelGetFunction) return {KernelSet::kAll};
+  if (!IsKnown() || !Real().cuKernelGetFunction) return {KernelSet::kAll};
+  const uint64_t room = KnownRoom();
   KernelSet set;
   std::vector<std::pair<uint64_t, uint64_t>> of_libraries;
   Kernels& kernels = TheKernels();
@@ -152,7 +170,7 @@ KernelSet ThreadMemory::Needing() {
   for (const auto& [kernel, bytes] : of_libraries) {
     api::CUfunction function = nullptr;
     const auto of = reinterpret_cast<api::CUkernel>(kernel);
-    if (Real().cuKernelGetFunction(&function, of) != api::CUDA_SUCCESS) continue;
+    if (Real().cuKernelGetFunction(&function, of) != api::CUDA_SUCCESS) return {KernelSet::kAll};
     set.Add(intercept::ToWord(function));
     std::lock_guard<std::mutex> lock(kernels.mu);
     kernels.needs[intercept::ToWord(function)] = {bytes, 0, false};
@@ -171,35 +189,37 @@ void ThreadMemory::ForgetCode(uint64_t code) {
 uint64_t ThreadMemory::GrowthFor(uint64_t kernel) {
   if (!MayGrow()) return 0;
   const uint64_t need = NeedOf(kernel);
-  return need > room_.load(std::memory_order_relaxed) ? GrowthTo(need) : 0;
+  return need > KnownRoom() ? GrowthTo(need) : 0;
 }
 
 uint64_t ThreadMemory::GrowthFor(api::CUgraph graph) {
   if (!MayGrow() || !graph) return 0;
+  const CaptureSafe safe;
   uint64_t need = 0;
   for (const uint64_t kernel : Graphs::KernelsIn(graph)) need = std::max(need, NeedOf(kernel));
-  return need > room_.load(std::memory_order_relaxed) ? GrowthTo(need) : 0;
+  return need > KnownRoom() ? GrowthTo(need) : 0;
 }
 
 // A block more than the sum: parts of blocks that there are.
 uint64_t ThreadMemory::GrowthTo(uint64_t each) {
-  const uint64_t room = Room();
-  if (room == 0 || each <= room) return 0;
+  const std::optional<uint64_t> room = Room();
+  if (!room || each <= *room) return 0;
   t_each = each;
   const uint64_t threads = ThreadsAtOnce(CurrentDevice());
   uint64_t bytes = 0;
-  if (__builtin_mul_overflow(RoundUp(each, kThreadStep) - room, threads, &bytes) || bytes > kMost) {
+  if (__builtin_mul_overflow(RoundUp(each, kThreadStep) - *room, threads, &bytes) ||
+      bytes > kMost) {
     return kMost;
   }
   return RoundUp(bytes, kBlock) + kBlock;
 }
 
 // Should a driver not tell what room it made by itself, it is remembered: it is not made again.
-uint64_t ThreadMemory::Room() {
-  const uint64_t room = RoomNow();
+std::optional<uint64_t> ThreadMemory::Room() {
+  const std::optional<uint64_t> room = RoomNow();
   std::lock_guard<std::mutex> lock(mu_);
-  const auto made = made_.empty() ? made_.end() : made_.find(CurrentContext());
-  return made == made_.end() ? room : std::max(room, made->second);
+  const auto made = made_.empty() || !room ? made_.end() : made_.find(CurrentContext());
+  return made == made_.end() ? room : std::max(*room, made->second);
 }
 
 void ThreadMemory::Made() {
@@ -216,10 +236,18 @@ void ThreadMemory::Set() {
 
 void ThreadMemory::Forget(uint64_t context) {
   Forget();
+  {
+    Kernels& kernels = TheKernels();
+    std::lock_guard<std::mutex> lock(kernels.mu);
+    std::erase_if(kernels.needs, [](const auto& one) { return !one.second.in_library; });
+  }
   std::lock_guard<std::mutex> lock(mu_);
   made_.erase(context);
 }
 
-void ThreadMemory::Look() { room_.store(Room(), std::memory_order_relaxed); }
+void ThreadMemory::Look() {
+  const std::optional<uint64_t> room = Room();
+  room_.store(room ? *room + 1 : 0, std::memory_order_relaxed);
+}
 
 }  // namespace flexai::backend::cuda

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "flexai/backend/cuda/exported.h"
 #include "flexai/backend/cuda/kernel_set.h"
@@ -27,7 +28,8 @@ class ThreadMemory {
 
   /// Whether a kernel may need more room than there is, as far as is known.
   bool MayGrow() const {
-    return most_needed_.load(std::memory_order_relaxed) > room_.load(std::memory_order_relaxed);
+    const uint64_t most = most_needed_.load(std::memory_order_relaxed);
+    return most != 0 && most >= room_.load(std::memory_order_relaxed);
   }
   /// Those that may.
   KernelSet Needing();
@@ -47,13 +49,18 @@ class ThreadMemory {
   void Look();
   /// Nothing is known of the room in whatever context; it is looked for where it matters.
   void Forget() { room_.store(0, std::memory_order_relaxed); }
+  /// The context has ended, and its functions with it.
   void Forget(uint64_t context);
 
  private:
-  uint64_t Room();
+  std::optional<uint64_t> Room();
+  uint64_t KnownRoom() const {
+    const uint64_t room = room_.load(std::memory_order_relaxed);
+    return room == 0 ? 0 : room - 1;
+  }
 
   static constinit std::atomic<uint64_t> most_needed_;  // by a thread of any kernel
-  std::atomic<uint64_t> room_{0};                       // for each thread; 0 = not known
+  std::atomic<uint64_t> room_{0};                       // for each thread, plus 1; 0 = not known
   std::mutex mu_;                                       // guards what follows
   std::map<uint64_t, uint64_t> made_;  // by context: room that was made for kernels
 };
