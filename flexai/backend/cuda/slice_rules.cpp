@@ -188,7 +188,7 @@ void SliceRules::AfterStart(Call& call) {
     case Does::kLaunch:
       return AsksLaunch(call, bytes);
     case Does::kLearnGraph:
-      *bytes = thread_memory_.MayGrow() ? thread_memory_.GrowthFor(GraphLearnt(call)) : 0;
+      *bytes = thread_memory_.GrowthFor(GraphLearnt(call));
       return *bytes > 0;
     case Does::kSetLimit:
       return AsksLimit(call, bytes);

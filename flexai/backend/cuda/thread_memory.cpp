@@ -89,8 +89,10 @@ std::optional<uint64_t> RoomNow() {
 }
 
 // An application may offer room for more kernels than there are.
-size_t Least(unsigned offered, api::CUresult told, unsigned there) {
-  return told == api::CUDA_SUCCESS ? std::min(offered, there) : 0;
+template <class H>
+size_t Least(unsigned offered, api::CUresult (*count)(unsigned*, H), H of) {
+  unsigned there = 0;
+  return count && count(&there, of) == api::CUDA_SUCCESS ? std::min(offered, there) : 0;
 }
 
 uint64_t ThreadsAtOnce(int device) {
@@ -133,17 +135,13 @@ void ThreadMemory::Learn(const Call& call) {
     }
     case api::CuModuleEnumerateFunctionsCall::kIndex: {
       const auto& c = call.As<api::CuModuleEnumerateFunctionsCall>();
-      unsigned there = 0;
-      if (!Real().cuModuleGetFunctionCount) return;
-      const api::CUresult told = Real().cuModuleGetFunctionCount(&there, c.mod);
-      return learn(c.functions, Least(c.numFunctions, told, there), c.mod);
+      const size_t count = Least(c.numFunctions, Real().cuModuleGetFunctionCount, c.mod);
+      return learn(c.functions, count, c.mod);
     }
     case api::CuLibraryEnumerateKernelsCall::kIndex: {
       const auto& c = call.As<api::CuLibraryEnumerateKernelsCall>();
-      unsigned there = 0;
-      if (!Real().cuLibraryGetKernelCount) return;
-      const api::CUresult told = Real().cuLibraryGetKernelCount(&there, c.lib);
-      return learn(c.kernels, Least(c.numKernels, told, there), c.lib);
+      const size_t count = Least(c.numKernels, Real().cuLibraryGetKernelCount, c.lib);
+      return learn(c.kernels, count, c.lib);
     }
     default:
       return;
