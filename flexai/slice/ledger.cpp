@@ -24,6 +24,7 @@ constexpr int kTries = 64;
   const bool fits = granted <= limit && claimed <= limit - granted;
   if (fits) {
     slot_->used.fetch_add(bytes, std::memory_order_seq_cst);
+    near_.store(limit - granted < kNear + bytes, std::memory_order_relaxed);
     std::atomic<uint64_t>& peak = region_->header.memory_peak;
     uint64_t seen = peak.load(std::memory_order_relaxed);
     while (seen < granted + bytes && !peak.compare_exchange_weak(seen, granted + bytes)) {
@@ -74,6 +75,16 @@ void Ledger::Advance(uint64_t bytes) {
   // A comparison that is under way may have been made before.
   settle_at_ = slot_->measures.load(std::memory_order_relaxed) + 2;
   advanced_.store(true, std::memory_order_release);
+}
+
+void Ledger::TookUnforeseen() {
+  if (abandoned_.load(std::memory_order_relaxed)) return;
+  slot_->unforeseen.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool Ledger::MustCompare(uint64_t* times) const {
+  *times = Unforeseen(*region_);
+  return *times != compared_.load(std::memory_order_relaxed);
 }
 
 void Ledger::Retreat(uint64_t bytes) {

@@ -45,6 +45,18 @@ class Ledger {
   /// Whether figures of the driver count that are up to a second old (`HasBookings`).
   bool has_bookings() const { return HasBookings(*region_); }
 
+  /// The driver may have taken memory that nobody could foresee. It does not show before the books
+  /// are compared, which is done before they come near the limit. Thread: any.
+  void TookUnforeseen();
+  /// Whether less than `kNear` was left after what was last reserved.
+  bool was_near() const { return near_.load(std::memory_order_relaxed); }
+  /// The same of now, whoever reserved.
+  bool IsNear() const { return free_bytes() < kNear; }
+  /// Whether some process took anything unforeseen since Compared.
+  bool MustCompare(uint64_t* times) const;
+  /// The books were compared after MustCompare told `times`.
+  void Compared(uint64_t times) { compared_.store(times, std::memory_order_relaxed); }
+
   /// In the child of a fork: the slot is the parent's, so what the child gives up of the objects
   /// that it inherited counts for nothing. Thread: the child's only one.
   void Abandon() { abandoned_.store(true, std::memory_order_relaxed); }
@@ -53,6 +65,10 @@ class Ledger {
   uint64_t used() const { return UsedBytes(*region_); }
   /// What can still be reserved; 0 when a limit was lowered below use.
   uint64_t free_bytes() const;
+
+  // More than a driver was seen to take unforeseen before the books were compared, once a second:
+  // 92 MiB of code for the first kernel of PyTorch's (docs/reference/hardware-notes.md).
+  static constexpr uint64_t kNear = uint64_t{1} << 30;
 
  private:
   bool TryClaim(uint64_t bytes, bool* only_claims_in_the_way);
@@ -63,6 +79,8 @@ class Ledger {
   std::atomic<bool> advanced_{false};
   uint32_t settle_at_ = 0;  // value of `measures` that settles the advance
   std::atomic<bool> abandoned_{false};
+  std::atomic<bool> near_{false};
+  std::atomic<uint64_t> compared_{0};
 };
 
 }  // namespace flexai::slice

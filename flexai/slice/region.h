@@ -14,7 +14,7 @@
 namespace flexai::slice {
 
 inline constexpr uint32_t kRegionMagic = 0x52584c46;  // "FLXR"
-inline constexpr uint32_t kRegionVersion = 5;
+inline constexpr uint32_t kRegionVersion = 6;
 inline constexpr uint32_t kMaxProcesses = 512;
 /// A heartbeat older than this means that the daemon is gone: tenants then keep to their own clock.
 inline constexpr Nanos kHeartbeatLimit = 200 * kMillisecond;
@@ -31,23 +31,24 @@ constexpr uint32_t NextGate(uint32_t gate, uint32_t bits) {
 /// What one process says about itself. Writer: that process; `owner`, `booked`, `measures` and
 /// `host_pid` are the daemon's.
 struct alignas(128) ProcessSlot {
-  std::atomic<uint64_t> owner;      // 0 = free; else a number that is never used again
-  std::atomic<uint64_t> used;       // bytes granted to this process
-  std::atomic<uint64_t> claim;      // bytes being asked for just now
-  std::atomic<uint64_t> refused;    // allocations refused
-  std::atomic<uint64_t> launches;   // kernels launched, as far as already counted
-  std::atomic<int64_t> turned_at;   // clock when the last gate word took effect
-  std::atomic<uint32_t> obeyed;     // the last gate word obeyed
-  std::atomic<uint32_t> workers;    // threads that the lever stops
-  std::atomic<uint32_t> lever;      // LeverKind
-  std::atomic<uint32_t> pid;        // in the process's own namespace
-  std::atomic<uint64_t> booked;     // bytes that the driver says the process has beyond `used`
-  std::atomic<uint64_t> advance;    // bytes expected to be booked, until they are
-  std::atomic<uint32_t> measures;   // how often `booked` was compared with the driver
-  std::atomic<uint32_t> host_pid;   // in the daemon's namespace
-  std::atomic<uint64_t> unseen;     // bytes of `used` that the driver's figures leave out
-  std::atomic<int64_t> emptied_at;  // clock when the last of its queues became empty
-  std::atomic<uint32_t> queues;     // which have work, as QueueWatch shows it
+  std::atomic<uint64_t> owner;       // 0 = free; else a number that is never used again
+  std::atomic<uint64_t> used;        // bytes granted to this process
+  std::atomic<uint64_t> claim;       // bytes being asked for just now
+  std::atomic<uint64_t> refused;     // allocations refused
+  std::atomic<uint64_t> launches;    // kernels launched, as far as already counted
+  std::atomic<int64_t> turned_at;    // clock when the last gate word took effect
+  std::atomic<uint32_t> obeyed;      // the last gate word obeyed
+  std::atomic<uint32_t> workers;     // threads that the lever stops
+  std::atomic<uint32_t> lever;       // LeverKind
+  std::atomic<uint32_t> pid;         // in the process's own namespace
+  std::atomic<uint64_t> booked;      // bytes that the driver says the process has beyond `used`
+  std::atomic<uint64_t> advance;     // bytes expected to be booked, until they are
+  std::atomic<uint32_t> measures;    // how often `booked` was compared with the driver
+  std::atomic<uint32_t> host_pid;    // in the daemon's namespace
+  std::atomic<uint64_t> unseen;      // bytes of `used` that the driver's figures leave out
+  std::atomic<int64_t> emptied_at;   // clock when the last of its queues became empty
+  std::atomic<uint32_t> queues;      // which have work, as QueueWatch shows it
+  std::atomic<uint32_t> unforeseen;  // how often the driver may have taken what nobody asked for
 };
 
 /// Writer: the daemon, all fields.
@@ -129,6 +130,9 @@ uint64_t UsedBytes(const Region& region);
 /// Whether the driver's figures show more of some process than using the card costs and it was
 /// granted. They are up to a second old: it may have given that back, or been granted it since.
 bool HasBookings(const Region& region);
+
+/// How often the driver may have taken memory for the tenant that nobody had asked for.
+uint64_t Unforeseen(const Region& region);
 
 /// Whether a tenant without a daemon may compute at `now`.
 bool InOwnWindow(const RegionHeader& header, Nanos now);

@@ -52,11 +52,11 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
       if (Ledger* ledger = tenant_->ledger()) rules_->Drop(call, *ledger);
       return true;
     case Event::kContextCreate:
+    case Event::kStreamCreate:
       if (!BeforeAlloc(call)) return false;
       rules_->BeforeStart(call);
       return true;
     case Event::kDeviceList:
-    case Event::kStreamCreate:
       rules_->BeforeStart(call);
       return true;
     case Event::kMemoryInfo:
@@ -95,8 +95,10 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
       AfterAlloc(call);
       if (call.ok() && rules_->TookUnmeasured(call)) CheckUnmeasured(call);
       return rules_->AfterStart(call);
-    case Event::kDeviceList:
     case Event::kStreamCreate:
+      AfterAlloc(call);
+      return rules_->AfterStart(call);
+    case Event::kDeviceList:
       return rules_->AfterStart(call);
     default:
       if (rules_->AfterWatched(call)) CheckUnmeasured(call);
@@ -136,6 +138,7 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
   Ledger* ledger = FindLedger(call);
   const auto reserve = [&] { return asked == 0 || ledger->Reserve(asked).ok(); };
   bool granted = ledger && reserve();
+  if (granted && ledger->was_near()) granted = CompareNear(call, *ledger, &asked);
   if (!granted && ledger && rules_->Recover(*ledger)) {
     // What the driver gave back it may need again for this call.
     rules_->Failed(call);
@@ -174,6 +177,21 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
   }
   if (held < asked) ledger->Release(asked - held);
   rules_->Keep(call, held, *ledger);
+}
+
+// What the driver took unforeseen shall show before the last of the slice is given away. Where the
+// books cannot be compared, nothing better is known.
+bool SliceStage::CompareNear(Call& call, Ledger& ledger, uint64_t* asked) {
+  uint64_t times = 0;
+  if (*asked == 0 || !ledger.MustCompare(&times)) return true;
+  ledger.Release(*asked);
+  rules_->TakeForeseen();
+  tenant_->CompareBooks();
+  ledger.Compared(times);
+  rules_->Failed(call);
+  *asked = 0;
+  rules_->Asks(call, asked);
+  return ledger.Reserve(*asked).ok();
 }
 
 // Some books rest on figures of the driver, and the last ones may be a second old: contexts that

@@ -49,6 +49,8 @@ class Rules {
   virtual bool AfterWatched(intercept::Call&) { return false; }
   /// The same of a call that worked and made a context, or changed what one holds.
   virtual bool TookUnmeasured(intercept::Call&) { return false; }
+  /// Has the driver take now, near the limit, what it would take later without being asked.
+  virtual void TakeForeseen() {}
   /// Before and after calls in which the driver may start its workers.
   virtual void BeforeStart(intercept::Call& call) = 0;
   virtual void AfterStart(intercept::Call& call) = 0;
@@ -95,6 +97,7 @@ class alignas(64) SliceStage : public intercept::Stage {
   bool BeforeAlloc(intercept::Call& call);
   void AfterAlloc(intercept::Call& call);
   void CheckUnmeasured(intercept::Call& call);
+  bool CompareNear(intercept::Call& call, Ledger& ledger, uint64_t* asked);
   bool CompareAndTryAgain(intercept::Call& call, Ledger& ledger, uint64_t* asked);
   void TellRefused(const intercept::Call& call, const Ledger& ledger, uint64_t asked);
   void TellNoContext(const intercept::Call& call, const Ledger& ledger, uint64_t takes,

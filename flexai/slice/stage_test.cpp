@@ -72,6 +72,7 @@ class ToyRules : public Rules {
     ledger.Release(kept[call.dropped()]);
     kept.erase(call.dropped());
   }
+  void TakeForeseen() override { ++took_foreseen; }
   void BeforeStart(Call&) override {}
   void AfterStart(Call&) override {}
   void Answer(Call&, const Ledger&) override {}
@@ -85,6 +86,7 @@ class ToyRules : public Rules {
   int launched = 0;
   uint64_t rounding = 0;
   int undone = 0;
+  int took_foreseen = 0;
   std::map<uint64_t, uint64_t> kept;
 };
 
@@ -241,6 +243,38 @@ TEST_F(StageTest, TheSameSumOfOtherFiguresIsComparedAgain) {
   daemon_.BookWhenCompared(100);
   EXPECT_EQ(tenant_.ledger()->used(), 400u);
   EXPECT_EQ(alloc_(650), toy::TOY_OK);
+}
+
+// The driver took something that nobody asked for, in this process or another of the tenant's.
+TEST_F(StageTest, WhatWasUnforeseenIsComparedBeforeTheLastIsGiven) {
+  Start<g_chassis<18>>();
+  daemon_.region().header.context_bytes = 100;
+  daemon_.BookWhenCompared(300);
+  EXPECT_EQ(alloc_(100), toy::TOY_OK);
+  EXPECT_EQ(daemon_.compared(), 0);
+  tenant_.ledger()->TookUnforeseen();
+  EXPECT_EQ(alloc_(700), toy::TOY_ERROR_MEMORY);
+  EXPECT_EQ(alloc_(500), toy::TOY_OK);
+  EXPECT_EQ(tenant_.ledger()->used(), 900u);
+  EXPECT_EQ(rules_.took_foreseen, 1);
+  const int compared = daemon_.compared();
+  daemon_.region().header.slots_used = 2;
+  ++daemon_.region().slots[1].unforeseen;
+  daemon_.BookWhenCompared(320);
+  EXPECT_EQ(alloc_(100), toy::TOY_ERROR_MEMORY);
+  EXPECT_EQ(alloc_(50), toy::TOY_OK);
+  EXPECT_GT(daemon_.compared(), compared);
+  EXPECT_EQ(rules_.took_foreseen, 2);
+}
+
+TEST_F(StageTest, FarFromTheLimitNothingIsCompared) {
+  Start<g_chassis<19>>();
+  daemon_.region().header.memory_limit = 2 * Ledger::kNear;
+  tenant_.ledger()->TookUnforeseen();
+  EXPECT_EQ(alloc_(Ledger::kNear), toy::TOY_OK);
+  EXPECT_EQ(rules_.took_foreseen, 0);
+  EXPECT_EQ(alloc_(1), toy::TOY_OK);
+  EXPECT_EQ(rules_.took_foreseen, 1);
 }
 
 // Of two libraries of a process one has the booking in its slot; what the other expected counts no

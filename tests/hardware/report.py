@@ -4,7 +4,7 @@ import statistics
 HEAD = """# What was measured on real cards
 
 Written by `tests/hardware/run` from `h100-results.json` beside it; what was seen on the way, what was tried and what is only supposed is in
-[the notes](h100-notes.md). Everything as root but the row that says otherwise; each part once. What is not on this page was not run on real
+[the notes](hardware-notes.md). Everything as root but the row that says otherwise; each part once. What is not on this page was not run on real
 hardware.
 
 ```sh

@@ -14,6 +14,11 @@ CONTEXT = 300 * MIB
 OUT_OF_MEMORY = "error 2"
 
 
+def pending(launches):
+    """Bytes, in whole blocks, that so many launches by kernels may wait."""
+    return -(-(launches - 2048) * 9384 // (2 * MIB)) * 2 * MIB
+
+
 class Contexts(unittest.TestCase):
     def setUp(self):
         if not FLEXAI.exists() or not (BUILD / "lib/libfake_nvml.so").exists():
@@ -71,20 +76,22 @@ class Contexts(unittest.TestCase):
         self.assertEqual(program.do(f"alloc {100 * MIB}"), "ok 0")
         self.assertEqual(program.used(), 400 * MIB)
 
-    def test_what_a_limit_of_the_context_takes_counts_at_once(self):
+    def test_what_a_limit_of_the_context_takes_counts_before_it_is_taken(self):
         program = self.run_program(self.start_daemon(), 400)
         self.assertEqual(program.do("retain"), "ok")
-        self.assertEqual(program.do(f"limit pending {64 * MIB}"), "ok")
-        self.assertEqual(program.used(), CONTEXT + 64 * MIB)
-        # What does not fit is undone.
-        self.assertEqual(program.do(f"limit pending {200 * MIB}"), OUT_OF_MEMORY)
-        self.assertEqual(program.used(), CONTEXT + 64 * MIB)
-        self.assertEqual(program.do("limit_is pending"), f"ok {64 * MIB}")
+        self.assertEqual(program.do("limit_is pending"), "ok 2048")
+        self.assertEqual(program.do("limit pending 9000"), "ok")
+        self.assertEqual(program.used(), CONTEXT + pending(9000))
+        # What does not fit is not tried.
+        for number in 30000, 1 << 62:
+            self.assertEqual(program.do(f"limit pending {number}"), OUT_OF_MEMORY)
+            self.assertEqual(program.used(), CONTEXT + pending(9000))
+            self.assertEqual(program.do("limit_is pending"), "ok 9000")
         # More free after than before, as where a neighbour gave memory back, is a reason to compare the books, too.
-        self.assertEqual(program.do(f"limit pending {16 * MIB}"), "ok")
-        self.assertEqual(program.used(), CONTEXT + 16 * MIB)
-        self.assertEqual(program.do(f"limit pending {64 * MIB}"), "ok")
-        self.assertEqual(program.do(f"alloc {40 * MIB}"), OUT_OF_MEMORY)
+        self.assertEqual(program.do("limit pending 4000"), "ok")
+        self.assertEqual(program.used(), CONTEXT + pending(4000))
+        self.assertEqual(program.do("limit pending 9000"), "ok")
+        self.assertEqual(program.do(f"alloc {38 * MIB}"), OUT_OF_MEMORY)
         self.assertEqual(program.do(f"alloc {36 * MIB}"), "ok 0")
         self.assertEqual(program.leave(), 0)
 

@@ -17,12 +17,17 @@ nothing of slices.
     end STREAM              destroys it, done or not: "ok" or "error CODE"
     limit NAME BYTES        of stack, heap (from which kernels allocate) or pending: "ok" or "error CODE"
     limit_is NAME           "ok BYTES" or "error CODE"
-    load BYTES [malloc]     a kernel whose threads need so much, and which may allocate: "ok N" or "error CODE"
-    find BYTES [function]   the same in a library; or its function in the current context
+    load BYTES [malloc] [lazily[BYTES]]
+                            a kernel whose threads need so much, which may allocate, and of whose code so much is loaded at its first
+                            launch: "ok N" or "error CODE"
+    find BYTES [function] ...
+                            the same in a library; or its function in the current context
     run N                   launches it: "ok" or "error CODE"
     run_ex N                by cuLaunchKernelEx
     unload N                the module or library that it is in: "ok" or "error CODE"
     graph N                 makes a graph of such a launch executable: "ok" or "error CODE"
+    nodes N                 the same of a graph with so many nodes that do nothing
+    replay                  launches the last of these: "ok" or "error CODE"
     environment NAME        what the environment, as the driver would read it, says
 """
 import ctypes
@@ -44,6 +49,7 @@ class Calls:
     def __init__(self):
         self.library = None
         self.contexts, self.blocks, self.made, self.kernel, self.functions, self.codes = [], [], [], None, [], []
+        self.graph_made = None
 
     @property
     def driver(self):
@@ -148,11 +154,11 @@ class Calls:
         self.codes.append(("cuModuleUnload", module))
         return self.said(code, len(self.functions) - 1)
 
-    def find(self, size, function=None):
+    def find(self, size, *more):
         library, kernel = ctypes.c_void_p(), ctypes.c_void_p()
-        code = (self.driver.cuLibraryLoadData(ctypes.byref(library), self.code(size), None, None, 0, None, None, 0) or
+        code = (self.driver.cuLibraryLoadData(ctypes.byref(library), self.code(size, *more), None, None, 0, None, None, 0) or
                 self.driver.cuLibraryGetKernel(ctypes.byref(kernel), library, b"k") or
-                (self.driver.cuKernelGetFunction(ctypes.byref(kernel), kernel) if function else 0))
+                (self.driver.cuKernelGetFunction(ctypes.byref(kernel), kernel) if "function" in more else 0))
         self.functions.append(kernel)
         self.codes.append(("cuLibraryUnload", library))
         return self.said(code, len(self.functions) - 1)
@@ -172,14 +178,30 @@ class Calls:
         return self.said(getattr(self.driver, unload)(code))
 
     def graph(self, number):
-        stream, graph, made = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
+        stream, graph = ctypes.c_void_p(), ctypes.c_void_p()
         self.driver.cuStreamCreate(ctypes.byref(stream), 1)
         self.driver.cuStreamBeginCapture_v2(stream, 2)
         launched = self.run(number, stream)
         self.driver.cuStreamEndCapture(stream, ctypes.byref(graph))
         if launched != "ok":
             return f"not captured: {launched}"
-        return self.said(self.driver.cuGraphInstantiateWithFlags(ctypes.byref(made), graph, ctypes.c_ulonglong(0)))
+        return self.instantiate(graph)
+
+    def nodes(self, count):
+        graph, node = ctypes.c_void_p(), ctypes.c_void_p()
+        self.driver.cuGraphCreate(ctypes.byref(graph), 0)
+        for _ in range(int(count)):
+            self.driver.cuGraphAddEmptyNode(ctypes.byref(node), graph, None, ctypes.c_size_t(0))
+        return self.instantiate(graph)
+
+    def instantiate(self, graph):
+        made = ctypes.c_void_p()
+        code = self.driver.cuGraphInstantiateWithFlags(ctypes.byref(made), graph, ctypes.c_ulonglong(0))
+        self.graph_made = self.graph_made if code else made
+        return self.said(code)
+
+    def replay(self):
+        return self.said(self.driver.cuGraphLaunch(self.graph_made, None))
 
     def environment(self, name):
         assert self.driver  # which has read it

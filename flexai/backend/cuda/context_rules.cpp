@@ -21,14 +21,20 @@ thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) =
 thread_local size_t t_limit __attribute__((tls_model("initial-exec"))) = 0;
 thread_local bool t_knows_limit __attribute__((tls_model("initial-exec"))) = false;
 
-constexpr api::CUlimit kStackSize = 0;  // CU_LIMIT_STACK_SIZE
-constexpr api::CUlimit kHeapSize = 2;   // CU_LIMIT_MALLOC_HEAP_SIZE
+constexpr uint64_t kMost = uint64_t{1} << 62;  // bytes; more than any card has
+constexpr api::CUlimit kStackSize = 0;         // CU_LIMIT_STACK_SIZE
+constexpr api::CUlimit kHeapSize = 2;          // CU_LIMIT_MALLOC_HEAP_SIZE
+// CU_LIMIT_DEV_RUNTIME_PENDING_LAUNCH_COUNT
+constexpr api::CUlimit kPendingLaunches = 4;
+// What the driver takes for each more, once there are kernels that launch others (measured on an
+// H200), and for how many more that is sure to show.
+constexpr uint64_t kOfPendingLaunch = 9384, kShows = 1024;
 
 // Where the heap of a context is kept in the books: no memory of a card has such an address.
 uint64_t HeapOf(uint64_t context) { return uint64_t{1} << 63 | context / 16 * kBlock; }
 // What the driver takes for one (measured on an H100).
 uint64_t HeapBytes(size_t size) {
-  return RoundUp(std::min<uint64_t>(size, uint64_t{1} << 62), kBlock) + kBlock;
+  return RoundUp(std::min<uint64_t>(size, kMost), kBlock) + kBlock;
 }
 
 // Then its size cannot be changed any more, which is tried.
@@ -47,6 +53,16 @@ bool IsHeapInUse() {
     real.cuCtxSetLimit(kHeapSize, size);
   }
   return code == api::CUDA_ERROR_INVALID_VALUE;
+}
+
+// Which is tried with a few: with all of them the card might be full for others meanwhile.
+bool TakesPendingLaunches(size_t now) {
+  const api::Real& real = Real();
+  const uint64_t before = FreeOnCard();
+  if (real.cuCtxSetLimit(kPendingLaunches, now + kShows) != api::CUDA_SUCCESS) return true;
+  const bool takes = FreeOnCardChanged(before);
+  real.cuCtxSetLimit(kPendingLaunches, now);
+  return takes;
 }
 
 api::CUstream StreamOf(const Call& call) {
@@ -76,8 +92,32 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
   return *bytes > 0;
 }
 
+// What the driver takes for itself, often nothing, is looked at where the limit is near. Elsewhere
+// it is enough that the books are compared before they come near it.
+bool SliceRules::MeasuresFromHere() {
+  slice::Ledger* ledger = tenant_->ledger();
+  const bool near = ledger && ledger->IsNear();
+  t_free_before = near ? FreeOnCard() : 0;
+  if (ledger && !near) ledger->TookUnforeseen();
+  return near;
+}
+
+// Some streams share a block, which the driver keeps when they are gone: there has to be room for
+// one before, and whether it was taken shows afterwards.
+bool SliceRules::AsksStream(uint64_t* bytes) {
+  *bytes = kBlock;
+  return MeasuresFromHere();
+}
+
+uint64_t SliceRules::HeldByStream(uint64_t asked) {
+  return FreeOnCardChanged(std::exchange(t_free_before, 0)) ? asked : 0;
+}
+
 bool SliceRules::TookUnmeasured(Call& call) {
   if (DoesOf(call) == Does::kCreateContext) return std::exchange(t_unmeasured, false);
+  if (DoesOf(call) == Does::kLearnGraph) {
+    return t_free_before != 0 && FreeOnCardChanged(std::exchange(t_free_before, 0));
+  }
   if (DoesOf(call) != Does::kSetLimit || !std::exchange(t_unmeasured, false) ||
       !FreeOnCardChanged(t_free_before)) {
     return false;
@@ -127,6 +167,12 @@ bool SliceRules::AsksLaunch(Call& call, uint64_t* bytes) {
   return *bytes > 0 && !IsCapturing(StreamOf(call));
 }
 
+void SliceRules::RoomMade(uint64_t bytes, slice::Ledger& ledger) {
+  ledger.Advance(bytes);
+  thread_memory_.Made();
+  LookAtThreadMemory();
+}
+
 void SliceRules::LookAtThreadMemory() {
   const CaptureSafe safe;
   const std::lock_guard<std::mutex> lock(room_mu_);
@@ -144,13 +190,24 @@ bool SliceRules::AsksLimit(const Call& call, uint64_t* bytes) {
   } else if (c.limit == kHeapSize && !IsHeapInUse()) {
     const uint64_t held = holdings_.BytesOf(HeapOf(CurrentContext()));
     *bytes = HeapBytes(c.value) > held ? HeapBytes(c.value) - held : 0;
+  } else if (c.limit == kPendingLaunches && t_knows_limit && c.value > t_limit) {
+    *bytes =
+        RoundUp(std::min(intercept::Times(c.value - t_limit, kOfPendingLaunch), kMost), kBlock);
+    const slice::Ledger* ledger = tenant_->ledger();
+    const bool fits = ledger && *bytes <= ledger->free_bytes();
+    if (!fits && !TakesPendingLaunches(t_limit)) *bytes = 0;
   }
   t_unmeasured = *bytes == 0;
   return *bytes > 0;
 }
 
+uint64_t SliceRules::HeldByLimit(const Call& call, uint64_t asked) {
+  if (call.As<api::CuCtxSetLimitCall>().limit != kPendingLaunches) return asked;
+  return FreeOnCardChanged(t_free_before) ? asked : 0;
+}
+
 void SliceRules::KeepLimit(const Call& call, uint64_t bytes, slice::Ledger& ledger) {
-  if (call.As<api::CuCtxSetLimitCall>().limit == kStackSize) ledger.Advance(bytes);
+  if (call.As<api::CuCtxSetLimitCall>().limit != kHeapSize) ledger.Advance(bytes);
 }
 
 // The driver takes the heap when a kernel that may allocate is first launched; nobody can tell

@@ -401,13 +401,17 @@ FAKE(CuMemPoolCreate) {
     End(call);
   });
 }
-constexpr uint32_t kStack = 0, kPrintf = 1, kHeap = 2;
+constexpr uint32_t kStack = 0, kPrintf = 1, kHeap = 2, kPending = 4;
+// Of launches by kernels that wait. As measured on an H200, where a kernel launches others.
+constexpr uint64_t kFirstPending = 2048, kOfPending = 9384;
 FAKE(CuCtxGetLimit) {
   Context* const context = Current();
   if (!context) return End(call, cu::CUDA_ERROR_INVALID_CONTEXT);
   *call.pvalue = call.limit == kStack  ? context->room
                  : call.limit == kHeap ? context->heap_bytes
-                                       : context->limits[call.limit].first;
+                 : call.limit == kPending && !context->limits.contains(kPending)
+                     ? kFirstPending
+                     : context->limits[call.limit].first;
   End(call);
 }
 // What is printed lies on the host. Of the other limits it is only supposed that they take what
@@ -422,7 +426,10 @@ FAKE(CuCtxSetLimit) {
     if (!context->heap) context->heap_bytes = call.value;
     return End(call, context->heap ? cu::CUDA_ERROR_INVALID_VALUE : kOk);
   }
-  const uint64_t bytes = call.limit == kPrintf ? 0 : call.value;
+  const uint64_t bytes = call.limit == kPrintf        ? 0
+                         : call.limit != kPending     ? call.value
+                         : call.value > kFirstPending ? (call.value - kFirstPending) * kOfPending
+                                                      : 0;
   auto& [value, taken] = context->limits[call.limit];
   taken.reset();
   if (bytes > kBlock && !(taken = TakeMemory(context->card, RoundUp(bytes, kBlock)))) {

@@ -60,6 +60,7 @@ std::shared_ptr<Module> NewModule(const void* image) {
   made->memory = std::move(memory);
   made->room = BytesIn(text, ".local");
   made->allocates = text && strstr(text, "malloc");
+  made->waiting = RoundUp(BytesIn(text, "lazily"), kBlock);
   Register(made);
   if (Context* context = Current()) context->modules.push_back(made);
   return made;
@@ -80,7 +81,17 @@ bool SetRoom(Context& context, uint64_t each) {
   return true;
 }
 
+bool LoadCodeOf(const Function& function) {
+  const std::shared_ptr<Module> module = function.module.lock();
+  if (!module) return true;
+  std::lock_guard<std::mutex> lock(module->mu);
+  if (module->waiting == 0 || module->loaded) return true;
+  module->loaded = TakeMemory(CurrentCard(), module->waiting);
+  return module->loaded != nullptr;
+}
+
 bool MakeRoom(Context* context, const Function& function) {
+  if (!LoadCodeOf(function)) return false;
   if (!context) return true;
   if (function.room > context->room && !SetRoom(*context, function.room)) return false;
   if (!function.allocates || context->heap) return true;
@@ -90,7 +101,11 @@ bool MakeRoom(Context* context, const Function& function) {
 
 void FreeModulesOf(Context& context) {
   for (const auto& each : context.modules) {
-    if (const std::shared_ptr<Module> module = each.lock()) module->memory.reset();
+    const std::shared_ptr<Module> module = each.lock();
+    if (!module) continue;
+    module->memory.reset();
+    std::lock_guard<std::mutex> lock(module->mu);
+    module->loaded.reset();
   }
   context.modules.clear();
 }

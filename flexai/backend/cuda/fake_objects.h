@@ -98,6 +98,8 @@ struct Context : Object {
   std::shared_ptr<Queue> default_stream;
   std::map<std::thread::id, std::shared_ptr<Queue>> thread_streams;
   std::vector<std::weak_ptr<Queue>> streams;
+  std::vector<std::shared_ptr<struct Taken>> stream_blocks;  // once streams take memory
+  uint64_t streams_made = 0;
   std::vector<fake::TaskPtr> left;  // last work of streams that were destroyed before its end
   explicit Context(int in_card) : card(in_card) {}
   ~Context() override { SharedCard::Instance(card).Give(bytes); }
@@ -180,8 +182,11 @@ struct Function : Object {
   std::string name;
   uint64_t room = 0;  // that each of its threads needs
   bool allocates = false;
+  std::weak_ptr<Module> module;
   std::shared_ptr<Function> function;  // of a library's kernel: the same each time
 };
+/// Loads the code that waited for the function's first launch; whether the card has room for it.
+bool LoadCodeOf(const Function& function);
 /// Takes what a launch of the function needs beside its work, as the driver does; whether the card
 /// has it.
 bool MakeRoom(Context* context, const Function& function);
@@ -204,6 +209,8 @@ struct Exec : Object {
   uint64_t bytes = 0;
   uint64_t items = 0;
   bool mapped = false;
+  std::shared_ptr<Taken> own;                        // what many nodes take
+  std::vector<std::shared_ptr<Function>> functions;  // that it launches
 };
 /// An address range that nothing stands behind yet; 0 if the process has none left.
 uint64_t ReserveAddresses(uint64_t bytes);
@@ -221,6 +228,9 @@ struct Module : Object {
   std::map<std::string, uint64_t> globals;
   uint64_t room = 0;  // that each thread of its kernels needs, and whether they may allocate
   bool allocates = false;
+  std::mutex mu;         // guards what follows
+  uint64_t waiting = 0;  // bytes of code that is loaded at the first launch
+  std::shared_ptr<Taken> loaded;
 };
 /// Code, which takes memory, as its own data does; null where the card is full.
 std::shared_ptr<Module> NewModule(const void* image);

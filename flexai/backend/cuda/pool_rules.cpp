@@ -59,6 +59,7 @@ void FindPool(Source* from) {
 
 // Between Asks and Keep of one call, on one thread.
 thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
+thread_local uint64_t t_room __attribute__((tls_model("initial-exec"))) = 0;
 
 }  // namespace
 
@@ -79,13 +80,35 @@ bool SliceRules::AsksPool(Call& call, uint64_t* bytes) {
   return true;
 }
 
+// Room for the threads of its kernels was made when it was made executable, and may have been given
+// back since.
+uint64_t SliceRules::AsksRoom(const Call& call) {
+  if (!thread_memory_.MayGrow() || BaseName(call.info().name) != "cuGraphLaunch") return 0;
+  const CaptureSafe safe;
+  if (!thread_memory_.IsKnown()) LookAtThreadMemory();
+  return thread_memory_.GrowthForNeed(graphs_.NeedOf(call.handle()));
+}
+
 bool SliceRules::AsksGraph(Call& call, uint64_t* bytes) {
   const uint64_t exec = call.handle();
   const uint64_t most = graphs_.BytesOf(exec);
-  if (most == 0) return false;
-  t_reserve = Reserves::GraphKey(graphs_.DeviceOf(exec));
-  *bytes = graphs_.MayGrow(exec) ? reserves_.Plan(t_reserve, most, kPoolStep) : 0;
-  return true;
+  t_room = AsksRoom(call);
+  t_reserve = most > 0 ? Reserves::GraphKey(graphs_.DeviceOf(exec)) : 0;
+  *bytes = t_room;
+  if (most > 0 && graphs_.MayGrow(exec)) *bytes += reserves_.Plan(t_reserve, most, kPoolStep);
+  return most > 0 || t_room > 0;
+}
+
+uint64_t SliceRules::HeldByGraph(const Call& call, uint64_t asked) {
+  return t_room + (t_reserve != 0 ? HeldInReserve(call, asked - t_room) : 0);
+}
+
+void SliceRules::KeepOfGraph(const Call& call, uint64_t bytes, slice::Ledger& ledger) {
+  if (t_reserve != 0) {
+    reserves_.Keep(t_reserve, bytes - t_room);
+    graphs_.Launched(call.handle());
+  }
+  if (t_room != 0) RoomMade(t_room, ledger);
 }
 
 void SliceRules::PoolMade(const Call& call) {
@@ -107,7 +130,6 @@ uint64_t SliceRules::HeldInReserve(const Call& call, uint64_t asked) {
 
 void SliceRules::KeepInReserve(const Call& call, uint64_t bytes, slice::Ledger& ledger) {
   reserves_.Keep(t_reserve, bytes);
-  if (DoesOf(call) == Does::kLaunchGraph) return graphs_.Launched(call.handle());
   reserves_.KeepPiece(call.created(), RoundUp(call.charge(), kPieceStep), t_reserve);
   reserves_.Settle(t_reserve, ledger);
 }
@@ -148,36 +170,43 @@ int SliceRules::DeviceOfGraph(const Call& call) const {
   return Graphs::Look(graph).device;
 }
 
-void SliceRules::LearnGraph(Call& call) {
-  const CaptureSafe safe;
-  const auto learn = [&](const auto* exec, api::CUgraph graph) {
-    if (exec) graphs_.Learn(reinterpret_cast<uint64_t>(*exec), graph);
-  };
+// The executable graph that the call has made, or has changed.
+uint64_t SliceRules::ExecLearnt(const Call& call) const {
+  const auto made = [](const auto* exec) { return exec ? intercept::ToWord(*exec) : 0; };
   switch (call.info().index) {
     case api::CuGraphInstantiateCall::kIndex:
-      return learn(call.As<api::CuGraphInstantiateCall>().phGraphExec,
-                   call.As<api::CuGraphInstantiateCall>().hGraph);
+      return made(call.As<api::CuGraphInstantiateCall>().phGraphExec);
     case api::CuGraphInstantiate_v2Call::kIndex:
-      return learn(call.As<api::CuGraphInstantiate_v2Call>().phGraphExec,
-                   call.As<api::CuGraphInstantiate_v2Call>().hGraph);
+      return made(call.As<api::CuGraphInstantiate_v2Call>().phGraphExec);
     case api::CuGraphInstantiateWithFlagsCall::kIndex:
-      return learn(call.As<api::CuGraphInstantiateWithFlagsCall>().phGraphExec,
-                   call.As<api::CuGraphInstantiateWithFlagsCall>().hGraph);
+      return made(call.As<api::CuGraphInstantiateWithFlagsCall>().phGraphExec);
     case api::CuGraphInstantiateWithParamsCall::kIndex:
-      return learn(call.As<api::CuGraphInstantiateWithParamsCall>().phGraphExec,
-                   call.As<api::CuGraphInstantiateWithParamsCall>().hGraph);
+      return made(call.As<api::CuGraphInstantiateWithParamsCall>().phGraphExec);
     case api::CuGraphInstantiateWithParams_ptszCall::kIndex:
-      return learn(call.As<api::CuGraphInstantiateWithParams_ptszCall>().phGraphExec,
-                   call.As<api::CuGraphInstantiateWithParams_ptszCall>().hGraph);
+      return made(call.As<api::CuGraphInstantiateWithParams_ptszCall>().phGraphExec);
     case api::CuGraphExecUpdateCall::kIndex:
-      return learn(&call.As<api::CuGraphExecUpdateCall>().hGraphExec,
-                   call.As<api::CuGraphExecUpdateCall>().hGraph);
+      return made(&call.As<api::CuGraphExecUpdateCall>().hGraphExec);
     case api::CuGraphExecUpdate_v2Call::kIndex:
-      return learn(&call.As<api::CuGraphExecUpdate_v2Call>().hGraphExec,
-                   call.As<api::CuGraphExecUpdate_v2Call>().hGraph);
+      return made(&call.As<api::CuGraphExecUpdate_v2Call>().hGraphExec);
     default:
-      return;
+      return 0;
   }
+}
+
+void SliceRules::LearnGraph(Call& call) {
+  const uint64_t exec = ExecLearnt(call);
+  const api::CUgraph graph = GraphLearnt(call);
+  if (exec == 0) return;
+  const CaptureSafe safe;
+  graphs_.Learn(exec, graph, ThreadMemory::NeedOf(graph));
+}
+
+// What was changed cannot be changed back: it counts, limit or not.
+void SliceRules::UndoGraph(const Call& call) {
+  const uint64_t exec = ExecLearnt(call);
+  if (exec == 0 || BaseName(call.info().name) == "cuGraphExecUpdate") return;
+  graphs_.Forget(exec);
+  Real().cuGraphExecDestroy(reinterpret_cast<api::CUgraphExec>(exec));
 }
 
 }  // namespace flexai::backend::cuda

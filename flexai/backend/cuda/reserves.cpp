@@ -294,9 +294,14 @@ std::vector<uint64_t> Graphs::KernelsIn(api::CUgraph graph) {
   return kernels;
 }
 
-void Graphs::Learn(uint64_t exec, api::CUgraph graph) {
+void Graphs::Learn(uint64_t exec, api::CUgraph graph, uint64_t need) {
   const Nodes nodes = Look(graph);
   std::lock_guard<std::mutex> lock(mu_);
+  if (need > 0) {
+    needs_[exec] = need;
+  } else {
+    needs_.erase(exec);
+  }
   if (nodes.bytes == 0) {
     execs_.erase(exec);
     return;
@@ -306,9 +311,15 @@ void Graphs::Learn(uint64_t exec, api::CUgraph graph) {
 }
 
 void Graphs::Forget(uint64_t exec) {
-  if (!any_.load(std::memory_order_relaxed)) return;
   std::lock_guard<std::mutex> lock(mu_);
   execs_.erase(exec);
+  needs_.erase(exec);
+}
+
+uint64_t Graphs::NeedOf(uint64_t exec) {
+  std::lock_guard<std::mutex> lock(mu_);
+  const auto found = needs_.find(exec);
+  return found == needs_.end() ? 0 : found->second;
 }
 
 uint64_t Graphs::BytesOf(uint64_t exec) {

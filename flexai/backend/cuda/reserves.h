@@ -117,8 +117,9 @@ class Reserves {
 /// Thread: any; takes its own lock.
 class Graphs {
  public:
-  /// `exec` was made from `graph`, or changed to it: its memory nodes are counted.
-  void Learn(uint64_t exec, api::CUgraph graph);
+  /// `exec` was made from `graph`, or changed to it: its memory nodes are counted. A thread of its
+  /// kernels needs `need`.
+  void Learn(uint64_t exec, api::CUgraph graph, uint64_t need);
   void Forget(uint64_t exec);
   /// What the memory nodes of a graph take, in sum, and on which card: that of the first.
   struct Nodes {
@@ -132,6 +133,8 @@ class Graphs {
   uint64_t BytesOf(uint64_t exec);
   /// The card that they are on.
   int DeviceOf(uint64_t exec);
+  /// What a thread of its kernels needs at most.
+  uint64_t NeedOf(uint64_t exec);
   /// Whether a launch of `exec` may take more than the driver has reserved for it before.
   bool MayGrow(uint64_t exec);
   void Launched(uint64_t exec);
@@ -147,8 +150,9 @@ class Graphs {
   template <class F>
   static void ForEachNode(api::CUgraph graph, int depth, const F& f);
 
-  std::mutex mu_;  // guards execs_
+  std::mutex mu_;  // guards execs_ and needs_
   std::unordered_map<uint64_t, Exec> execs_;
+  std::unordered_map<uint64_t, uint64_t> needs_;
   std::atomic<uint64_t> trims_{0};
   std::atomic<bool> any_{false};  // no graph with memory nodes yet: launches look no further
 };

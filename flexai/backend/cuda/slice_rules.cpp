@@ -124,6 +124,9 @@ constinit const std::pair<std::string_view, SliceRules::Does> SliceRules::kDoes[
     {"cuModuleEnumerateFunctions", Does::kGetKernel},
     {"cuLibraryGetKernel", Does::kGetKernel},
     {"cuLibraryEnumerateKernels", Does::kGetKernel},
+    {"cuStreamCreate", Does::kCreateStream},
+    {"cuStreamCreateWithPriority", Does::kCreateStream},
+    {"cuGreenCtxStreamCreate", Does::kCreateStream},
     {"cuCtxSetLimit", Does::kSetLimit},
     {"cuGraphInstantiate", Does::kLearnGraph},
     {"cuGraphInstantiateWithFlags", Does::kLearnGraph},
@@ -185,9 +188,12 @@ void SliceRules::AfterStart(Call& call) {
       return AsksGraph(call, bytes);
     case Does::kCreateContext:
       return AsksContext(call, bytes);
+    case Does::kCreateStream:
+      return AsksStream(bytes);
     case Does::kLaunch:
       return AsksLaunch(call, bytes);
     case Does::kLearnGraph:
+      MeasuresFromHere();
       *bytes = thread_memory_.GrowthFor(GraphLearnt(call));
       return *bytes > 0;
     case Does::kSetLimit:
@@ -204,6 +210,7 @@ void SliceRules::BeforeWatched(Call& call) {
   queues_.Before(call);
   if (DoesOf(call) == Does::kLoadCode) t_free_before = FreeOnCard();
   if (DoesOf(call) == Does::kUnloadCode) ThreadMemory::ForgetCode(call.handle());
+  if (call.info().event == intercept::Event::kContextDestroy) ThreadMemory::ForgetUnloaded();
 }
 
 void SliceRules::Failed(Call& call) {
@@ -236,8 +243,13 @@ bool SliceRules::Recover(slice::Ledger& ledger) {
       return holdings_.KeepRange(call.created(), PitchedBytes(call, /*after=*/true), false,
                                  queues_.CurrentKey());
     case Does::kAllocateFromPool:
-    case Does::kLaunchGraph:
       return HeldInReserve(call, asked);
+    case Does::kLaunchGraph:
+      return HeldByGraph(call, asked);
+    case Does::kCreateStream:
+      return HeldByStream(asked);
+    case Does::kSetLimit:
+      return HeldByLimit(call, asked);
     default:
       return asked;
   }
@@ -253,15 +265,18 @@ bool SliceRules::Recover(slice::Ledger& ledger) {
     case Does::kCreatePhysical:
       return holdings_.KeepPhysical(call.created(), bytes);
     case Does::kAllocateFromPool:
-    case Does::kLaunchGraph:
       return KeepInReserve(call, bytes, ledger);
+    case Does::kLaunchGraph:
+      return KeepOfGraph(call, bytes, ledger);
+    case Does::kCreateStream:
+      if (bytes == 0) return;
+      ledger.TookUnforeseen();
+      return ledger.Advance(bytes);
     case Does::kCreateContext:
       return ledger.Advance(bytes);
     case Does::kLaunch:
     case Does::kLearnGraph:
-      ledger.Advance(bytes);
-      thread_memory_.Made();
-      return LookAtThreadMemory();
+      return RoomMade(bytes, ledger);
     case Does::kSetLimit:
       return KeepLimit(call, bytes, ledger);
     default:
@@ -282,6 +297,8 @@ void SliceRules::Undo(Call& call) {
     UnloadCode(call);
   } else if (DoesOf(call) == Does::kSetLimit) {
     RestoreLimit(call);
+  } else if (DoesOf(call) == Does::kLearnGraph) {
+    UndoGraph(call);
   } else if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     Real().cuDevicePrimaryCtxRelease_v2(call.As<api::CuDevicePrimaryCtxRetainCall>().dev);
   } else if (call.info().index == api::CuGreenCtxCreateCall::kIndex) {
@@ -369,7 +386,8 @@ bool SliceRules::AfterWatched(Call& call) {
       if (ledger) ledger->Advance(0);
       return false;
     case Does::kGetKernel:
-      ThreadMemory::Learn(call);
+      // Its code is loaded when it is first launched.
+      if (ThreadMemory::Learn(call) && ledger) ledger->TookUnforeseen();
       LookAtThreadMemory();
       return false;
     case Does::kLoadCode:

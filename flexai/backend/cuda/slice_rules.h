@@ -33,6 +33,7 @@ class SliceRules : public slice::Rules {
   void Dropped(intercept::Call& call, slice::Ledger& ledger) override;
   void Hold(intercept::Call& call) override;
   bool TookUnmeasured(intercept::Call& call) override;
+  void TakeForeseen() override { ThreadMemory::LoadCode(); }
   void BeforeStart(intercept::Call&) override {}
   void AfterStart(intercept::Call& call) override;
   /// Asks the driver about work that nobody waits for. Thread: one of our own.
@@ -97,6 +98,7 @@ class SliceRules : public slice::Rules {
     kGetKernel,
     kSetLimit,
     kLearnGraph,
+    kCreateStream,
   };
   static const std::pair<std::string_view, Does> kDoes[];
   static Does Learn(const char* name);
@@ -109,16 +111,26 @@ class SliceRules : public slice::Rules {
   uint64_t HeldInReserve(const intercept::Call& call, uint64_t asked);
   void KeepInReserve(const intercept::Call& call, uint64_t bytes, slice::Ledger& ledger);
   static void UndoInPool(intercept::Call& call, api::CUdeviceptr_v2 address);
+  uint64_t AsksRoom(const intercept::Call& call);
+  uint64_t HeldByGraph(const intercept::Call& call, uint64_t asked);
+  void KeepOfGraph(const intercept::Call& call, uint64_t bytes, slice::Ledger& ledger);
   void LearnGraph(intercept::Call& call);
+  void UndoGraph(const intercept::Call& call);
+  uint64_t ExecLearnt(const intercept::Call& call) const;
   api::CUgraph GraphLearnt(const intercept::Call& call) const;
+  bool MeasuresFromHere();
+  bool AsksStream(uint64_t* bytes);
+  uint64_t HeldByStream(uint64_t asked);
   bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
   bool AsksLaunch(intercept::Call& call, uint64_t* bytes);
   bool AsksLimit(const intercept::Call& call, uint64_t* bytes);
+  static uint64_t HeldByLimit(const intercept::Call& call, uint64_t asked);
   void KeepLimit(const intercept::Call& call, uint64_t bytes, slice::Ledger& ledger);
   void LimitSet(const intercept::Call& call);
   static void RestoreLimit(const intercept::Call& call);
   bool SettleHeaps(slice::Ledger& ledger);
   void SettleHeapsNowAndThen(slice::Ledger& ledger);
+  void RoomMade(uint64_t bytes, slice::Ledger& ledger);
   void LookAtThreadMemory();
   uint64_t GoneContext(const intercept::Call& call);
   void ContextEnded(const intercept::Call& call, slice::Ledger* ledger);

@@ -37,6 +37,7 @@ struct Need {
 struct Kernels {
   std::mutex mu;
   std::unordered_map<uint64_t, Need> needs;
+  std::vector<uint64_t> unloaded;  // perhaps: the driver loads code at the first launch
 };
 Kernels& TheKernels() {
   static auto* const kernels = new Kernels;
@@ -62,7 +63,7 @@ std::optional<uint64_t> Asked(api::CUkernel kernel) {
   return static_cast<uint64_t>(std::max(bytes, 0));
 }
 
-uint64_t NeedOf(uint64_t kernel) {
+uint64_t NeedOfKernel(uint64_t kernel) {
   Kernels& kernels = TheKernels();
   {
     std::lock_guard<std::mutex> lock(kernels.mu);
@@ -109,9 +110,10 @@ uint64_t ThreadsAtOnce(int device) {
 
 constinit std::atomic<uint64_t> ThreadMemory::most_needed_{0};
 
-void ThreadMemory::Learn(const Call& call) {
+bool ThreadMemory::Learn(const Call& call) {
   const CaptureSafe safe;
-  const auto learn = [](const auto* made, size_t count, const auto& code) {
+  bool is_new = false;
+  const auto learn = [&is_new](const auto* made, size_t count, const auto& code) {
     for (size_t i = 0; made && i < count; ++i) {
       const std::optional<uint64_t> need = made[i] ? Asked(made[i]) : std::nullopt;
       if (!need) continue;
@@ -121,31 +123,41 @@ void ThreadMemory::Learn(const Call& call) {
       Kernels& kernels = TheKernels();
       std::lock_guard<std::mutex> lock(kernels.mu);
       constexpr bool kInLibrary = std::is_same_v<decltype(made), const api::CUkernel*>;
-      kernels.needs[intercept::ToWord(made[i])] = {*need, intercept::ToWord(code), kInLibrary};
+      const uint64_t kernel = intercept::ToWord(made[i]);
+      const Need told = {*need, intercept::ToWord(code), kInLibrary};
+      if (!kernels.needs.insert_or_assign(kernel, told).second) continue;
+      is_new = true;
+      // Who has all of a library's launches few of them.
+      if (count == 1) kernels.unloaded.push_back(kernel);
     }
   };
   switch (call.info().index) {
     case api::CuModuleGetFunctionCall::kIndex: {
       const auto& c = call.As<api::CuModuleGetFunctionCall>();
-      return learn(c.hfunc, 1, c.hmod);
+      learn(c.hfunc, 1, c.hmod);
+      break;
     }
     case api::CuLibraryGetKernelCall::kIndex: {
       const auto& c = call.As<api::CuLibraryGetKernelCall>();
-      return learn(c.pKernel, 1, c.library);
+      learn(c.pKernel, 1, c.library);
+      break;
     }
     case api::CuModuleEnumerateFunctionsCall::kIndex: {
       const auto& c = call.As<api::CuModuleEnumerateFunctionsCall>();
       const size_t count = Least(c.numFunctions, Real().cuModuleGetFunctionCount, c.mod);
-      return learn(c.functions, count, c.mod);
+      learn(c.functions, count, c.mod);
+      break;
     }
     case api::CuLibraryEnumerateKernelsCall::kIndex: {
       const auto& c = call.As<api::CuLibraryEnumerateKernelsCall>();
       const size_t count = Least(c.numKernels, Real().cuLibraryGetKernelCount, c.lib);
-      return learn(c.kernels, count, c.lib);
+      learn(c.kernels, count, c.lib);
+      break;
     }
     default:
-      return;
+      break;
   }
+  return is_new;
 }
 
 // A program may launch a library's kernel as it is, or as its function in the current context.
@@ -184,18 +196,48 @@ void ThreadMemory::ForgetCode(uint64_t code) {
   });
 }
 
+// Locked, so that what is loaded does not go away meanwhile.
+void ThreadMemory::LoadCode() {
+  const api::Real& real = Real();
+  if (!real.cuFuncLoad || !real.cuKernelGetFunction) return;
+  const CaptureSafe safe;
+  Kernels& kernels = TheKernels();
+  std::lock_guard<std::mutex> lock(kernels.mu);
+  for (const uint64_t kernel : std::exchange(kernels.unloaded, {})) {
+    const auto need = kernels.needs.find(kernel);
+    if (need == kernels.needs.end()) continue;
+    auto function = reinterpret_cast<api::CUfunction>(kernel);
+    if (need->second.in_library &&
+        real.cuKernelGetFunction(&function, reinterpret_cast<api::CUkernel>(kernel)) !=
+            api::CUDA_SUCCESS) {
+      continue;
+    }
+    real.cuFuncLoad(function);
+  }
+}
+
+void ThreadMemory::ForgetUnloaded() {
+  Kernels& kernels = TheKernels();
+  std::lock_guard<std::mutex> lock(kernels.mu);
+  kernels.unloaded.clear();
+}
+
+uint64_t ThreadMemory::NeedOf(api::CUgraph graph) {
+  if (!graph || most_needed_.load(std::memory_order_relaxed) == 0) return 0;
+  const CaptureSafe safe;
+  uint64_t need = 0;
+  for (const uint64_t kernel : Graphs::KernelsIn(graph)) {
+    need = std::max(need, NeedOfKernel(kernel));
+  }
+  return need;
+}
+
 uint64_t ThreadMemory::GrowthFor(uint64_t kernel) {
-  if (!MayGrow()) return 0;
-  const uint64_t need = NeedOf(kernel);
-  return need > KnownRoom() ? GrowthTo(need) : 0;
+  return MayGrow() ? GrowthForNeed(NeedOfKernel(kernel)) : 0;
 }
 
 uint64_t ThreadMemory::GrowthFor(api::CUgraph graph) {
-  if (!MayGrow() || !graph) return 0;
-  const CaptureSafe safe;
-  uint64_t need = 0;
-  for (const uint64_t kernel : Graphs::KernelsIn(graph)) need = std::max(need, NeedOf(kernel));
-  return need > KnownRoom() ? GrowthTo(need) : 0;
+  return MayGrow() ? GrowthForNeed(NeedOf(graph)) : 0;
 }
 
 // A block more than the sum: parts of blocks that there are.

@@ -21,10 +21,18 @@ namespace flexai::backend::cuda {
 /// Units: bytes. Thread: any, many at a time.
 class ThreadMemory {
  public:
-  /// Looks up what the kernels need that `call` has given to the program.
-  static void Learn(const intercept::Call& call);
+  /// Looks up what the kernels need that `call` has given to the program. Whether it did not have
+  /// one of them before.
+  static bool Learn(const intercept::Call& call);
   /// A module or library goes: the handles of its kernels may come to name others, unheard.
   static void ForgetCode(uint64_t code);
+  /// Has the driver load the code of kernels that the program has, which it does at their first
+  /// launch otherwise. Thread: any with a current context.
+  static void LoadCode();
+  /// A context is about to end: no function is loaded any more that is not yet.
+  static void ForgetUnloaded();
+  /// What a thread of a graph's kernels needs at most.
+  static uint64_t NeedOf(api::CUgraph graph);
 
   /// Whether a kernel may need more room than there is, as far as is known.
   bool MayGrow() const {
@@ -38,6 +46,10 @@ class ThreadMemory {
   uint64_t GrowthFor(uint64_t kernel);
   /// The same of a graph that is made executable.
   uint64_t GrowthFor(api::CUgraph graph);
+  /// The same of a kernel whose threads need `each`.
+  uint64_t GrowthForNeed(uint64_t each) {
+    return MayGrow() && each > KnownRoom() ? GrowthTo(each) : 0;
+  }
   /// The same of room for `each` thread.
   uint64_t GrowthTo(uint64_t each);
 

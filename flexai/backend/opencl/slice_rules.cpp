@@ -272,6 +272,16 @@ void SliceRules::Drop(Call& call, slice::Ledger& ledger) {
   if (const uint64_t bytes = Forget(call.dropped()); bytes > 0) ledger.Release(bytes);
 }
 
+bool SliceRules::MayLoadCode(const intercept::FnInfo& info) {
+  return info.event == intercept::Event::kModuleLoad ||
+         info.index == api::ClCreateKernelCall::kIndex ||
+         info.index == api::ClCreateKernelsInProgramCall::kIndex;
+}
+
+void SliceRules::TookUnforeseen() {
+  if (slice::Ledger* ledger = tenant_->ledger(); ledger && OnOther()) ledger->TookUnforeseen();
+}
+
 void SliceRules::BeforeStart(Call& call) {
   if (present_as_gpu_) ShowCpuAsGpu(call);
   if (OnOther()) {
@@ -288,7 +298,10 @@ void SliceRules::AfterStart(Call& call) {
   WorkerFreeze::EndMark();
   if (OnOther()) {
     const bool queue = call.info().event == intercept::Event::kStreamCreate;
-    if (queue && call.ok()) queues_.Made(call.created());
+    if (queue && call.ok()) {
+      queues_.Made(call.created());
+      TookUnforeseen();
+    }
     tenant_->PublishWorkers();
     return;
   }

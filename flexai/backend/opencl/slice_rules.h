@@ -48,19 +48,28 @@ class SliceRules : public slice::Rules {
     BeforeWatched(call);
     return true;
   }
-  void Launched(intercept::Call& call) override { AfterWatched(call); }
-  bool Watches(const intercept::FnInfo& info) override { return queues_.Watches(info); }
+  void Launched(intercept::Call& call) override {
+    if (OnOther()) queues_.After(call);
+  }
+  bool Watches(const intercept::FnInfo& info) override {
+    return queues_.Watches(info) || MayLoadCode(info);
+  }
   void BeforeWatched(intercept::Call& call) override {
     if (OnOther()) queues_.Before(call);
   }
   bool AfterWatched(intercept::Call& call) override {
-    if (OnOther()) queues_.After(call);
+    Launched(call);
+    if (MayLoadCode(call.info())) TookUnforeseen();
     return false;
   }
   bool TookUnmeasured(intercept::Call& call) override;
 
  private:
   bool OnOther() const { return card_.load(std::memory_order_relaxed) == Card::kOther; }
+  /// At once, or when a kernel is first launched.
+  static bool MayLoadCode(const intercept::FnInfo& info);
+  /// See slice::Ledger.
+  void TookUnforeseen();
   uint64_t BytesOf(intercept::Call& call) const;
   uint64_t ContextBytes() const;
   void AnswerAboutDevice(intercept::Call& call, const slice::Ledger& ledger) const;
