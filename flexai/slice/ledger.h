@@ -50,8 +50,6 @@ class Ledger {
   void TookUnforeseen();
   /// Whether less than `kNear` was left after what was last reserved.
   bool was_near() const { return near_.load(std::memory_order_relaxed); }
-  /// The same of now, whoever reserved.
-  bool IsNear() const { return free_bytes() < kNear; }
   /// Whether some process took anything unforeseen since Compared.
   bool MustCompare(uint64_t* times) const;
   /// The books were compared after MustCompare told `times`.

@@ -1,4 +1,4 @@
-// What NVIDIA's management library says that this process holds on a card: past a slice, which
+// What NVIDIA's management library says that a process holds on a card: past a slice, which
 // would answer with its own books.
 #pragma once
 
@@ -37,14 +37,14 @@ class Held {
   }
 
   /// Units: bytes. 0: the library does not tell.
-  uint64_t Bytes() const {
+  uint64_t Bytes(pid_t pid = getpid()) const {
     std::vector<api::nvml::nvmlProcessInfo_t> processes(256);
     unsigned count = 256;
     if (nvml_.nvmlDeviceGetComputeRunningProcesses_v3(device_, &count, processes.data()) != 0) {
       return 0;
     }
     for (unsigned i = 0; i < count; ++i) {
-      if (processes[i].pid == static_cast<unsigned>(getpid())) return processes[i].usedGpuMemory;
+      if (processes[i].pid == static_cast<unsigned>(pid)) return processes[i].usedGpuMemory;
     }
     // In a namespace of its own a process has another number; alone on the card it is the only one.
     return count == 1 ? processes[0].usedGpuMemory : 0;

@@ -55,8 +55,29 @@ TORCH = ("""
     torch.cuda.empty_cache()
     print("after: free", torch.cuda.mem_get_info()[0] >> 20)
 """)
+# The code of the first is loaded when it is launched, and more with each that is new.
+FILLED = """
+    import os, subprocess, torch
+    x = torch.ones(1 << 20, device="cuda")
+    held = []
+    for size in (256 << 20, 32 << 20, 2 << 20):
+        try:
+            while True:
+                held.append(torch.empty(size, dtype=torch.uint8, device="cuda"))
+        except torch.OutOfMemoryError:
+            pass
+    def holds():
+        return int(subprocess.run([*os.environ["CARD_HELD"].split(), str(os.getpid())], capture_output=True, text=True).stdout)
+    first = holds()
+    for work in x.sin_, x.exp_, x.tanh_, x.erf_, x.lgamma_, x.digamma_, x.normal_, x.floor_, x.sigmoid_:
+        work()
+    torch.cuda.synchronize()
+    later, limit = holds(), torch.cuda.mem_get_info()[1]
+    print(f"held {first >> 20} MiB, and {later >> 20} with nine kernels more", "GIVEN more than the slice" if max(first, later) > limit else "")
+"""
 PROGRAMS = {
     "torch": ("".join(TORCH), {}),
+    "torch, filled after its first kernel": (FILLED, {}),
     "torch, expandable segments": ("".join(TORCH), {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}),
     "torch, cudaMallocAsync": (TORCH[0] + TORCH[2], {"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}),
     "torch, compile": ("""
@@ -238,6 +259,19 @@ def matrix(machine, limit, rounds):
     return {"limit_mib": limit, "contexts": made, "rows": rows, "without": without, "peak": int(peak.group(2)) if peak else None, "failed": bool(bad)}
 
 
+def unasked(machine, limit):
+    """What the driver takes although nobody asks for it, in a slice that is nearly full."""
+    ran = machine.run(limit, machine.build / "test/card_unasked", "libcuda.so.1", machine.nvml, timeout=120, env={"FLEXAI_FAKE_STREAMS_IN_BLOCK": "4"})
+    rows = [{"what": what, "made": int(made), "code": int(code), "over_bytes": max(0, int(held) - limit * MIB), "held_mib": int(held) / MIB}
+            for what, made, code, held in re.findall(r"^row (.*) made=(\d+) code=(\d+) held=(\d+)$", ran.stdout, re.M)]
+    bad = ran.returncode != 0 or len(rows) != 4 or any(row["over_bytes"] > 0 or row["code"] != 2 for row in rows)
+    for row in rows:
+        print(f"{row['what']:36} {row['made']:7} {row['held_mib']:10.1f} {row['over_bytes']:9}, then error {row['code']}")
+    if bad:
+        print("!! unasked:", ran.returncode, ran.stdout, ran.stderr, sep="\n")
+    return {"rows": rows, "failed": bad}
+
+
 def look_up(machine, limit, driver):
     """As programs ask, and with a trace, for which all must lead to us."""
     summaries, failed = [], False
@@ -307,6 +341,7 @@ def programs(machine, limit, numba_path):
                 if words is None:
                     found[name] = "not installed"
                     continue
+                env = {**env, "CARD_HELD": f"{machine.build}/test/card_unasked libcuda.so.1 {machine.nvml}"}
                 if name == "numba" and numba_path:
                     env = {**env, "PYTHONPATH": numba_path}
                 running[name] = machine.start(limit, *words, env=env), time.monotonic()
@@ -415,7 +450,7 @@ def main():
         with concurrent.futures.ThreadPoolExecutor() as beside:
             others = beside.submit(programs, machine, limit, options.numba_path) if options.programs else None
             result = {"card": machine.card, "memory": matrix(machine, limit, options.rounds),
-                      "look_up": look_up(machine, limit, machine.driver)}
+                      "unasked": unasked(machine, limit), "look_up": look_up(machine, limit, machine.driver)}
             if others:
                 result["programs"] = others.result()
         if options.startup:
@@ -431,7 +466,7 @@ def main():
         print(f"!! a start was not measured: {failure}")
     bad = [name for name, said in result.get("programs", {}).items() if "FAILED" in said or "GIVEN" in said]
     print(*(f"!! {name} failed" for name in bad), sep="\n")
-    return 1 if result["memory"]["failed"] or result["look_up"]["failed"] or bad or "startup_failed" in result else 0
+    return 1 if any(result[part]["failed"] for part in ("memory", "unasked", "look_up")) or bad or "startup_failed" in result else 0
 
 
 if __name__ == "__main__":

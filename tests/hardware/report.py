@@ -1,9 +1,9 @@
 """The page of results from the JSON of tests/hardware/run: figures beside their bars, misses said."""
 import statistics
 
-HEAD = """# What was measured on real cards
+HEAD = """# What was measured on an {model}
 
-Written by `tests/hardware/run` from `h100-results.json` beside it; what was seen on the way, what was tried and what is only supposed is in
+Written by `tests/hardware/run` from `{stem}.json` beside it; what was seen on the way, what was tried and what is only supposed is in
 [the notes](hardware-notes.md). Everything as root but the row that says otherwise; each part once. What is not on this page was not run on real
 hardware.
 
@@ -197,6 +197,12 @@ def memory(part):
             + f"\nMost bytes over: {over} (bar 0: {verdict(over, 0)}); least usable {usable * 100:.2f} % (bar 99: {verdict(usable, 0.99, True)}); "
               f"{contexts}{f'the driver does not do {without}; ' if without else ''}at most {part['memory']['peak'] / (1 << 20):.0f} MiB held in the random rounds.\n\n"
               f"Look-ups by `cuGetProcAddress(_v2)` beside the driver's own: {part['look_up']['summary']}.\n")
+    if "unasked" in part:
+        rows = part["unasked"]["rows"]
+        over = max((row["over_bytes"] for row in rows), default=0)
+        text += ("\n## What the driver takes although nobody asks\nIn such a slice, nearly full, each until it is refused (`card_unasked`).\n\n"
+                 + table(["what", "made", "held MiB", "bytes over"], [[row["what"], row["made"], f"{row['held_mib']:.0f}", row["over_bytes"]] for row in rows])
+                 + f"\nMost bytes over: {over} (bar 0: {verdict(over, 0)}).\n")
     if "programs" in part:
         said = [[name, "<br>".join(line for line in text.replace("|", "/").splitlines() if line.strip())[:300]] for name, text in part["programs"].items()]
         text += "\n## Programs in the slice\n" + table(["program", "says"], said)
@@ -247,9 +253,10 @@ def faults(part):
             + "\n" + ("Nothing failed.\n" if not part["failed"] else "**Failed**: " + "; ".join(part["failed"]) + "\n"))
 
 
-def page(results):
+def page(results, stem):
     shares = results.get("shares")
     rows = shares["rows"] if shares else []
-    parts = [HEAD, card_line(shares) if shares else "", limits(rows), together(rows), opencl(rows), others(rows), faults(results.get("faults")),
+    model = next(iter(results.values()))["card"]["model"]
+    parts = [HEAD.format(model=model, stem=stem), card_line(shares) if shares else "", limits(rows), together(rows), opencl(rows), others(rows), faults(results.get("faults")),
              probe(results.get("probe")), memory(results.get("memory"))]
     return "\n".join(part for part in parts if part)

@@ -81,7 +81,8 @@ class Contexts(unittest.TestCase):
         self.assertEqual(program.do("retain"), "ok")
         self.assertEqual(program.do("limit_is pending"), "ok 2048")
         self.assertEqual(program.do("limit pending 9000"), "ok")
-        self.assertEqual(program.used(), CONTEXT + pending(9000))
+        self.assertEqual(program.used(), CONTEXT + pending(9000) + 4 * MIB)
+        until("it is in the books", lambda: program.used() == CONTEXT + pending(9000))
         # What does not fit is not tried.
         for number in 30000, 1 << 62:
             self.assertEqual(program.do(f"limit pending {number}"), OUT_OF_MEMORY)
@@ -91,6 +92,7 @@ class Contexts(unittest.TestCase):
         self.assertEqual(program.do("limit pending 4000"), "ok")
         self.assertEqual(program.used(), CONTEXT + pending(4000))
         self.assertEqual(program.do("limit pending 9000"), "ok")
+        until("it is in the books", lambda: program.used() == CONTEXT + pending(9000))
         self.assertEqual(program.do(f"alloc {38 * MIB}"), OUT_OF_MEMORY)
         self.assertEqual(program.do(f"alloc {36 * MIB}"), "ok 0")
         self.assertEqual(program.leave(), 0)

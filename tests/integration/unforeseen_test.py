@@ -82,12 +82,14 @@ class Unforeseen(unittest.TestCase):
 
     def test_graphs_of_many_nodes_count_and_are_refused(self):
         program = self.start(400)
-        self.assertEqual(program.do(f"alloc {96 * MIB}"), "ok 0")
+        self.assertEqual(program.do(f"alloc {94 * MIB}"), "ok 0")
         self.assertEqual(program.do("nodes 100"), "ok")
+        self.assertEqual(program.used(), 394 * MIB)
         self.assertEqual(program.do("nodes 1700"), "ok")  # 4 MiB
-        self.assertEqual(program.used(), 400 * MIB)
+        self.assertEqual(program.used(), 398 * MIB)
         self.assertEqual(program.do("nodes 1700"), OUT_OF_MEMORY)
-        self.assertEqual(program.used(), 400 * MIB)
+        self.assertIn("cuGraphInstantiateWithFlags refused: asked 4 MiB", program.told())
+        self.assertEqual(program.used(), 398 * MIB)
         self.assertEqual(program.do("replay"), "ok")
         self.assertEqual(program.leave(), 0)
 

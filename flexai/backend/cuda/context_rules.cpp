@@ -92,32 +92,25 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
   return *bytes > 0;
 }
 
-// What the driver takes for itself, often nothing, is looked at where the limit is near. Elsewhere
-// it is enough that the books are compared before they come near it.
-bool SliceRules::MeasuresFromHere() {
+// What the driver takes for itself, often nothing and `most` at most, is looked at where the limit
+// is near then. Elsewhere it is enough that the books are compared before they come near it.
+bool SliceRules::MeasuresNear(uint64_t most) {
   slice::Ledger* ledger = tenant_->ledger();
-  const bool near = ledger && ledger->IsNear();
+  const bool near = ledger && ledger->free_bytes() < slice::Ledger::kNear + most;
   t_free_before = near ? FreeOnCard() : 0;
   if (ledger && !near) ledger->TookUnforeseen();
   return near;
 }
 
-// Some streams share a block, which the driver keeps when they are gone: there has to be room for
-// one before, and whether it was taken shows afterwards.
-bool SliceRules::AsksStream(uint64_t* bytes) {
-  *bytes = kBlock;
-  return MeasuresFromHere();
-}
+void SliceRules::Measure() { t_free_before = FreeOnCard(); }
 
-uint64_t SliceRules::HeldByStream(uint64_t asked) {
-  return FreeOnCardChanged(std::exchange(t_free_before, 0)) ? asked : 0;
+bool SliceRules::TookMeasured() {
+  const uint64_t before = std::exchange(t_free_before, 0);
+  return before != 0 && FreeOnCardChanged(before);
 }
 
 bool SliceRules::TookUnmeasured(Call& call) {
   if (DoesOf(call) == Does::kCreateContext) return std::exchange(t_unmeasured, false);
-  if (DoesOf(call) == Does::kLearnGraph) {
-    return t_free_before != 0 && FreeOnCardChanged(std::exchange(t_free_before, 0));
-  }
   if (DoesOf(call) != Does::kSetLimit || !std::exchange(t_unmeasured, false) ||
       !FreeOnCardChanged(t_free_before)) {
     return false;
@@ -191,8 +184,8 @@ bool SliceRules::AsksLimit(const Call& call, uint64_t* bytes) {
     const uint64_t held = holdings_.BytesOf(HeapOf(CurrentContext()));
     *bytes = HeapBytes(c.value) > held ? HeapBytes(c.value) - held : 0;
   } else if (c.limit == kPendingLaunches && t_knows_limit && c.value > t_limit) {
-    *bytes =
-        RoundUp(std::min(intercept::Times(c.value - t_limit, kOfPendingLaunch), kMost), kBlock);
+    const uint64_t more = intercept::Times(c.value - t_limit, kOfPendingLaunch);
+    *bytes = RoundUp(std::min(more, kMost), kBlock) + 2 * kBlock;
     const slice::Ledger* ledger = tenant_->ledger();
     const bool fits = ledger && *bytes <= ledger->free_bytes();
     if (!fits && !TakesPendingLaunches(t_limit)) *bytes = 0;

@@ -57,7 +57,7 @@ void FindPool(Source* from) {
   if (device >= 0 && Real().cuDeviceGetMemPool) Real().cuDeviceGetMemPool(&from->pool, device);
 }
 
-// Between Asks and Keep of one call, on one thread.
+// Between Asks and Keep of one call, on one thread: the reserve, and room for threads of kernels.
 thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
 thread_local uint64_t t_room __attribute__((tls_model("initial-exec"))) = 0;
 
@@ -78,6 +78,27 @@ bool SliceRules::AsksPool(Call& call, uint64_t* bytes) {
   if (reserves_.IsOnHost(t_reserve)) return false;
   *bytes = reserves_.Plan(t_reserve, call.charge(), kPoolStep);
   return true;
+}
+
+// What the driver takes for itself when a graph is made executable it keeps for others, so that
+// nothing could be undone: near the limit there has to be room for it before. Programs change
+// graphs in each of their steps: what that takes is left to the next comparison.
+bool SliceRules::AsksExec(const Call& call, uint64_t* bytes) {
+  const api::CUgraph graph = GraphLearnt(call);
+  t_room = thread_memory_.GrowthFor(graph);
+  *bytes = t_room;
+  if (BaseName(call.info().name) != "cuGraphExecUpdate") {
+    const uint64_t own = Graphs::OwnBytes(graph);
+    if (MeasuresNear(own)) *bytes += own;
+  }
+  return *bytes > 0;
+}
+
+uint64_t SliceRules::HeldByExec(uint64_t asked) { return TookMeasured() ? asked : t_room; }
+
+void SliceRules::KeepOfExec(uint64_t bytes, slice::Ledger& ledger) {
+  if (bytes > t_room) ledger.TookUnforeseen();
+  t_room != 0 ? RoomMade(bytes, ledger) : ledger.Advance(bytes);
 }
 
 // Room for the threads of its kernels was made when it was made executable, and may have been given
@@ -198,15 +219,7 @@ void SliceRules::LearnGraph(Call& call) {
   const api::CUgraph graph = GraphLearnt(call);
   if (exec == 0) return;
   const CaptureSafe safe;
-  graphs_.Learn(exec, graph, ThreadMemory::NeedOf(graph));
-}
-
-// What was changed cannot be changed back: it counts, limit or not.
-void SliceRules::UndoGraph(const Call& call) {
-  const uint64_t exec = ExecLearnt(call);
-  if (exec == 0 || BaseName(call.info().name) == "cuGraphExecUpdate") return;
-  graphs_.Forget(exec);
-  Real().cuGraphExecDestroy(reinterpret_cast<api::CUgraphExec>(exec));
+  graphs_.Learn(exec, graph, thread_memory_.NeedToKnow(graph));
 }
 
 }  // namespace flexai::backend::cuda

@@ -280,6 +280,13 @@ Graphs::Nodes Graphs::Look(api::CUgraph graph) {
   return found;
 }
 
+uint64_t Graphs::OwnBytes(api::CUgraph graph) {
+  constexpr uint64_t kOfNode = 2320;  // 220 to 224 MiB of 100,000 kernels, measured on an H200
+  uint64_t nodes = 0;
+  if (graph) ForEachNode(graph, 0, [&nodes](api::CUgraphNode, api::CUgraphNodeType) { ++nodes; });
+  return RoundUp(nodes * kOfNode, kBlock);
+}
+
 std::vector<uint64_t> Graphs::KernelsIn(api::CUgraph graph) {
   std::vector<uint64_t> kernels;
   if (!Real().cuGraphKernelNodeGetParams_v2) return kernels;

@@ -127,6 +127,8 @@ class Graphs {
     int device = -1;
   };
   static Nodes Look(api::CUgraph graph);
+  /// What the driver takes for itself when a graph is made executable, as far as is known.
+  static uint64_t OwnBytes(api::CUgraph graph);
   /// The kernels that a graph launches, by the handles that it was given.
   static std::vector<uint64_t> KernelsIn(api::CUgraph graph);
   /// Bytes of the memory nodes of `exec`; 0 if there are none.

@@ -18,8 +18,6 @@ namespace {
 
 // Between Asks and Keep of one call, on one thread.
 thread_local uint64_t t_planned __attribute__((tls_model("initial-exec"))) = 0;
-// Between BeforeWatched and AfterWatched.
-thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) = 0;
 // Between Drop and Dropped.
 thread_local Taken t_taken __attribute__((tls_model("initial-exec")));
 thread_local Released t_released __attribute__((tls_model("initial-exec")));
@@ -189,13 +187,13 @@ void SliceRules::AfterStart(Call& call) {
     case Does::kCreateContext:
       return AsksContext(call, bytes);
     case Does::kCreateStream:
-      return AsksStream(bytes);
+      // Some share a block, which the driver keeps when they are gone.
+      *bytes = kBlock;
+      return MeasuresNear(kBlock);
     case Does::kLaunch:
       return AsksLaunch(call, bytes);
     case Does::kLearnGraph:
-      MeasuresFromHere();
-      *bytes = thread_memory_.GrowthFor(GraphLearnt(call));
-      return *bytes > 0;
+      return AsksExec(call, bytes);
     case Does::kSetLimit:
       return AsksLimit(call, bytes);
     default:
@@ -208,7 +206,7 @@ void SliceRules::AfterStart(Call& call) {
 
 void SliceRules::BeforeWatched(Call& call) {
   queues_.Before(call);
-  if (DoesOf(call) == Does::kLoadCode) t_free_before = FreeOnCard();
+  if (DoesOf(call) == Does::kLoadCode) Measure();
   if (DoesOf(call) == Does::kUnloadCode) ThreadMemory::ForgetCode(call.handle());
   if (call.info().event == intercept::Event::kContextDestroy) ThreadMemory::ForgetUnloaded();
 }
@@ -247,7 +245,9 @@ bool SliceRules::Recover(slice::Ledger& ledger) {
     case Does::kLaunchGraph:
       return HeldByGraph(call, asked);
     case Does::kCreateStream:
-      return HeldByStream(asked);
+      return TookMeasured() ? asked : 0;
+    case Does::kLearnGraph:
+      return HeldByExec(asked);
     case Does::kSetLimit:
       return HeldByLimit(call, asked);
     default:
@@ -275,8 +275,9 @@ bool SliceRules::Recover(slice::Ledger& ledger) {
     case Does::kCreateContext:
       return ledger.Advance(bytes);
     case Does::kLaunch:
-    case Does::kLearnGraph:
       return RoomMade(bytes, ledger);
+    case Does::kLearnGraph:
+      return KeepOfExec(bytes, ledger);
     case Does::kSetLimit:
       return KeepLimit(call, bytes, ledger);
     default:
@@ -297,8 +298,6 @@ void SliceRules::Undo(Call& call) {
     UnloadCode(call);
   } else if (DoesOf(call) == Does::kSetLimit) {
     RestoreLimit(call);
-  } else if (DoesOf(call) == Does::kLearnGraph) {
-    UndoGraph(call);
   } else if (call.info().index == api::CuDevicePrimaryCtxRetainCall::kIndex) {
     Real().cuDevicePrimaryCtxRelease_v2(call.As<api::CuDevicePrimaryCtxRetainCall>().dev);
   } else if (call.info().index == api::CuGreenCtxCreateCall::kIndex) {
@@ -392,7 +391,7 @@ bool SliceRules::AfterWatched(Call& call) {
       return false;
     case Does::kLoadCode:
       // It takes what the driver finds right for it, and the data that it declares.
-      return FreeOnCardChanged(t_free_before);
+      return TookMeasured();
     default:
       if (call.info().event == intercept::Event::kContextDestroy) ContextEnded(call, ledger);
       return false;

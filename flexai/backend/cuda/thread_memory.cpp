@@ -223,7 +223,7 @@ void ThreadMemory::ForgetUnloaded() {
 }
 
 uint64_t ThreadMemory::NeedOf(api::CUgraph graph) {
-  if (!graph || most_needed_.load(std::memory_order_relaxed) == 0) return 0;
+  if (!graph) return 0;
   const CaptureSafe safe;
   uint64_t need = 0;
   for (const uint64_t kernel : Graphs::KernelsIn(graph)) {

@@ -31,8 +31,12 @@ class ThreadMemory {
   static void LoadCode();
   /// A context is about to end: no function is loaded any more that is not yet.
   static void ForgetUnloaded();
-  /// What a thread of a graph's kernels needs at most.
-  static uint64_t NeedOf(api::CUgraph graph);
+  /// What a thread of a graph's kernels needs at most, where some kernel needs more than a context
+  /// has from the start, or than there is: programs change graphs in each of their steps.
+  uint64_t NeedToKnow(api::CUgraph graph) const {
+    const bool much = most_needed_.load(std::memory_order_relaxed) > kFirstRoom;
+    return much || MayGrow() ? NeedOf(graph) : 0;
+  }
 
   /// Whether a kernel may need more room than there is, as far as is known.
   bool MayGrow() const {
@@ -65,6 +69,9 @@ class ThreadMemory {
   void Forget(uint64_t context);
 
  private:
+  static constexpr uint64_t kFirstRoom = 1024;
+
+  static uint64_t NeedOf(api::CUgraph graph);
   std::optional<uint64_t> Room();
   uint64_t KnownRoom() const {
     const uint64_t room = room_.load(std::memory_order_relaxed);
