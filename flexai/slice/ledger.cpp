@@ -82,11 +82,6 @@ void Ledger::TookUnforeseen() {
   slot_->unforeseen.fetch_add(1, std::memory_order_relaxed);
 }
 
-bool Ledger::MustCompare(uint64_t* times) const {
-  *times = Unforeseen(*region_);
-  return *times != compared_.load(std::memory_order_relaxed);
-}
-
 void Ledger::Retreat(uint64_t bytes) {
   if (abandoned_.load(std::memory_order_relaxed)) return;
   std::lock_guard<std::mutex> lock(mu_);

@@ -48,12 +48,14 @@ class Ledger {
   /// The driver may have taken memory that nobody could foresee. It does not show before the books
   /// are compared, which is done before they come near the limit. Thread: any.
   void TookUnforeseen();
-  /// Whether less than `kNear` was left after what was last reserved.
-  bool was_near() const { return near_.load(std::memory_order_relaxed); }
-  /// Whether some process took anything unforeseen since Compared.
-  bool MustCompare(uint64_t* times) const;
-  /// The books were compared after MustCompare told `times`.
-  void Compared(uint64_t times) { compared_.store(times, std::memory_order_relaxed); }
+  /// Whether less than `kNear` was left by what was last reserved, and some process may have taken
+  /// anything unforeseen since Compared. `state`: what Compared is to be told then.
+  bool MustCompare(uint64_t* state) const {
+    if (!near_.load(std::memory_order_relaxed)) return false;
+    *state = Unforeseen(*region_);
+    return *state != compared_.load(std::memory_order_relaxed);
+  }
+  void Compared(uint64_t state) { compared_.store(state, std::memory_order_relaxed); }
 
   /// In the child of a fork: the slot is the parent's, so what the child gives up of the objects
   /// that it inherited counts for nothing. Thread: the child's only one.

@@ -116,15 +116,6 @@ bool HasBookings(const Region& region) {
   return false;
 }
 
-uint64_t Unforeseen(const Region& region) {
-  uint64_t times = 0;
-  const uint32_t slots = region.header.slots_used.load(std::memory_order_acquire);
-  for (uint32_t i = 0; i < slots && i < kMaxProcesses; ++i) {
-    times += region.slots[i].unforeseen.load(std::memory_order_relaxed);
-  }
-  return times;
-}
-
 bool InOwnWindow(const RegionHeader& header, Nanos now) {
   const Nanos period = header.window_period.load(std::memory_order_relaxed);
   if (period <= 0) return false;

@@ -131,8 +131,19 @@ uint64_t UsedBytes(const Region& region);
 /// granted. They are up to a second old: it may have given that back, or been granted it since.
 bool HasBookings(const Region& region);
 
-/// How often the driver may have taken memory for the tenant that nobody had asked for.
-uint64_t Unforeseen(const Region& region);
+/// A number that changes when the driver may have taken memory for the tenant that nobody had asked
+/// for. Who held a slot is in it: what one process had taken goes with it, and is not mistaken for
+/// what another has taken since.
+inline uint64_t Unforeseen(const Region& region) {
+  uint64_t state = 0;
+  const uint32_t slots = region.header.slots_used.load(std::memory_order_acquire);
+  for (uint32_t i = 0; i < slots && i < kMaxProcesses; ++i) {
+    const ProcessSlot& slot = region.slots[i];
+    state += slot.unforeseen.load(std::memory_order_relaxed) *
+             (2 * slot.owner.load(std::memory_order_relaxed) + 1);
+  }
+  return state;
+}
 
 /// Whether a tenant without a daemon may compute at `now`.
 bool InOwnWindow(const RegionHeader& header, Nanos now);

@@ -138,7 +138,10 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
   Ledger* ledger = FindLedger(call);
   const auto reserve = [&] { return asked == 0 || ledger->Reserve(asked).ok(); };
   bool granted = ledger && reserve();
-  if (granted && ledger->was_near()) granted = CompareNear(call, *ledger, &asked);
+  uint64_t state = 0;
+  if (granted && asked > 0 && ledger->MustCompare(&state)) {
+    granted = CompareNear(call, *ledger, state, &asked);
+  }
   if (!granted && ledger && rules_->Recover(*ledger)) {
     // What the driver gave back it may need again for this call.
     rules_->Failed(call);
@@ -179,15 +182,14 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
   rules_->Keep(call, held, *ledger);
 }
 
-// What the driver took unforeseen shall show before the last of the slice is given away. Where the
-// books cannot be compared, nothing better is known.
-bool SliceStage::CompareNear(Call& call, Ledger& ledger, uint64_t* asked) {
-  uint64_t times = 0;
-  if (*asked == 0 || !ledger.MustCompare(&times)) return true;
+// What the driver took unforeseen shall show before the last of the slice is given away. Without a
+// daemon nobody knows better than the books, and nobody waits for one.
+bool SliceStage::CompareNear(Call& call, Ledger& ledger, uint64_t state, uint64_t* asked) {
+  if (!tenant_->HearsDaemon()) return true;
   ledger.Release(*asked);
   rules_->TakeForeseen();
   tenant_->CompareBooks();
-  ledger.Compared(times);
+  ledger.Compared(state);
   rules_->Failed(call);
   *asked = 0;
   rules_->Asks(call, asked);

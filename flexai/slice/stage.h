@@ -97,7 +97,7 @@ class alignas(64) SliceStage : public intercept::Stage {
   bool BeforeAlloc(intercept::Call& call);
   void AfterAlloc(intercept::Call& call);
   void CheckUnmeasured(intercept::Call& call);
-  bool CompareNear(intercept::Call& call, Ledger& ledger, uint64_t* asked);
+  bool CompareNear(intercept::Call& call, Ledger& ledger, uint64_t state, uint64_t* asked);
   bool CompareAndTryAgain(intercept::Call& call, Ledger& ledger, uint64_t* asked);
   void TellRefused(const intercept::Call& call, const Ledger& ledger, uint64_t asked);
   void TellNoContext(const intercept::Call& call, const Ledger& ledger, uint64_t takes,

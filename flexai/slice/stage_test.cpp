@@ -267,6 +267,18 @@ TEST_F(StageTest, WhatWasUnforeseenIsComparedBeforeTheLastIsGiven) {
   EXPECT_EQ(rules_.took_foreseen, 2);
 }
 
+TEST_F(StageTest, WithoutADaemonNobodyWaitsForAComparison) {
+  Start<g_chassis<20>>();
+  daemon_.BookWhenCompared(300);
+  tenant_.ledger()->TookUnforeseen();
+  daemon_.region().header.heartbeat = 0;
+  EXPECT_EQ(alloc_(100), toy::TOY_OK);
+  EXPECT_EQ(daemon_.compared(), 0);
+  daemon_.ComeBack();
+  EXPECT_EQ(alloc_(700), toy::TOY_ERROR_MEMORY);
+  EXPECT_GT(daemon_.compared(), 0);
+}
+
 TEST_F(StageTest, FarFromTheLimitNothingIsCompared) {
   Start<g_chassis<19>>();
   daemon_.region().header.memory_limit = 2 * Ledger::kNear;

@@ -182,6 +182,11 @@ bool Tenant::IsSilent(Nanos now) const {
   return silence > kHeartbeatLimit || (socket_ >= 0 && IsClosed(socket_));
 }
 
+bool Tenant::HearsDaemon() const {
+  return region() && MonotonicNow() - region()->header.heartbeat.load(std::memory_order_relaxed) <=
+                         kHeartbeatLimit;
+}
+
 void Tenant::Follow(uint32_t gate) {
   const uint32_t dropped = region()->header.dropped.load(std::memory_order_relaxed);
   if (lever_ && dropped != dropped_) {

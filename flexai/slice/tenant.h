@@ -62,6 +62,8 @@ class Tenant {
   /// Thread: any. Costs a connection and a question to the driver, some milliseconds: for what is
   /// rare.
   bool CompareBooks();
+  /// Whether a daemon showed itself lately, so that a question is worth asking. Thread: any.
+  bool HearsDaemon() const;
 
   /// In the child of a fork: forgets the parent's slot.
   void AfterFork();
