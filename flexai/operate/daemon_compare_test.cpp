@@ -78,6 +78,47 @@ TEST_F(CompareTest, AnswersOnceTheDriverWasAskedAfterwards) {
   EXPECT_EQ(Heard(early), kCompared);
 }
 
+// While a process waits for something unforeseen to show, and its books move: what is beyond all
+// that it may have been granted is sure, and the rest is left to the next comparison.
+TEST_F(CompareTest, WhatIsSureIsBookedThoughTheBooksMove) {
+  const std::string name = Ask(Create(300))["slice"]["slice"];
+  slice::AttachRequest request =
+      slice::ReadSliceVariable((name + ":300:300:0:1:" + std::to_string(getpid()) + ":1").c_str())
+          .value();
+  const int library = Raw();
+  ASSERT_TRUE(slice::SendFrame(library, slice::FrameType::kAttach, &request, sizeof(request)).ok());
+  const auto attached = slice::ReceiveFrame(library, kSoonMs);
+  ASSERT_TRUE(attached.ok());
+  slice::RegionMap page = slice::RegionMap::Open(attached->fd).value();
+  slice::ProcessSlot& slot = page->slots[0];
+  const auto answer = [&](uint64_t bytes) {
+    Answer({{"uuid-0", getpid(), bytes}});
+    EXPECT_TRUE(IsAsked());  // so the answer was taken
+  };
+  ASSERT_TRUE(IsAsked());
+  AnswerNothing();  // to what was asked before we came
+  slot.used = 1000;
+  ASSERT_TRUE(IsAsked());
+  slot.used = 900;
+  answer(1500);
+  EXPECT_EQ(slot.booked, 0u);  // nothing unforeseen: the next comparison tells
+  slot.used = 1000;
+  answer(1400);
+  EXPECT_EQ(slot.booked, 0u);
+  slot.unforeseen = 1;
+  answer(1400);  // to a question from before
+  EXPECT_EQ(slot.booked, 400u);
+  EXPECT_EQ(slot.compared, 0u);
+  slot.used = 900;
+  answer(1500);
+  EXPECT_EQ(slot.booked, 500u);
+  EXPECT_EQ(slot.compared, 0u);
+  answer(1350);
+  EXPECT_EQ(slot.booked, 450u);
+  EXPECT_EQ(slot.compared, 1u);
+  close(library);
+}
+
 // The driver may be asked while a context is being made, which then holds a part of what it will:
 // that is not what using the card takes.
 TEST_F(CompareTest, AHalfMadeContextTellsNothing) {

@@ -34,6 +34,7 @@ void Daemon::AskMeter() {
     const int part = slice->part;
     for (auto& process : slice->processes) {
       const slice::ProcessSlot& slot = slice->region->slots[process->slot];
+      process->asked_unforeseen = slot.unforeseen.load();
       process->asked_used = slot.used.load();
       process->was_asked = true;
       process->has_context =
@@ -124,38 +125,59 @@ void Daemon::OnCardTimes(const std::vector<device::CardTime>& times) {
 }
 
 // A process may hold several slots, one for each library of ours in it: the first gets the booking.
+// While its books move, only what is beyond all that it may have been granted is sure: that is
+// booked if the process waits for more to show, and the rest is left to the next comparison.
 void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
   Process* first = nullptr;
   uint64_t granted = 0;
+  bool moved = false, waits = false;
   for (auto& process : slice.processes) {
     if (process->pid != pid) continue;
     const slice::ProcessSlot& slot = slice.region->slots[process->slot];
     const uint64_t used = slot.used.load(std::memory_order_seq_cst);
-    if (used != process->asked_used || slot.claim.load(std::memory_order_seq_cst) != 0) return;
+    const uint64_t claim = slot.claim.load(std::memory_order_seq_cst);
+    moved |= used != process->asked_used || claim != 0;
+    waits |= slot.compared.load() != process->asked_unforeseen;
     const uint64_t unseen = slot.unseen.load(std::memory_order_seq_cst);
-    granted += used > unseen ? used - unseen : 0;
+    const uint64_t most = std::max(used, process->asked_used) + claim;
+    granted += most > unseen ? most - unseen : 0;
     if (!first) first = process.get();
   }
-  // One that the driver never showed may live in another namespace: nothing is known of it. One
-  // that it showed, and that was granted nothing, holds nothing any more.
-  if (!first || (bytes == 0 && (granted > 0 || !first->shown))) return;
-  first->shown = true;
+  if (moved) {
+    if (!waits || bytes <= granted) return;
+    std::atomic<uint64_t>& booked = slice.region->slots[first->slot].booked;
+    booked.store(std::max(booked.load(), bytes - granted), std::memory_order_seq_cst);
+    return;
+  }
+  if (!first) return;
+  // One that the driver never showed may live in another namespace: nothing is known of it, now or
+  // later. One that it showed, and that was granted nothing, holds nothing any more.
+  if (bytes > 0 || (granted == 0 && first->shown)) Book(slice, *first, bytes, granted);
+  for (auto& process : slice.processes) {
+    if (process->pid != pid) continue;
+    slice.region->slots[process->slot].compared.store(process->asked_unforeseen,
+                                                      std::memory_order_release);
+  }
+}
+
+void Daemon::Book(SliceRecord& slice, Process& first, uint64_t bytes, uint64_t granted) {
+  first.shown = true;
   uint64_t beyond = bytes > granted ? bytes - granted : 0;
-  std::atomic<uint64_t>& booked = slice.region->slots[first->slot].booked;
+  std::atomic<uint64_t>& booked = slice.region->slots[first.slot].booked;
   // A pool may have given memory back that the process has not taken out of its books yet. That
   // must not eat up what its context holds, which would be missing once it has.
   if (bytes > 0) beyond = std::max(beyond, std::min(booked.load(), context_bytes_[slice.card]));
   booked.store(beyond, std::memory_order_seq_cst);
   uint64_t& least = context_bytes_[slice.card];
   // What a process holds that has allocated nothing yet is what using the card costs.
-  if (beyond > 0 && first->has_context && first->measured++ == 0 && granted == 0 &&
+  if (beyond > 0 && first.has_context && first.measured++ == 0 && granted == 0 &&
       (least == 0 || beyond < least)) {
     least = beyond;
     contexts_.Keep(cards_[slice.card], least);
   }
   slice.header().context_bytes.store(context_bytes_[slice.card], std::memory_order_relaxed);
   for (auto& process : slice.processes) {
-    if (process->pid != pid) continue;
+    if (process->pid != first.pid) continue;
     slice.region->slots[process->slot].measures.fetch_add(1, std::memory_order_release);
   }
 }

@@ -204,6 +204,8 @@ void SliceRecord::ClearSlot(uint32_t index) {
   slot.advance.store(0, std::memory_order_seq_cst);
   slot.host_pid.store(0, std::memory_order_relaxed);
   slot.unseen.store(0, std::memory_order_relaxed);
+  slot.unforeseen.store(0, std::memory_order_relaxed);
+  slot.compared.store(0, std::memory_order_relaxed);
   slot.workers.store(0, std::memory_order_relaxed);
   slot.queues.store(0, std::memory_order_relaxed);
   slot.emptied_at.store(0, std::memory_order_relaxed);

@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include <algorithm>
+
 namespace flexai::slice {
 namespace {
 // How often a refusal that only rests on other processes' open claims is tried again.
@@ -66,7 +68,7 @@ void Ledger::Advance(uint64_t bytes) {
   std::lock_guard<std::mutex> lock(mu_);
   const uint64_t booked = slot_->booked.load(std::memory_order_relaxed);
   const uint64_t before = advanced_.load(std::memory_order_relaxed)
-                              ? slot_->advance.load(std::memory_order_relaxed)
+                              ? std::max(booked, slot_->advance.load(std::memory_order_relaxed))
                               : booked;
   // Counted twice for a moment, never not at all.
   slot_->advance.store(before + bytes, std::memory_order_seq_cst);

@@ -48,14 +48,9 @@ class Ledger {
   /// The driver may have taken memory that nobody could foresee. It does not show before the books
   /// are compared, which is done before they come near the limit. Thread: any.
   void TookUnforeseen();
-  /// Whether less than `kNear` was left by what was last reserved, and some process may have taken
-  /// anything unforeseen since Compared. `state`: what Compared is to be told then.
-  bool MustCompare(uint64_t* state) const {
-    if (!near_.load(std::memory_order_relaxed)) return false;
-    *state = Unforeseen(*region_);
-    return *state != compared_.load(std::memory_order_relaxed);
-  }
-  void Compared(uint64_t state) { compared_.store(state, std::memory_order_relaxed); }
+  /// Whether less than `kNear` was left by what this process last reserved, and the books may be
+  /// short of what the driver took unforeseen, for whichever process.
+  bool MustCompare() const { return near_.load(std::memory_order_relaxed) && IsStale(*region_); }
 
   /// In the child of a fork: the slot is the parent's, so what the child gives up of the objects
   /// that it inherited counts for nothing. Thread: the child's only one.
@@ -80,7 +75,6 @@ class Ledger {
   uint32_t settle_at_ = 0;  // value of `measures` that settles the advance
   std::atomic<bool> abandoned_{false};
   std::atomic<bool> near_{false};
-  std::atomic<uint64_t> compared_{0};
 };
 
 }  // namespace flexai::slice

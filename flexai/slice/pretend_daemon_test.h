@@ -69,6 +69,7 @@ class PretendDaemon {
     FutexWake(region_->header.gate);
   }
   /// What it books for the first process when somebody asks it to compare; without it, it cannot.
+  /// The others it does not know.
   void BookWhenCompared(uint64_t bytes) { to_book_ = static_cast<int64_t>(bytes); }
   int compared() const { return compared_; }
   /// How many have attached, those included that held a slot already.
@@ -93,7 +94,10 @@ class PretendDaemon {
     const auto frame = ReceiveFrame(peer, 5000);
     if (frame.ok() && frame->type == FrameType::kRequest) {
       const bool compares = to_book_ >= 0;
-      if (compares) region_->slots[0].booked = static_cast<uint64_t>(to_book_);
+      ProcessSlot& first = region_->slots[0];
+      const uint32_t unforeseen = first.unforeseen;
+      if (compares) first.booked = static_cast<uint64_t>(to_book_);
+      if (compares) first.compared = unforeseen;
       compared_ += compares;
       const std::string reply = compares ? R"({"compared":true})" : R"({"compared":false})";
       (void)SendFrame(peer, FrameType::kReply, reply.data(), static_cast<uint32_t>(reply.size()))

@@ -28,8 +28,8 @@ constexpr uint32_t NextGate(uint32_t gate, uint32_t bits) {
   return ((gate | kGateHeld | kGateHandedOver) + 1) | bits;
 }
 
-/// What one process says about itself. Writer: that process; `owner`, `booked`, `measures` and
-/// `host_pid` are the daemon's.
+/// What one process says about itself. Writer: that process; `owner`, `booked`, `measures`,
+/// `host_pid` and `compared` are the daemon's.
 struct alignas(128) ProcessSlot {
   std::atomic<uint64_t> owner;       // 0 = free; else a number that is never used again
   std::atomic<uint64_t> used;        // bytes granted to this process
@@ -49,6 +49,7 @@ struct alignas(128) ProcessSlot {
   std::atomic<int64_t> emptied_at;   // clock when the last of its queues became empty
   std::atomic<uint32_t> queues;      // which have work, as QueueWatch shows it
   std::atomic<uint32_t> unforeseen;  // how often the driver may have taken what nobody asked for
+  std::atomic<uint32_t> compared;    // of `unforeseen`, so many are in the books
 };
 
 /// Writer: the daemon, all fields.
@@ -131,18 +132,18 @@ uint64_t UsedBytes(const Region& region);
 /// granted. They are up to a second old: it may have given that back, or been granted it since.
 bool HasBookings(const Region& region);
 
-/// A number that changes when the driver may have taken memory for the tenant that nobody had asked
-/// for. Who held a slot is in it: what one process had taken goes with it, and is not mistaken for
-/// what another has taken since.
-inline uint64_t Unforeseen(const Region& region) {
-  uint64_t state = 0;
+/// Whether the driver may have taken memory that nobody had asked for, and that is not in the
+/// books.
+inline bool IsStale(const Region& region) {
   const uint32_t slots = region.header.slots_used.load(std::memory_order_acquire);
   for (uint32_t i = 0; i < slots && i < kMaxProcesses; ++i) {
     const ProcessSlot& slot = region.slots[i];
-    state += slot.unforeseen.load(std::memory_order_relaxed) *
-             (2 * slot.owner.load(std::memory_order_relaxed) + 1);
+    if (slot.unforeseen.load(std::memory_order_relaxed) !=
+        slot.compared.load(std::memory_order_acquire)) {
+      return true;
+    }
   }
-  return state;
+  return false;
 }
 
 /// Whether a tenant without a daemon may compute at `now`.

@@ -138,10 +138,7 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
   Ledger* ledger = FindLedger(call);
   const auto reserve = [&] { return asked == 0 || ledger->Reserve(asked).ok(); };
   bool granted = ledger && reserve();
-  uint64_t state = 0;
-  if (granted && asked > 0 && ledger->MustCompare(&state)) {
-    granted = CompareNear(call, *ledger, state, &asked);
-  }
+  if (granted && asked > 0 && ledger->MustCompare()) granted = CompareNear(call, *ledger, &asked);
   if (!granted && ledger && rules_->Recover(*ledger)) {
     // What the driver gave back it may need again for this call.
     rules_->Failed(call);
@@ -183,13 +180,23 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
 }
 
 // What the driver took unforeseen shall show before the last of the slice is given away. Without a
-// daemon nobody knows better than the books, and nobody waits for one.
-bool SliceStage::CompareNear(Call& call, Ledger& ledger, uint64_t state, uint64_t* asked) {
-  if (!tenant_->HearsDaemon()) return true;
+// daemon nobody knows better than the books, and nobody waits for one. A process whose books move
+// while the driver is asked is left out of a comparison: then once more, and later again, ever
+// later where that is of no use.
+bool SliceStage::CompareNear(Call& call, Ledger& ledger, uint64_t* asked) {
+  constexpr int kComparisons = 8;
+  const Nanos now = MonotonicNow();
+  if (now < compare_again_at_.load(std::memory_order_relaxed) || !tenant_->HearsDaemon()) {
+    return true;
+  }
   ledger.Release(*asked);
-  rules_->TakeForeseen();
-  tenant_->CompareBooks();
-  ledger.Compared(state);
+  for (int i = 0; i < kComparisons && ledger.MustCompare(); ++i) {
+    if (!tenant_->CompareBooks()) break;
+  }
+  const Nanos pause =
+      ledger.MustCompare() ? std::clamp(2 * compare_pause_, kMillisecond, kSecond) : 0;
+  compare_pause_ = pause;
+  compare_again_at_ = MonotonicNow() + pause;
   rules_->Failed(call);
   *asked = 0;
   rules_->Asks(call, asked);

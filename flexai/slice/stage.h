@@ -49,8 +49,6 @@ class Rules {
   virtual bool AfterWatched(intercept::Call&) { return false; }
   /// The same of a call that worked and made a context, or changed what one holds.
   virtual bool TookUnmeasured(intercept::Call&) { return false; }
-  /// Has the driver take now, near the limit, what it would take later without being asked.
-  virtual void TakeForeseen() {}
   /// Before and after calls in which the driver may start its workers.
   virtual void BeforeStart(intercept::Call& call) = 0;
   virtual void AfterStart(intercept::Call& call) = 0;
@@ -97,7 +95,7 @@ class alignas(64) SliceStage : public intercept::Stage {
   bool BeforeAlloc(intercept::Call& call);
   void AfterAlloc(intercept::Call& call);
   void CheckUnmeasured(intercept::Call& call);
-  bool CompareNear(intercept::Call& call, Ledger& ledger, uint64_t state, uint64_t* asked);
+  bool CompareNear(intercept::Call& call, Ledger& ledger, uint64_t* asked);
   bool CompareAndTryAgain(intercept::Call& call, Ledger& ledger, uint64_t* asked);
   void TellRefused(const intercept::Call& call, const Ledger& ledger, uint64_t asked);
   void TellNoContext(const intercept::Call& call, const Ledger& ledger, uint64_t takes,
@@ -110,6 +108,8 @@ class alignas(64) SliceStage : public intercept::Stage {
   std::atomic<uint32_t> untold_{0};
   static constexpr uint64_t kNever = ~uint64_t{0};
   std::atomic<uint64_t> compared_at_{kNever};  // bytes used when a comparison was no help
+  std::atomic<Nanos> compare_again_at_{0};     // clock; before it nobody compares near the limit
+  std::atomic<Nanos> compare_pause_{0};        // how long that was, when it was of no use
 };
 
 /// The stage with a short way for launches. All of it is one function, because each further

@@ -67,7 +67,9 @@ FILLED = """
         except torch.OutOfMemoryError:
             pass
     def holds():
-        return int(subprocess.run([*os.environ["CARD_HELD"].split(), str(os.getpid())], capture_output=True, text=True).stdout)
+        told = int(subprocess.run([*os.environ["CARD_HELD"].split(), str(os.getpid())], capture_output=True, text=True).stdout)
+        assert told, "the management library does not know this process"
+        return told
     first = holds()
     for work in x.sin_, x.exp_, x.tanh_, x.erf_, x.lgamma_, x.digamma_, x.normal_, x.floor_, x.sigmoid_:
         work()
@@ -264,7 +266,7 @@ def unasked(machine, limit):
     ran = machine.run(limit, machine.build / "test/card_unasked", "libcuda.so.1", machine.nvml, timeout=120, env={"FLEXAI_FAKE_STREAMS_IN_BLOCK": "4"})
     rows = [{"what": what, "made": int(made), "code": int(code), "over_bytes": max(0, int(held) - limit * MIB), "held_mib": int(held) / MIB}
             for what, made, code, held in re.findall(r"^row (.*) made=(\d+) code=(\d+) held=(\d+)$", ran.stdout, re.M)]
-    bad = ran.returncode != 0 or len(rows) != 4 or any(row["over_bytes"] > 0 or row["code"] != 2 for row in rows)
+    bad = ran.returncode != 0 or len(rows) != 4 or any(row["over_bytes"] > 0 or row["code"] != 2 or row["held_mib"] == 0 for row in rows)
     for row in rows:
         print(f"{row['what']:36} {row['made']:7} {row['held_mib']:10.1f} {row['over_bytes']:9}, then error {row['code']}")
     if bad:

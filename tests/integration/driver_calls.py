@@ -28,10 +28,13 @@ nothing of slices.
     graph N                 makes a graph of such a launch executable: "ok" or "error CODE"
     nodes N                 the same of a graph with so many nodes that do nothing
     replay                  launches the last of these: "ok" or "error CODE"
+    other COMMAND           has another process of the slice do it: what that answers
     environment NAME        what the environment, as the driver would read it, says
 """
 import ctypes
 import os
+import subprocess
+import sys
 import time
 
 from line_calls import answer_lines
@@ -49,7 +52,7 @@ class Calls:
     def __init__(self):
         self.library = None
         self.contexts, self.blocks, self.made, self.kernel, self.functions, self.codes = [], [], [], None, [], []
-        self.graph_made = None
+        self.graph_made = self.process = None
 
     @property
     def driver(self):
@@ -202,6 +205,12 @@ class Calls:
 
     def replay(self):
         return self.said(self.driver.cuGraphLaunch(self.graph_made, None))
+
+    def other(self, *words):
+        if not self.process:
+            self.process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        print(*words, file=self.process.stdin, flush=True)
+        return self.process.stdout.readline().strip()
 
     def environment(self, name):
         assert self.driver  # which has read it

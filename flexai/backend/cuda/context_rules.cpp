@@ -95,19 +95,18 @@ bool SliceRules::AsksContext(const Call& call, uint64_t* bytes) const {
 // What the driver takes for itself, often nothing and `most` at most, is looked at where the limit
 // is near then. Elsewhere it is enough that the books are compared before they come near it.
 bool SliceRules::MeasuresNear(uint64_t most) {
-  slice::Ledger* ledger = tenant_->ledger();
+  const slice::Ledger* ledger = tenant_->ledger();
   const bool near = ledger && ledger->free_bytes() < slice::Ledger::kNear + most;
   t_free_before = near ? FreeOnCard() : 0;
-  if (ledger && !near) ledger->TookUnforeseen();
   return near;
 }
 
 void SliceRules::Measure() { t_free_before = FreeOnCard(); }
 
-bool SliceRules::TookMeasured() {
-  const uint64_t before = std::exchange(t_free_before, 0);
-  return before != 0 && FreeOnCardChanged(before);
-}
+// 0: it was not looked at, or the driver does not tell.
+bool SliceRules::MayHaveTaken() { return t_free_before == 0 || FreeOnCardChanged(t_free_before); }
+
+bool SliceRules::TookMeasured() { return t_free_before != 0 && FreeOnCardChanged(t_free_before); }
 
 bool SliceRules::TookUnmeasured(Call& call) {
   if (DoesOf(call) == Does::kCreateContext) return std::exchange(t_unmeasured, false);
@@ -200,7 +199,7 @@ uint64_t SliceRules::HeldByLimit(const Call& call, uint64_t asked) {
 }
 
 void SliceRules::KeepLimit(const Call& call, uint64_t bytes, slice::Ledger& ledger) {
-  if (call.As<api::CuCtxSetLimitCall>().limit != kHeapSize) ledger.Advance(bytes);
+  if (bytes > 0 && call.As<api::CuCtxSetLimitCall>().limit != kHeapSize) ledger.Advance(bytes);
 }
 
 // The driver takes the heap when a kernel that may allocate is first launched; nobody can tell

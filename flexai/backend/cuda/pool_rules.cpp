@@ -57,9 +57,11 @@ void FindPool(Source* from) {
   if (device >= 0 && Real().cuDeviceGetMemPool) Real().cuDeviceGetMemPool(&from->pool, device);
 }
 
-// Between Asks and Keep of one call, on one thread: the reserve, and room for threads of kernels.
+// Between Asks and Keep of one call, on one thread: the reserve, room for threads of kernels, and
+// what a graph takes itself.
 thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
 thread_local uint64_t t_room __attribute__((tls_model("initial-exec"))) = 0;
+thread_local uint64_t t_own __attribute__((tls_model("initial-exec"))) = 0;
 
 }  // namespace
 
@@ -81,23 +83,28 @@ bool SliceRules::AsksPool(Call& call, uint64_t* bytes) {
 }
 
 // What the driver takes for itself when a graph is made executable it keeps for others, so that
-// nothing could be undone: near the limit there has to be room for it before. Programs change
-// graphs in each of their steps: what that takes is left to the next comparison.
+// nothing could be undone: near the limit there has to be room for it before. Small graphs share
+// blocks, and programs change graphs in each of their steps: that is left to the next comparison.
 bool SliceRules::AsksExec(const Call& call, uint64_t* bytes) {
+  constexpr uint64_t kNoGraphTakes = uint64_t{4} << 30;
   const api::CUgraph graph = GraphLearnt(call);
+  const slice::Ledger* ledger = tenant_->ledger();
+  const bool updates = BaseName(call.info().name) == "cuGraphExecUpdate";
   t_room = thread_memory_.GrowthFor(graph);
-  *bytes = t_room;
-  if (BaseName(call.info().name) != "cuGraphExecUpdate") {
-    const uint64_t own = Graphs::OwnBytes(graph);
-    if (MeasuresNear(own)) *bytes += own;
-  }
+  uint64_t own = 0;
+  if (!updates && ledger && ledger->free_bytes() < kNoGraphTakes) own = Graphs::OwnBytes(graph);
+  if (own < kBlock || !MeasuresNear(own)) own = 0;
+  t_own = own;
+  *bytes = t_room + own;
   return *bytes > 0;
 }
 
-uint64_t SliceRules::HeldByExec(uint64_t asked) { return TookMeasured() ? asked : t_room; }
+uint64_t SliceRules::HeldByExec(uint64_t asked) {
+  return t_own == 0 || MayHaveTaken() ? asked : t_room;
+}
 
 void SliceRules::KeepOfExec(uint64_t bytes, slice::Ledger& ledger) {
-  if (bytes > t_room) ledger.TookUnforeseen();
+  if (bytes == 0) return;
   t_room != 0 ? RoomMade(bytes, ledger) : ledger.Advance(bytes);
 }
 
@@ -220,6 +227,8 @@ void SliceRules::LearnGraph(Call& call) {
   if (exec == 0) return;
   const CaptureSafe safe;
   graphs_.Learn(exec, graph, thread_memory_.NeedToKnow(graph));
+  slice::Ledger* ledger = tenant_->ledger();
+  if (ledger && BaseName(call.info().name) != "cuGraphExecUpdate") ledger->TookUnforeseen();
 }
 
 }  // namespace flexai::backend::cuda

@@ -284,7 +284,7 @@ uint64_t Graphs::OwnBytes(api::CUgraph graph) {
   constexpr uint64_t kOfNode = 2320;  // 220 to 224 MiB of 100,000 kernels, measured on an H200
   uint64_t nodes = 0;
   if (graph) ForEachNode(graph, 0, [&nodes](api::CUgraphNode, api::CUgraphNodeType) { ++nodes; });
-  return RoundUp(nodes * kOfNode, kBlock);
+  return nodes * kOfNode < kBlock ? 0 : RoundUp(nodes * kOfNode, kBlock);
 }
 
 std::vector<uint64_t> Graphs::KernelsIn(api::CUgraph graph) {
@@ -306,6 +306,7 @@ void Graphs::Learn(uint64_t exec, api::CUgraph graph, uint64_t need) {
   std::lock_guard<std::mutex> lock(mu_);
   if (need > 0) {
     needs_[exec] = need;
+    any_needs_.store(true, std::memory_order_relaxed);
   } else {
     needs_.erase(exec);
   }
@@ -318,6 +319,7 @@ void Graphs::Learn(uint64_t exec, api::CUgraph graph, uint64_t need) {
 }
 
 void Graphs::Forget(uint64_t exec) {
+  if (!any_.load(std::memory_order_relaxed) && !any_needs_.load(std::memory_order_relaxed)) return;
   std::lock_guard<std::mutex> lock(mu_);
   execs_.erase(exec);
   needs_.erase(exec);

@@ -127,7 +127,8 @@ class Graphs {
     int device = -1;
   };
   static Nodes Look(api::CUgraph graph);
-  /// What the driver takes for itself when a graph is made executable, as far as is known.
+  /// What the driver takes for itself when a graph is made executable, as far as is known; 0 for a
+  /// part of a block.
   static uint64_t OwnBytes(api::CUgraph graph);
   /// The kernels that a graph launches, by the handles that it was given.
   static std::vector<uint64_t> KernelsIn(api::CUgraph graph);
@@ -157,6 +158,7 @@ class Graphs {
   std::unordered_map<uint64_t, uint64_t> needs_;
   std::atomic<uint64_t> trims_{0};
   std::atomic<bool> any_{false};  // no graph with memory nodes yet: launches look no further
+  std::atomic<bool> any_needs_{false};
 };
 
 }  // namespace flexai::backend::cuda

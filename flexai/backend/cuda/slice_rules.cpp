@@ -144,6 +144,10 @@ SliceRules::Does SliceRules::Learn(const char* name) {
 // is registered now is called before what the driver has registered so far.
 void SliceRules::AfterStart(Call& call) {
   tenant_->PublishWorkers();
+  slice::Ledger* ledger = tenant_->ledger();
+  if (DoesOf(call) == Does::kCreateStream && call.ok() && ledger && MayHaveTaken()) {
+    ledger->TookUnforeseen();
+  }
   if (call.ok() && call.info().event == intercept::Event::kContextCreate) {
     queues_.ContextMade(call.created());
     const std::lock_guard<std::mutex> lock(room_mu_);
@@ -208,7 +212,6 @@ void SliceRules::BeforeWatched(Call& call) {
   queues_.Before(call);
   if (DoesOf(call) == Does::kLoadCode) Measure();
   if (DoesOf(call) == Does::kUnloadCode) ThreadMemory::ForgetCode(call.handle());
-  if (call.info().event == intercept::Event::kContextDestroy) ThreadMemory::ForgetUnloaded();
 }
 
 void SliceRules::Failed(Call& call) {
@@ -245,7 +248,7 @@ bool SliceRules::Recover(slice::Ledger& ledger) {
     case Does::kLaunchGraph:
       return HeldByGraph(call, asked);
     case Does::kCreateStream:
-      return TookMeasured() ? asked : 0;
+      return MayHaveTaken() ? asked : 0;
     case Does::kLearnGraph:
       return HeldByExec(asked);
     case Does::kSetLimit:
@@ -269,9 +272,8 @@ bool SliceRules::Recover(slice::Ledger& ledger) {
     case Does::kLaunchGraph:
       return KeepOfGraph(call, bytes, ledger);
     case Does::kCreateStream:
-      if (bytes == 0) return;
-      ledger.TookUnforeseen();
-      return ledger.Advance(bytes);
+      if (bytes > 0) ledger.Advance(bytes);
+      return;
     case Does::kCreateContext:
       return ledger.Advance(bytes);
     case Does::kLaunch:
@@ -384,11 +386,13 @@ bool SliceRules::AfterWatched(Call& call) {
       // The next who is refused has the driver asked first.
       if (ledger) ledger->Advance(0);
       return false;
-    case Does::kGetKernel:
-      // Its code is loaded when it is first launched.
-      if (ThreadMemory::Learn(call) && ledger) ledger->TookUnforeseen();
+    case Does::kGetKernel: {
+      // Its code was loaded, or will be at its first launch.
+      const bool is_new = ThreadMemory::Learn(call);
       LookAtThreadMemory();
+      if (is_new && ledger) ledger->TookUnforeseen();
       return false;
+    }
     case Does::kLoadCode:
       // It takes what the driver finds right for it, and the data that it declares.
       return TookMeasured();

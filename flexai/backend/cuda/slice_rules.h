@@ -33,7 +33,6 @@ class SliceRules : public slice::Rules {
   void Dropped(intercept::Call& call, slice::Ledger& ledger) override;
   void Hold(intercept::Call& call) override;
   bool TookUnmeasured(intercept::Call& call) override;
-  void TakeForeseen() override { ThreadMemory::LoadCode(); }
   void BeforeStart(intercept::Call&) override {}
   void AfterStart(intercept::Call& call) override;
   /// Asks the driver about work that nobody waits for. Thread: one of our own.
@@ -123,6 +122,7 @@ class SliceRules : public slice::Rules {
   bool MeasuresNear(uint64_t most);
   static void Measure();
   static bool TookMeasured();
+  static bool MayHaveTaken();
   bool AsksContext(const intercept::Call& call, uint64_t* bytes) const;
   bool AsksLaunch(intercept::Call& call, uint64_t* bytes);
   bool AsksLimit(const intercept::Call& call, uint64_t* bytes);

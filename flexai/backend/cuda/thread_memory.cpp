@@ -37,7 +37,6 @@ struct Need {
 struct Kernels {
   std::mutex mu;
   std::unordered_map<uint64_t, Need> needs;
-  std::vector<uint64_t> unloaded;  // perhaps: the driver loads code at the first launch
 };
 Kernels& TheKernels() {
   static auto* const kernels = new Kernels;
@@ -125,10 +124,7 @@ bool ThreadMemory::Learn(const Call& call) {
       constexpr bool kInLibrary = std::is_same_v<decltype(made), const api::CUkernel*>;
       const uint64_t kernel = intercept::ToWord(made[i]);
       const Need told = {*need, intercept::ToWord(code), kInLibrary};
-      if (!kernels.needs.insert_or_assign(kernel, told).second) continue;
-      is_new = true;
-      // Who has all of a library's launches few of them.
-      if (count == 1) kernels.unloaded.push_back(kernel);
+      is_new |= kernels.needs.insert_or_assign(kernel, told).second;
     }
   };
   switch (call.info().index) {
@@ -194,32 +190,6 @@ void ThreadMemory::ForgetCode(uint64_t code) {
   std::erase_if(kernels.needs, [code](const auto& one) {
     return one.second.code == code || one.second.code == 0;
   });
-}
-
-// Locked, so that what is loaded does not go away meanwhile.
-void ThreadMemory::LoadCode() {
-  const api::Real& real = Real();
-  if (!real.cuFuncLoad || !real.cuKernelGetFunction) return;
-  const CaptureSafe safe;
-  Kernels& kernels = TheKernels();
-  std::lock_guard<std::mutex> lock(kernels.mu);
-  for (const uint64_t kernel : std::exchange(kernels.unloaded, {})) {
-    const auto need = kernels.needs.find(kernel);
-    if (need == kernels.needs.end()) continue;
-    auto function = reinterpret_cast<api::CUfunction>(kernel);
-    if (need->second.in_library &&
-        real.cuKernelGetFunction(&function, reinterpret_cast<api::CUkernel>(kernel)) !=
-            api::CUDA_SUCCESS) {
-      continue;
-    }
-    real.cuFuncLoad(function);
-  }
-}
-
-void ThreadMemory::ForgetUnloaded() {
-  Kernels& kernels = TheKernels();
-  std::lock_guard<std::mutex> lock(kernels.mu);
-  kernels.unloaded.clear();
 }
 
 uint64_t ThreadMemory::NeedOf(api::CUgraph graph) {

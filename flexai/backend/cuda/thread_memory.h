@@ -26,11 +26,6 @@ class ThreadMemory {
   static bool Learn(const intercept::Call& call);
   /// A module or library goes: the handles of its kernels may come to name others, unheard.
   static void ForgetCode(uint64_t code);
-  /// Has the driver load the code of kernels that the program has, which it does at their first
-  /// launch otherwise. Thread: any with a current context.
-  static void LoadCode();
-  /// A context is about to end: no function is loaded any more that is not yet.
-  static void ForgetUnloaded();
   /// What a thread of a graph's kernels needs at most, where some kernel needs more than a context
   /// has from the start, or than there is: programs change graphs in each of their steps.
   uint64_t NeedToKnow(api::CUgraph graph) const {

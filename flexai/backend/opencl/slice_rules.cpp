@@ -273,9 +273,7 @@ void SliceRules::Drop(Call& call, slice::Ledger& ledger) {
 }
 
 bool SliceRules::MayLoadCode(const intercept::FnInfo& info) {
-  return info.event == intercept::Event::kModuleLoad ||
-         info.index == api::ClCreateKernelCall::kIndex ||
-         info.index == api::ClCreateKernelsInProgramCall::kIndex;
+  return info.event == intercept::Event::kModuleLoad;
 }
 
 void SliceRules::TookUnforeseen() {

@@ -59,7 +59,7 @@ class SliceRules : public slice::Rules {
   }
   bool AfterWatched(intercept::Call& call) override {
     Launched(call);
-    if (MayLoadCode(call.info())) TookUnforeseen();
+    if (MayLoadCode(call.info()) && call.ok()) TookUnforeseen();
     return false;
   }
   bool TookUnmeasured(intercept::Call& call) override;
