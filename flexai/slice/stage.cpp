@@ -200,7 +200,7 @@ bool SliceStage::CompareNear(Call& call, Ledger& ledger, uint64_t* asked) {
   rules_->Failed(call);
   *asked = 0;
   rules_->Asks(call, asked);
-  return ledger.Reserve(*asked).ok();
+  return *asked == 0 || ledger.Reserve(*asked).ok();
 }
 
 // Some books rest on figures of the driver, and the last ones may be a second old: contexts that
