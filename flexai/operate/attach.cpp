@@ -237,6 +237,7 @@ Result<uint32_t> Daemon::TakeSlot(SliceRecord& slice, pid_t pid,
     fresh.workers = fresh.lever = fresh.obeyed = 0;
     fresh.booked = fresh.advance = fresh.unseen = 0;
     fresh.unforeseen = fresh.compared = 0;
+    fresh.granted = 0;
     fresh.host_pid = static_cast<uint32_t>(pid);
     fresh.owner = OwnerNumber(pid);
     if (region.header.slots_used.load() <= slot) region.header.slots_used = slot + 1;

@@ -92,6 +92,7 @@ class Daemon {
   bool RecordDropped(const std::string& uuid) const;
   void OnCardTimes(const std::vector<device::CardTime>& times);
   void Compare(SliceRecord& slice, pid_t pid, uint64_t bytes);
+  static void Settle(SliceRecord& slice, pid_t pid);
   void Book(SliceRecord& slice, Process& first, uint64_t bytes, uint64_t granted);
 
   // attach.cpp: processes come and go

@@ -113,6 +113,15 @@ TEST_F(CompareTest, WhatIsSureIsBookedThoughTheBooksMove) {
   answer(1500);
   EXPECT_EQ(slot.booked, 500u);
   EXPECT_EQ(slot.compared, 0u);
+  // Granted, seen by the driver and given back before the answer came.
+  slot.granted = 700;
+  slot.used = 800;
+  answer(2200);
+  EXPECT_EQ(slot.booked, 600u);
+  slot.used = 900;
+  answer(1400);
+  EXPECT_EQ(slot.booked, 600u);
+  EXPECT_EQ(slot.compared, 0u);
   answer(1350);
   EXPECT_EQ(slot.booked, 450u);
   EXPECT_EQ(slot.compared, 1u);

@@ -35,6 +35,7 @@ void Daemon::AskMeter() {
     for (auto& process : slice->processes) {
       const slice::ProcessSlot& slot = slice->region->slots[process->slot];
       process->asked_unforeseen = slot.unforeseen.load();
+      process->asked_granted = slot.granted.load();
       process->asked_used = slot.used.load();
       process->was_asked = true;
       process->has_context =
@@ -97,7 +98,7 @@ void Daemon::OnCardUses(const std::vector<device::ProcessUse>& uses) {
       for (const device::ProcessUse& use : uses) {
         if (use.pid == pid && use.card_uuid == card.uuid) bytes = use.bytes;
       }
-      if (known) Compare(*slice, pid, bytes);
+      known ? Compare(*slice, pid, bytes) : Settle(*slice, pid);
     }
   }
 }
@@ -129,7 +130,7 @@ void Daemon::OnCardTimes(const std::vector<device::CardTime>& times) {
 // booked if the process waits for more to show, and the rest is left to the next comparison.
 void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
   Process* first = nullptr;
-  uint64_t granted = 0;
+  uint64_t granted = 0, at_most = 0;
   bool moved = false, waits = false;
   for (auto& process : slice.processes) {
     if (process->pid != pid) continue;
@@ -139,20 +140,28 @@ void Daemon::Compare(SliceRecord& slice, pid_t pid, uint64_t bytes) {
     moved |= used != process->asked_used || claim != 0;
     waits |= slot.compared.load() != process->asked_unforeseen;
     const uint64_t unseen = slot.unseen.load(std::memory_order_seq_cst);
-    const uint64_t most = std::max(used, process->asked_used) + claim;
-    granted += most > unseen ? most - unseen : 0;
+    const uint64_t since = slot.granted.load() - process->asked_granted;
+    const uint64_t most = process->asked_used + since + claim;
+    granted += used > unseen ? used - unseen : 0;
+    at_most += most > unseen ? most - unseen : 0;
     if (!first) first = process.get();
   }
   if (moved) {
-    if (!waits || bytes <= granted) return;
+    if (!waits || bytes <= at_most) return;
+    first->shown = true;
     std::atomic<uint64_t>& booked = slice.region->slots[first->slot].booked;
-    booked.store(std::max(booked.load(), bytes - granted), std::memory_order_seq_cst);
+    booked.store(std::max(booked.load(), bytes - at_most), std::memory_order_seq_cst);
     return;
   }
   if (!first) return;
   // One that the driver never showed may live in another namespace: nothing is known of it, now or
   // later. One that it showed, and that was granted nothing, holds nothing any more.
   if (bytes > 0 || (granted == 0 && first->shown)) Book(slice, *first, bytes, granted);
+  Settle(slice, pid);
+}
+
+// Nothing more will show of what was unforeseen when the driver was asked.
+void Daemon::Settle(SliceRecord& slice, pid_t pid) {
   for (auto& process : slice.processes) {
     if (process->pid != pid) continue;
     slice.region->slots[process->slot].compared.store(process->asked_unforeseen,

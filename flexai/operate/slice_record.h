@@ -35,6 +35,7 @@ struct Process {
   Nanos time_when_held = -1;  // workers' time soon after the hold; -1 = not read yet
   std::string warning;
   uint64_t asked_used = 0;        // what it was granted when the driver was asked
+  uint64_t asked_granted = 0;     // and what it had ever been granted
   uint32_t asked_unforeseen = 0;  // the same of what nobody had asked for
   bool was_asked = false;
   bool has_context = false;  // it had made one, for certain, when the question left

@@ -13,6 +13,10 @@ constexpr int kTries = 64;
 // Two processes that ask at once each publish their claim first and sum up afterwards, so at least
 // one of them sees the other's: together they can never pass the limit.
 [[gnu::hot]] bool Ledger::TryClaim(uint64_t bytes, bool* only_claims_in_the_way) {
+  // Looked at before the sum, so that what is booked in between is not taken for summed.
+  if (near_.load(std::memory_order_relaxed)) {
+    stale_.store(IsStale(*region_), std::memory_order_relaxed);
+  }
   slot_->claim.store(bytes, std::memory_order_seq_cst);
   uint64_t granted = 0;
   uint64_t claimed = 0;
@@ -25,6 +29,7 @@ constexpr int kTries = 64;
   const uint64_t limit = region_->header.memory_limit.load(std::memory_order_relaxed);
   const bool fits = granted <= limit && claimed <= limit - granted;
   if (fits) {
+    CountGranted(bytes);
     slot_->used.fetch_add(bytes, std::memory_order_seq_cst);
     near_.store(limit - granted < kNear + bytes, std::memory_order_relaxed);
     std::atomic<uint64_t>& peak = region_->header.memory_peak;
@@ -55,6 +60,7 @@ constexpr int kTries = 64;
 void Ledger::Book(uint64_t bytes) {
   if (abandoned_.load(std::memory_order_relaxed)) return;
   std::lock_guard<std::mutex> lock(mu_);
+  CountGranted(bytes);
   slot_->used.fetch_add(bytes, std::memory_order_seq_cst);
 }
 

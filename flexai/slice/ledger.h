@@ -50,7 +50,13 @@ class Ledger {
   void TookUnforeseen();
   /// Whether less than `kNear` was left by what this process last reserved, and the books may be
   /// short of what the driver took unforeseen, for whichever process.
-  bool MustCompare() const { return near_.load(std::memory_order_relaxed) && IsStale(*region_); }
+  bool MustCompare() const {
+    return near_.load(std::memory_order_relaxed) &&
+           (stale_.load(std::memory_order_relaxed) || IsStale(*region_));
+  }
+  bool is_stale() const { return IsStale(*region_); }
+  /// The same of what the driver took for this process.
+  bool is_own_stale() const { return IsStale(*slot_); }
 
   /// In the child of a fork: the slot is the parent's, so what the child gives up of the objects
   /// that it inherited counts for nothing. Thread: the child's only one.
@@ -67,6 +73,11 @@ class Ledger {
 
  private:
   bool TryClaim(uint64_t bytes, bool* only_claims_in_the_way);
+  // With mu_ held, before `used` rises.
+  void CountGranted(uint64_t bytes) {
+    const uint64_t before = slot_->granted.load(std::memory_order_relaxed);
+    slot_->granted.store(before + bytes, std::memory_order_relaxed);
+  }
 
   Region* region_;
   ProcessSlot* slot_;
@@ -75,6 +86,7 @@ class Ledger {
   uint32_t settle_at_ = 0;  // value of `measures` that settles the advance
   std::atomic<bool> abandoned_{false};
   std::atomic<bool> near_{false};
+  std::atomic<bool> stale_{false};  // before the last sum near the limit
 };
 
 }  // namespace flexai::slice

@@ -49,6 +49,7 @@ struct alignas(128) ProcessSlot {
   std::atomic<int64_t> emptied_at;   // clock when the last of its queues became empty
   std::atomic<uint32_t> queues;      // which have work, as QueueWatch shows it
   std::atomic<uint32_t> unforeseen;  // how often the driver may have taken what nobody asked for
+  std::atomic<uint64_t> granted;     // bytes that were ever added to `used`
   std::atomic<uint32_t> compared;    // of `unforeseen`, so many are in the books
 };
 
@@ -132,16 +133,17 @@ uint64_t UsedBytes(const Region& region);
 /// granted. They are up to a second old: it may have given that back, or been granted it since.
 bool HasBookings(const Region& region);
 
-/// Whether the driver may have taken memory that nobody had asked for, and that is not in the
-/// books.
+/// Whether the driver may have taken memory for a process that nobody had asked for, and that is
+/// not in the books.
+inline bool IsStale(const ProcessSlot& slot) {
+  return slot.unforeseen.load(std::memory_order_relaxed) !=
+         slot.compared.load(std::memory_order_acquire);
+}
+/// The same of any process of the tenant.
 inline bool IsStale(const Region& region) {
   const uint32_t slots = region.header.slots_used.load(std::memory_order_acquire);
   for (uint32_t i = 0; i < slots && i < kMaxProcesses; ++i) {
-    const ProcessSlot& slot = region.slots[i];
-    if (slot.unforeseen.load(std::memory_order_relaxed) !=
-        slot.compared.load(std::memory_order_acquire)) {
-      return true;
-    }
+    if (IsStale(region.slots[i])) return true;
   }
   return false;
 }

@@ -137,14 +137,17 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
   if (!rules_->Asks(call, &asked)) return true;
   Ledger* ledger = FindLedger(call);
   const auto reserve = [&] { return asked == 0 || ledger->Reserve(asked).ok(); };
-  bool granted = ledger && reserve();
-  if (granted && asked > 0 && ledger->MustCompare()) granted = CompareNear(call, *ledger, &asked);
-  if (!granted && ledger && rules_->Recover(*ledger)) {
-    // What the driver gave back it may need again for this call.
+  // What the driver gave back it may need again for this call.
+  const auto recovered = [&] {
+    if (!rules_->Recover(*ledger)) return false;
     rules_->Failed(call);
     asked = 0;
     rules_->Asks(call, &asked);
-    granted = reserve();
+    return reserve();
+  };
+  bool granted = ledger && (reserve() || recovered());
+  if (granted && asked > 0 && ledger->MustCompare()) {
+    granted = CompareNear(call, *ledger, &asked) || recovered();
   }
   if (!granted && ledger) granted = CompareAndTryAgain(call, *ledger, &asked);
   if (!granted) {
@@ -181,22 +184,23 @@ bool SliceStage::Listens(const intercept::FnInfo& info) {
 
 // What the driver took unforeseen shall show before the last of the slice is given away. Without a
 // daemon nobody knows better than the books, and nobody waits for one. A process whose books move
-// while the driver is asked is left out of a comparison: then once more, and later again, ever
-// later where that is of no use.
+// while the driver is asked is left out of a comparison: then once more, and later again. Where
+// that was of no use for others, it is left for ever longer, but not what is new of its own.
 bool SliceStage::CompareNear(Call& call, Ledger& ledger, uint64_t* asked) {
   constexpr int kComparisons = 8;
-  const Nanos now = MonotonicNow();
-  if (now < compare_again_at_.load(std::memory_order_relaxed) || !tenant_->HearsDaemon()) {
-    return true;
-  }
+  const bool pauses = MonotonicNow() < compare_again_at_.load(std::memory_order_relaxed);
+  if ((pauses && !ledger.is_own_stale()) || !tenant_->HearsDaemon()) return true;
   ledger.Release(*asked);
-  for (int i = 0; i < kComparisons && ledger.MustCompare(); ++i) {
+  for (int i = 0; i < (pauses ? 1 : kComparisons) && ledger.is_stale(); ++i) {
     if (!tenant_->CompareBooks()) break;
   }
-  const Nanos pause =
-      ledger.MustCompare() ? std::clamp(2 * compare_pause_, kMillisecond, kSecond) : 0;
-  compare_pause_ = pause;
-  compare_again_at_ = MonotonicNow() + pause;
+  if (!ledger.is_stale()) {
+    compare_pause_ = 0;
+    compare_again_at_ = 0;
+  } else if (!pauses) {
+    compare_pause_ = std::clamp(2 * compare_pause_, kMillisecond, kSecond);
+    compare_again_at_ = MonotonicNow() + compare_pause_;
+  }
   rules_->Failed(call);
   *asked = 0;
   rules_->Asks(call, asked);

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "flexai/base/sanitized.h"
@@ -65,6 +66,10 @@ class ToyRules : public Rules {
     return *bytes > 0;
   }
   void Launched(Call&) override { ++launched; }
+  bool Recover(Ledger& ledger) override {
+    ledger.Release(in_reserve);
+    return std::exchange(in_reserve, 0) > 0;
+  }
   uint64_t Held(Call&, uint64_t asked) override { return asked + rounding; }
   void Keep(Call& call, uint64_t bytes, Ledger&) override { kept[call.created()] = bytes; }
   void Undo(Call&) override { ++undone; }
@@ -85,6 +90,7 @@ class ToyRules : public Rules {
   int launched = 0;
   uint64_t rounding = 0;
   int undone = 0;
+  uint64_t in_reserve = 0;
   std::map<uint64_t, uint64_t> kept;
 };
 
@@ -262,6 +268,16 @@ TEST_F(StageTest, WhatWasUnforeseenIsComparedBeforeTheLastIsGiven) {
   ++slots[1].unforeseen;
   daemon_.BookWhenCompared(380);
   EXPECT_EQ(alloc_(50), toy::TOY_ERROR_MEMORY);
+}
+
+TEST_F(StageTest, WhatWasRecoveredIsNotGivenUncompared) {
+  Start<g_chassis<22>>();
+  daemon_.BookWhenCompared(300);
+  ASSERT_TRUE(tenant_.ledger()->Reserve(800).ok());
+  tenant_.ledger()->TookUnforeseen();
+  rules_.in_reserve = 800;
+  EXPECT_EQ(alloc_(750), toy::TOY_ERROR_MEMORY);
+  EXPECT_EQ(alloc_(700), toy::TOY_OK);
 }
 
 // Its books moved, or the daemon does not know it: nobody waits for that at each allocation.
