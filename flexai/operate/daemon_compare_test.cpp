@@ -53,6 +53,18 @@ class CompareTest : public DaemonTest {
     return frame.ok() ? frame->data : frame.status().ToString();
   }
 
+  // As a library of this process, in a slice of its own; its page.
+  slice::RegionMap Attach(int* library) {
+    const std::string name = Ask(Create(300))["slice"]["slice"];
+    slice::AttachRequest request =
+        slice::ReadSliceVariable((name + ":300:300:0:1:" + std::to_string(getpid()) + ":1").c_str())
+            .value();
+    *library = Raw();
+    EXPECT_TRUE(
+        slice::SendFrame(*library, slice::FrameType::kAttach, &request, sizeof(request)).ok());
+    return slice::RegionMap::Open(slice::ReceiveFrame(*library, kSoonMs)->fd).value();
+  }
+
   int asked_ = -1;
   int answers_ = -1;
 };
@@ -78,18 +90,25 @@ TEST_F(CompareTest, AnswersOnceTheDriverWasAskedAfterwards) {
   EXPECT_EQ(Heard(early), kCompared);
 }
 
+// A card that the driver says nothing of: nobody waits for more to show.
+TEST_F(CompareTest, OfAnUnknownCardNothingMoreIsAwaited) {
+  int library = -1;
+  const slice::RegionMap page = Attach(&library);
+  page->slots[0].unforeseen = 3;
+  for (int i = 0; i < 2; ++i) {  // the first of the questions may have left before
+    ASSERT_TRUE(IsAsked());
+    AnswerNothing();
+  }
+  EXPECT_TRUE(Await([&] { return page->slots[0].compared == 3; }));
+  EXPECT_EQ(page->slots[0].booked, 0u);
+  close(library);
+}
+
 // While a process waits for something unforeseen to show, and its books move: what is beyond all
 // that it may have been granted is sure, and the rest is left to the next comparison.
 TEST_F(CompareTest, WhatIsSureIsBookedThoughTheBooksMove) {
-  const std::string name = Ask(Create(300))["slice"]["slice"];
-  slice::AttachRequest request =
-      slice::ReadSliceVariable((name + ":300:300:0:1:" + std::to_string(getpid()) + ":1").c_str())
-          .value();
-  const int library = Raw();
-  ASSERT_TRUE(slice::SendFrame(library, slice::FrameType::kAttach, &request, sizeof(request)).ok());
-  const auto attached = slice::ReceiveFrame(library, kSoonMs);
-  ASSERT_TRUE(attached.ok());
-  slice::RegionMap page = slice::RegionMap::Open(attached->fd).value();
+  int library = -1;
+  const slice::RegionMap page = Attach(&library);
   slice::ProcessSlot& slot = page->slots[0];
   const auto answer = [&](uint64_t bytes) {
     Answer({{"uuid-0", getpid(), bytes}});
@@ -131,15 +150,8 @@ TEST_F(CompareTest, WhatIsSureIsBookedThoughTheBooksMove) {
 // The driver may be asked while a context is being made, which then holds a part of what it will:
 // that is not what using the card takes.
 TEST_F(CompareTest, AHalfMadeContextTellsNothing) {
-  const std::string name = Ask(Create(300))["slice"]["slice"];
-  slice::AttachRequest request =
-      slice::ReadSliceVariable((name + ":300:300:0:1:" + std::to_string(getpid()) + ":1").c_str())
-          .value();
-  const int library = Raw();
-  ASSERT_TRUE(slice::SendFrame(library, slice::FrameType::kAttach, &request, sizeof(request)).ok());
-  const auto attached = slice::ReceiveFrame(library, kSoonMs);
-  ASSERT_TRUE(attached.ok());
-  slice::RegionMap page = slice::RegionMap::Open(attached->fd).value();
+  int library = -1;
+  const slice::RegionMap page = Attach(&library);
   const auto told = [&](uint64_t bytes) {
     const uint32_t before = page->slots[0].measures;
     Answer({{"uuid-0", 0, 0}, {"uuid-0", getpid(), bytes}});

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "cuda/real.h"
 #include "tests/hardware/held.h"
+#include "tests/hardware/rooms.h"
 
 namespace cu = flexai::api::cuda;
 
@@ -23,13 +25,6 @@ namespace {
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr cu::CUlimit kStackSize = 0;
 constexpr int kNodes = 20000, kMost = 100000;
-constexpr char kCode[] =
-    ".version 7.0\n.target sm_70\n.address_size 64\n.visible .entry k(.param .u64 p) {\n"
-    ".local .align 8 .b8 own[8192];\n.reg .b64 at, to;\n.reg .b32 i;\n.reg .pred none;\n"
-    "ld.param.u64 to, [p];\nmov.u64 at, own;\nadd.u64 at, at, to;\nmov.u32 i, %tid.x;\n"
-    "st.local.u32 [at], i;\nld.local.u32 i, [own];\nsetp.eq.u64 none, to, 0;\n@none bra done;\n"
-    "st.global.u32 [to], i;\ndone:\nret;\n}\n";
-
 cu::Real g_cuda;
 flexai::hardware::Held g_held;
 
@@ -80,7 +75,8 @@ int Measure() {
   cu::CUfunction kernel = nullptr;
   cu::CUstream stream = nullptr;
   cu::CUgraphExec exec = nullptr;
-  if (!Ok(g_cuda.cuModuleLoadData(&module, kCode)) ||
+  const std::string code = flexai::hardware::Rooms::CodeNeeding(8192);
+  if (!Ok(g_cuda.cuModuleLoadData(&module, code.c_str())) ||
       !Ok(g_cuda.cuModuleGetFunction(&kernel, module, "k")) ||
       !Ok(g_cuda.cuStreamCreate(&stream, 1))) {
     return 4;
@@ -110,11 +106,48 @@ int Measure() {
   return 0;
 }
 
+/// What the driver takes, by itself, for each of these, outside of any slice.
+int Show() {
+  uint64_t before = g_held.Bytes();
+  const auto tell = [&before](const char* what, cu::CUresult code) {
+    const uint64_t now = g_held.Bytes();
+    printf("%s: error %d, %+.0f MiB\n", what, static_cast<int>(code),
+           (static_cast<double>(now) - static_cast<double>(before)) / kMiB);
+    fflush(stdout);
+    before = now;
+  };
+  constexpr int kStreams = 1000, kEvents = 200000, kKernels = 100000;
+  std::vector<cu::CUstream> streams(kStreams);
+  cu::CUresult code = cu::CUDA_SUCCESS;
+  for (auto& stream : streams) code = Ok(code) ? g_cuda.cuStreamCreate(&stream, 1) : code;
+  tell("1,000 streams", code);
+  for (size_t i = 1; i < streams.size(); ++i) g_cuda.cuStreamDestroy_v2(streams[i]);
+  tell("all but one destroyed", cu::CUDA_SUCCESS);
+  cu::CUevent event = nullptr;
+  for (int i = 0; i < kEvents && Ok(code); ++i) code = g_cuda.cuEventCreate(&event, 0);
+  tell("200,000 events", code);
+  cu::CUmodule module = nullptr;
+  cu::CUfunction kernel = nullptr;
+  cu::CUgraphExec exec = nullptr;
+  code = g_cuda.cuModuleLoadData(&module, flexai::hardware::Rooms::CodeNeeding(8).c_str());
+  if (Ok(code)) code = g_cuda.cuModuleGetFunction(&kernel, module, "k");
+  tell("a kernel", code);
+  if (!Ok(code)) return 4;
+  const cu::CUgraph graph = Captured(streams[0], kernel, kKernels);
+  for (const char* what : {"a graph of 100,000 kernels made executable", "again"}) {
+    tell(what, g_cuda.cuGraphInstantiateWithFlags(&exec, graph, 0));
+    g_cuda.cuGraphExecDestroy(exec);
+    tell("destroyed", cu::CUDA_SUCCESS);
+  }
+  return 0;
+}
+
 }  // namespace
 
 // card_unasked DRIVER NVML: the library that is measured (a name, so that a slice may stand in
 // front), the real management library.
 // card_unasked DRIVER NVML PID: prints what that process holds, in bytes.
+// card_unasked DRIVER NVML show: what the driver takes by itself, outside of any slice.
 int main(int argc, char** argv) {
   if (argc != 3 && argc != 4) return 2;
   void* cuda = dlopen(argv[1], RTLD_NOW);
@@ -127,12 +160,13 @@ int main(int argc, char** argv) {
   cu::CUcontext context;
   if (!Ok(g_cuda.cuInit(0)) || !Ok(g_cuda.cuDeviceGetUuid_v2(&uuid, 0))) return 3;
   g_held.Open(argv[2], uuid.bytes);
-  if (argc == 4) {
+  const bool shows = argc == 4 && strcmp(argv[3], "show") == 0;
+  if (argc == 4 && !shows) {
     printf("%llu\n", static_cast<unsigned long long>(g_held.Bytes(atoi(argv[3]))));
     return 0;
   }
   if (!Ok(g_cuda.cuDevicePrimaryCtxRetain(&context, 0)) || !Ok(g_cuda.cuCtxSetCurrent(context))) {
     return 3;
   }
-  return Measure();
+  return shows ? Show() : Measure();
 }

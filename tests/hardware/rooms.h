@@ -36,23 +36,23 @@ class Rooms {
     return cuda_.cuCtxSetLimit(kStackSize, Room() + more) == cu::CUDA_SUCCESS;
   }
   void GiveBack(uint64_t more) const { cuda_.cuCtxSetLimit(kStackSize, Room() - more); }
-  /// A kernel whose threads need `each`.
-  cu::CUresult LaunchNeeding(uint64_t each) const {
-    return Launch(
-        "{\n.local .align 8 .b8 own[" + std::to_string(each) +
-        "];\n.reg .b64 at, to;\n.reg .b32 i;\n.reg .pred none;\nld.param.u64 to, [p];\n"
-        "mov.u64 at, own;\nadd.u64 at, at, to;\nmov.u32 i, %tid.x;\nst.local.u32 [at], i;\n"
-        "ld.local.u32 i, [own];\nsetp.eq.u64 none, to, 0;\n@none bra done;\n"
-        "st.global.u32 [to], i;\ndone:\nret;\n}\n");
+  /// Code of a kernel k whose threads need `each`.
+  static std::string CodeNeeding(uint64_t each) {
+    return Code("{\n.local .align 8 .b8 own[" + std::to_string(each) +
+                "];\n.reg .b64 at, to;\n.reg .b32 i;\n.reg .pred none;\nld.param.u64 to, [p];\n"
+                "mov.u64 at, own;\nadd.u64 at, at, to;\nmov.u32 i, %tid.x;\nst.local.u32 [at], i;\n"
+                "ld.local.u32 i, [own];\nsetp.eq.u64 none, to, 0;\n@none bra done;\n"
+                "st.global.u32 [to], i;\ndone:\nret;\n}\n");
   }
+  cu::CUresult LaunchNeeding(uint64_t each) const { return Launch(CodeNeeding(each)); }
   /// One that may allocate.
   cu::CUresult LaunchAllocating() const {
     return Launch(
-        "{\n.reg .b64 at, to;\n.reg .pred none;\nld.param.u64 to, [p];\n{\n.param .b64 size;\n"
-        ".param .b64 made;\nst.param.b64 [size], 1024;\ncall.uni (made), malloc, (size);\n"
-        "ld.param.b64 at, [made];\n}\nsetp.eq.u64 none, to, 0;\n@none bra done;\n"
-        "st.global.u64 [to], at;\ndone:\nret;\n}\n",
-        ".extern .func (.param .b64 made) malloc (.param .b64 size);\n");
+        Code("{\n.reg .b64 at, to;\n.reg .pred none;\nld.param.u64 to, [p];\n{\n.param .b64 size;\n"
+             ".param .b64 made;\nst.param.b64 [size], 1024;\ncall.uni (made), malloc, (size);\n"
+             "ld.param.b64 at, [made];\n}\nsetp.eq.u64 none, to, 0;\n@none bra done;\n"
+             "st.global.u64 [to], at;\ndone:\nret;\n}\n",
+             ".extern .func (.param .b64 made) malloc (.param .b64 size);\n"));
   }
 
   /// Prints how `held` grows, step by step; returns 0.
@@ -84,9 +84,12 @@ class Rooms {
  private:
   static constexpr cu::CUlimit kStackSize = 0, kHeapSize = 2;
 
-  cu::CUresult Launch(const std::string& body, const std::string& before = "") const {
-    const std::string code = ".version 7.0\n.target sm_70\n.address_size 64\n" + before +
-                             ".visible .entry k(.param .u64 p) " + body;
+  static std::string Code(const std::string& body, const std::string& before = "") {
+    return ".version 7.0\n.target sm_70\n.address_size 64\n" + before +
+           ".visible .entry k(.param .u64 p) " + body;
+  }
+
+  cu::CUresult Launch(const std::string& code) const {
     cu::CUmodule module = nullptr;
     cu::CUfunction kernel = nullptr;
     uint64_t nowhere = 0;

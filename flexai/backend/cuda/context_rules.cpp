@@ -21,9 +21,8 @@ thread_local uint64_t t_free_before __attribute__((tls_model("initial-exec"))) =
 thread_local size_t t_limit __attribute__((tls_model("initial-exec"))) = 0;
 thread_local bool t_knows_limit __attribute__((tls_model("initial-exec"))) = false;
 
-constexpr uint64_t kMost = uint64_t{1} << 62;  // bytes; more than any card has
-constexpr api::CUlimit kStackSize = 0;         // CU_LIMIT_STACK_SIZE
-constexpr api::CUlimit kHeapSize = 2;          // CU_LIMIT_MALLOC_HEAP_SIZE
+constexpr api::CUlimit kStackSize = 0;  // CU_LIMIT_STACK_SIZE
+constexpr api::CUlimit kHeapSize = 2;   // CU_LIMIT_MALLOC_HEAP_SIZE
 // CU_LIMIT_DEV_RUNTIME_PENDING_LAUNCH_COUNT
 constexpr api::CUlimit kPendingLaunches = 4;
 // What the driver takes for each more, once there are kernels that launch others (measured on an

@@ -14,6 +14,7 @@ namespace flexai::backend::cuda {
 
 /// The driver hands out memory in blocks of this size and alignment; smaller pieces share blocks.
 inline constexpr uint64_t kBlock = uint64_t{2} << 20;
+inline constexpr uint64_t kMost = uint64_t{1} << 62;  // more than any card has
 /// Pieces up to this size share blocks, in steps of kPieceStep.
 inline constexpr uint64_t kLargestPiece = uint64_t{1} << 20;
 inline constexpr uint64_t kPieceStep = 512;

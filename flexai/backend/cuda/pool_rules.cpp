@@ -57,6 +57,52 @@ void FindPool(Source* from) {
   if (device >= 0 && Real().cuDeviceGetMemPool) Real().cuDeviceGetMemPool(&from->pool, device);
 }
 
+// What a call makes executable, or changes an executable one to.
+struct Executable {
+  api::CUgraph graph = nullptr;
+  const api::CUgraphExec* exec = nullptr;  // of a new one, filled by the call
+  bool is_changed = false;                 // it was there before
+};
+
+Executable ExecutableIn(const Call& call) {
+  Executable made;
+  const auto read = [&](const auto& c) {
+    made.graph = c.hGraph;
+    if constexpr (requires { c.phGraphExec; }) {
+      made.exec = c.phGraphExec;
+    } else {
+      made.exec = &c.hGraphExec;
+      made.is_changed = true;
+    }
+  };
+  switch (call.info().index) {
+    case api::CuGraphInstantiateCall::kIndex:
+      read(call.As<api::CuGraphInstantiateCall>());
+      break;
+    case api::CuGraphInstantiate_v2Call::kIndex:
+      read(call.As<api::CuGraphInstantiate_v2Call>());
+      break;
+    case api::CuGraphInstantiateWithFlagsCall::kIndex:
+      read(call.As<api::CuGraphInstantiateWithFlagsCall>());
+      break;
+    case api::CuGraphInstantiateWithParamsCall::kIndex:
+      read(call.As<api::CuGraphInstantiateWithParamsCall>());
+      break;
+    case api::CuGraphInstantiateWithParams_ptszCall::kIndex:
+      read(call.As<api::CuGraphInstantiateWithParams_ptszCall>());
+      break;
+    case api::CuGraphExecUpdateCall::kIndex:
+      read(call.As<api::CuGraphExecUpdateCall>());
+      break;
+    case api::CuGraphExecUpdate_v2Call::kIndex:
+      read(call.As<api::CuGraphExecUpdate_v2Call>());
+      break;
+    default:
+      break;
+  }
+  return made;
+}
+
 // Between Asks and Keep of one call, on one thread: the reserve, room for threads of kernels, and
 // what a graph takes itself.
 thread_local uint64_t t_reserve __attribute__((tls_model("initial-exec"))) = 0;
@@ -87,12 +133,13 @@ bool SliceRules::AsksPool(Call& call, uint64_t* bytes) {
 // blocks, and programs change graphs in each of their steps: that is left to the next comparison.
 bool SliceRules::AsksExec(const Call& call, uint64_t* bytes) {
   constexpr uint64_t kNoGraphTakes = uint64_t{4} << 30;
-  const api::CUgraph graph = GraphLearnt(call);
+  const Executable made = ExecutableIn(call);
   const slice::Ledger* ledger = tenant_->ledger();
-  const bool updates = BaseName(call.info().name) == "cuGraphExecUpdate";
-  t_room = thread_memory_.GrowthFor(graph);
+  t_room = thread_memory_.GrowthFor(made.graph);
   uint64_t own = 0;
-  if (!updates && ledger && ledger->free_bytes() < kNoGraphTakes) own = Graphs::OwnBytes(graph);
+  if (!made.is_changed && ledger && ledger->free_bytes() < kNoGraphTakes) {
+    own = Graphs::OwnBytes(made.graph);
+  }
   if (own < kBlock || !MeasuresNear(own)) own = 0;
   t_own = own;
   *bytes = t_room + own;
@@ -170,65 +217,20 @@ void SliceRules::UndoInPool(Call& call, api::CUdeviceptr_v2 address) {
   Real().cuMemPoolTrimTo(from.pool, 0);
 }
 
-api::CUgraph SliceRules::GraphLearnt(const Call& call) const {
-  switch (call.info().index) {
-    case api::CuGraphInstantiateCall::kIndex:
-      return call.As<api::CuGraphInstantiateCall>().hGraph;
-    case api::CuGraphInstantiate_v2Call::kIndex:
-      return call.As<api::CuGraphInstantiate_v2Call>().hGraph;
-    case api::CuGraphInstantiateWithFlagsCall::kIndex:
-      return call.As<api::CuGraphInstantiateWithFlagsCall>().hGraph;
-    case api::CuGraphInstantiateWithParamsCall::kIndex:
-      return call.As<api::CuGraphInstantiateWithParamsCall>().hGraph;
-    case api::CuGraphInstantiateWithParams_ptszCall::kIndex:
-      return call.As<api::CuGraphInstantiateWithParams_ptszCall>().hGraph;
-    case api::CuGraphExecUpdateCall::kIndex:
-      return call.As<api::CuGraphExecUpdateCall>().hGraph;
-    case api::CuGraphExecUpdate_v2Call::kIndex:
-      return call.As<api::CuGraphExecUpdate_v2Call>().hGraph;
-    default:
-      return nullptr;
-  }
-}
-
 int SliceRules::DeviceOfGraph(const Call& call) const {
-  const api::CUgraph graph = GraphLearnt(call);
+  const api::CUgraph graph = ExecutableIn(call).graph;
   if (!graph) return -1;
   const CaptureSafe safe;
   return Graphs::Look(graph).device;
 }
 
-// The executable graph that the call has made, or has changed.
-uint64_t SliceRules::ExecLearnt(const Call& call) const {
-  const auto made = [](const auto* exec) { return exec ? intercept::ToWord(*exec) : 0; };
-  switch (call.info().index) {
-    case api::CuGraphInstantiateCall::kIndex:
-      return made(call.As<api::CuGraphInstantiateCall>().phGraphExec);
-    case api::CuGraphInstantiate_v2Call::kIndex:
-      return made(call.As<api::CuGraphInstantiate_v2Call>().phGraphExec);
-    case api::CuGraphInstantiateWithFlagsCall::kIndex:
-      return made(call.As<api::CuGraphInstantiateWithFlagsCall>().phGraphExec);
-    case api::CuGraphInstantiateWithParamsCall::kIndex:
-      return made(call.As<api::CuGraphInstantiateWithParamsCall>().phGraphExec);
-    case api::CuGraphInstantiateWithParams_ptszCall::kIndex:
-      return made(call.As<api::CuGraphInstantiateWithParams_ptszCall>().phGraphExec);
-    case api::CuGraphExecUpdateCall::kIndex:
-      return made(&call.As<api::CuGraphExecUpdateCall>().hGraphExec);
-    case api::CuGraphExecUpdate_v2Call::kIndex:
-      return made(&call.As<api::CuGraphExecUpdate_v2Call>().hGraphExec);
-    default:
-      return 0;
-  }
-}
-
 void SliceRules::LearnGraph(Call& call) {
-  const uint64_t exec = ExecLearnt(call);
-  const api::CUgraph graph = GraphLearnt(call);
-  if (exec == 0) return;
+  const Executable made = ExecutableIn(call);
+  if (!made.exec) return;
   const CaptureSafe safe;
-  graphs_.Learn(exec, graph, thread_memory_.NeedToKnow(graph));
+  graphs_.Learn(intercept::ToWord(*made.exec), made.graph, thread_memory_.NeedToKnow(made.graph));
   slice::Ledger* ledger = tenant_->ledger();
-  if (ledger && BaseName(call.info().name) != "cuGraphExecUpdate") ledger->TookUnforeseen();
+  if (ledger && !made.is_changed) ledger->TookUnforeseen();
 }
 
 }  // namespace flexai::backend::cuda

@@ -117,8 +117,6 @@ class SliceRules : public slice::Rules {
   uint64_t HeldByGraph(const intercept::Call& call, uint64_t asked);
   void KeepOfGraph(const intercept::Call& call, uint64_t bytes, slice::Ledger& ledger);
   void LearnGraph(intercept::Call& call);
-  uint64_t ExecLearnt(const intercept::Call& call) const;
-  api::CUgraph GraphLearnt(const intercept::Call& call) const;
   bool MeasuresNear(uint64_t most);
   static void Measure();
   static bool TookMeasured();

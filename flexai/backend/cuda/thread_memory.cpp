@@ -22,8 +22,7 @@ constexpr api::CUlimit kStackSize = 0;                    // CU_LIMIT_STACK_SIZE
 constexpr api::CUfunction_attribute kLocalSize = 3;       // CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES
 constexpr api::CUdevice_attribute kMultiprocessors = 16;  // CU_DEVICE_ATTRIBUTE_...COUNT
 constexpr api::CUdevice_attribute kThreadsOfOne = 39;     // ..._MAX_THREADS_PER_MULTIPROCESSOR
-constexpr uint64_t kThreadStep = 16;           // what each thread has is a multiple of this
-constexpr uint64_t kMost = uint64_t{1} << 62;  // more than any card has
+constexpr uint64_t kThreadStep = 16;  // what each thread has is a multiple of this
 
 // What a thread of each kernel needs. A handle may name another kernel later; who gets that by a
 // call that is heard is told anew. Of the functions of a library's kernels, which programs get
@@ -114,8 +113,12 @@ bool ThreadMemory::Learn(const Call& call) {
   bool is_new = false;
   const auto learn = [&is_new](const auto* made, size_t count, const auto& code) {
     for (size_t i = 0; made && i < count; ++i) {
-      const std::optional<uint64_t> need = made[i] ? Asked(made[i]) : std::nullopt;
-      if (!need) continue;
+      if (!made[i]) continue;
+      const std::optional<uint64_t> need = Asked(made[i]);
+      if (!need) {
+        is_new = true;  // for all that is known
+        continue;
+      }
       uint64_t most = most_needed_.load(std::memory_order_relaxed);
       while (most < *need && !most_needed_.compare_exchange_weak(most, *need)) {
       }

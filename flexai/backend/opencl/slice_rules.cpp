@@ -272,10 +272,6 @@ void SliceRules::Drop(Call& call, slice::Ledger& ledger) {
   if (const uint64_t bytes = Forget(call.dropped()); bytes > 0) ledger.Release(bytes);
 }
 
-bool SliceRules::MayLoadCode(const intercept::FnInfo& info) {
-  return info.event == intercept::Event::kModuleLoad;
-}
-
 void SliceRules::TookUnforeseen() {
   if (slice::Ledger* ledger = tenant_->ledger(); ledger && OnOther()) ledger->TookUnforeseen();
 }

@@ -67,7 +67,9 @@ class SliceRules : public slice::Rules {
  private:
   bool OnOther() const { return card_.load(std::memory_order_relaxed) == Card::kOther; }
   /// At once, or when a kernel is first launched.
-  static bool MayLoadCode(const intercept::FnInfo& info);
+  static bool MayLoadCode(const intercept::FnInfo& info) {
+    return info.event == intercept::Event::kModuleLoad;
+  }
   /// See slice::Ledger.
   void TookUnforeseen();
   uint64_t BytesOf(intercept::Call& call) const;
