@@ -256,7 +256,7 @@ def faults(part):
 def page(results, stem):
     shares = results.get("shares")
     rows = shares["rows"] if shares else []
-    model = next(iter(results.values()))["card"]["model"]
+    model = next((part["card"]["model"] for part in results.values()), stem)  # where no part said anything
     parts = [HEAD.format(model=model, stem=stem), card_line(shares) if shares else "", limits(rows), together(rows), opencl(rows), others(rows), faults(results.get("faults")),
              probe(results.get("probe")), memory(results.get("memory"))]
     return "\n".join(part for part in parts if part)
